@@ -1,0 +1,22 @@
+"""Mistakes of the user, told apart from mistakes of ours."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A user's mistake; the message names the file or key, the value and the remedy.
+
+    The command line prints it on one line and exits with status 2. Anything else that escapes
+    is a defect of wg and keeps its traceback.
+    """
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Hint for an unknown name: the closest valid one, then all of them."""
+    options = sorted(choices)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}choose from: {', '.join(options)}"
