@@ -1,0 +1,29 @@
+"""Kerstin: one German speaker, a corpus of one's own in the LJSpeech layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wg.config import CorpusConfig
+from wg.data.layout import read_layout
+from wg.data.splits import by_split
+from wg.errors import InputError
+
+if TYPE_CHECKING:
+    from lhotse import CutSet
+
+_URL = "https://github.com/rhasspy/dataset-voice-kerstin"
+
+
+def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
+    """The cuts of train, valid and test."""
+    return by_split(read_layout(corpus_dir, corpus), corpus)
+
+
+def download(target: Path) -> Path:
+    """InputError: the corpus is published as WebM and has to be converted by hand."""
+    raise InputError(
+        f"{target}: kerstin is not downloaded; get it from {_URL}, convert its audio to "
+        "wavs/ID.flac beside metadata.csv, and pass --corpus-dir"
+    )

@@ -1,0 +1,68 @@
+"""Splits: ids and ranges, and everything that makes them wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from wg.data.splits import resolve
+from wg.errors import InputError
+
+IDS = [f"a-{n:02d}" for n in range(1, 11)]
+
+
+def split(valid=("a-03",), test=("a-01..a-02",), train=(), ids=IDS):
+    return resolve(ids, {"train": train, "valid": valid, "test": test})
+
+
+def test_a_range_includes_both_ends_and_train_is_everything_else():
+    chosen = split()
+    assert chosen["test"] == ("a-01", "a-02")
+    assert chosen["valid"] == ("a-03",)
+    assert chosen["train"] == tuple(IDS[3:])
+
+
+def test_the_order_of_the_corpus_does_not_matter():
+    assert split(ids=IDS[::-1]) == split()
+
+
+def test_a_named_train_leaves_the_rest_unused():
+    assert split(train=("a-05..a-06", "a-06..a-07"))["train"] == ("a-05", "a-06", "a-07")
+
+
+def test_a_partial_corpus_keeps_its_splits():
+    partial = ["a-02", "a-05", "a-08"]
+    chosen = split(valid=("a-04..a-06",), test=("a-01..a-03",), ids=partial)
+    assert chosen == {"train": ("a-08",), "valid": ("a-05",), "test": ("a-02",)}
+
+
+def test_an_id_in_two_splits_is_refused_with_both_names():
+    with pytest.raises(InputError, match=r"a-02 is in corpus\.valid and in corpus\.test"):
+        split(valid=("a-02..a-03",))
+    with pytest.raises(InputError, match=r"a-01 is in corpus\.train and in corpus\.test"):
+        split(train=("a-01", "a-09"))
+
+
+def test_a_range_without_any_id_says_what_the_corpus_has():
+    with pytest.raises(InputError, match=r"corpus\.valid: no utterance lies in b-1\.\.b-9.*a-01"):
+        split(valid=("b-1..b-9",))
+
+
+def test_a_range_that_runs_backwards_is_written_out_right():
+    with pytest.raises(InputError, match=r"write a-03\.\.a-05"):
+        split(valid=("a-05..a-03",))
+
+
+def test_an_unknown_id_comes_with_the_nearest_one():
+    with pytest.raises(InputError, match=r"no utterance 'a-3'; did you mean 'a-03'"):
+        split(valid=("a-3",))
+
+
+@pytest.mark.parametrize("empty", ["valid", "test"])
+def test_an_empty_held_out_split_is_refused(empty):
+    with pytest.raises(InputError, match=rf"corpus\.{empty} selects none of 10"):
+        split(**{empty: ()})
+
+
+def test_nothing_left_to_train_on_is_refused():
+    with pytest.raises(InputError, match=r"corpus\.train selects none"):
+        split(valid=("a-03..a-10",))

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+import torch
+
+from wg.diffusion.process import TrainingSchedule, diffuse
+from wg.errors import InputError
+
+
+def test_forward_process_has_the_signal_and_noise_shares_of_its_level() -> None:
+    torch.manual_seed(0)
+    signal, noise = torch.ones(1, 200_000), torch.randn(1, 200_000)
+    noisy = diffuse(signal, torch.tensor([0.6], dtype=torch.float64), noise)
+    assert noisy.mean().item() == pytest.approx(0.6, abs=0.01)
+    assert noisy.std().item() == pytest.approx(0.8, abs=0.01)
+
+
+def test_noise_share_is_exact_next_to_the_clean_end() -> None:
+    level = TrainingSchedule().levels()[1:2]  # l^2 = 1 - 1e-6
+    noisy = diffuse(torch.zeros(1, 1), level, torch.ones(1, 1))
+    assert noisy.item() == pytest.approx(1e-3, rel=1e-6)
+
+
+def test_continuous_levels_fill_each_interval_of_the_schedule_equally() -> None:
+    schedule = TrainingSchedule(start=0.1, end=0.3, steps=4)
+    drawn = schedule.draw(40_000, torch.Generator().manual_seed(1))
+    levels = schedule.levels()
+    counts = torch.histogram(drawn, levels.flip(0)).hist
+    assert (counts / 10_000 - 1).abs().max() < 0.03
+    inside = drawn[(drawn < levels[2]) & (drawn > levels[3])]
+    middle = (levels[2] + levels[3]).item() / 2
+    assert inside.mean().item() == pytest.approx(middle, rel=0.003)  # uniform within
+
+
+def test_discrete_levels_are_the_schedules_own_and_equally_likely() -> None:
+    schedule = TrainingSchedule(start=0.1, end=0.3, steps=4, conditioning="discrete")
+    drawn = schedule.draw(40_000, torch.Generator().manual_seed(1))
+    values, counts = drawn.unique(return_counts=True)
+    assert torch.equal(values, schedule.levels()[1:].flip(0))
+    assert (counts / 10_000 - 1).abs().max() < 0.03
+
+
+def test_discrete_networks_are_told_the_step() -> None:
+    schedule = TrainingSchedule(start=1e-4, end=0.05, steps=50, conditioning="discrete")
+    assert schedule.network_input(schedule.levels()[[7]]).item() == pytest.approx(7)
+    assert TrainingSchedule().network_input(torch.tensor([0.5])).item() == 0.5
+
+
+def test_validation_levels_are_centres_of_equal_shares_of_the_steps() -> None:
+    schedule = TrainingSchedule()
+    assert torch.equal(schedule.quantiles(2), schedule.levels()[[250, 750]])
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"start": 0.0}, "start"),
+        ({"end": 1.0}, "end"),
+        ({"start": 0.02}, "start"),
+        ({"steps": 0}, "steps"),
+        ({"start": math.nan}, "start"),
+    ],
+)
+def test_a_bad_training_schedule_names_the_key(values: dict, key: str) -> None:
+    with pytest.raises(InputError, match=f"diffusion.{key}"):
+        TrainingSchedule(**values)

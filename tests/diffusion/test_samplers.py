@@ -1,0 +1,108 @@
+import pytest
+import torch
+from torch import Tensor
+
+from wg.diffusion.noise import PositionalNoise
+from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.samplers import ancestral, predict_clean, sampler
+from wg.diffusion.schedules import inference_levels
+from wg.errors import InputError
+
+TRAINING = TrainingSchedule().levels()
+
+
+def gaussian_denoiser(mean: float, std: float):
+    """E[eps | x] for data N(mean, std^2): s (x - l mean) / (l^2 std^2 + s^2)."""
+
+    def denoise(x: Tensor, level: float) -> Tensor:
+        variance = 1 - level**2
+        return variance**0.5 * (x - level * mean) / (level**2 * std**2 + variance)
+
+    return denoise
+
+
+def test_gaussian_data_come_back_with_their_mean_and_variance() -> None:
+    noise = PositionalNoise([0])
+    levels = inference_levels("1000", TRAINING)
+    x = ancestral(
+        gaussian_denoiser(0.3, 0.2), noise(0, 200_000), levels, lambda k: noise(k, 200_000)
+    )
+    assert x.mean().item() == pytest.approx(0.3, rel=0.01)
+    assert x.var().item() == pytest.approx(0.04, rel=0.01)
+
+
+@pytest.mark.parametrize("schedule", ["ivanvovk-6", "wavegrad-fibonacci-25", "50"])
+def test_few_steps_give_the_variance_that_algebra_predicts(schedule: str) -> None:
+    # On N(0, std^2) each step is x <- a x + b z, so the variance follows a scalar recursion.
+    std, levels = 0.3, inference_levels(schedule, TRAINING)
+    variance, path = 1.0, levels.tolist()
+    for level, target in zip(path[:0:-1], path[-2::-1], strict=True):
+        alpha, spread = (level / target) ** 2, 1 - level**2
+        slope = 1 / (level**2 * std**2 + spread)  # eps = sqrt(spread) * slope * x
+        variance *= (1 - (1 - alpha) * slope) ** 2 / alpha
+        variance += (1 - target**2) / spread * (1 - alpha)
+    noise = PositionalNoise([3])
+    x = ancestral(
+        gaussian_denoiser(0.0, std), noise(0, 100_000), levels, lambda k: noise(k, 100_000)
+    )
+    assert x.var().item() == pytest.approx(variance, rel=0.015)
+
+
+@pytest.mark.parametrize("schedule", ["1", "2", "6", "50", "ivanvovk-6", "wavegrad-linear-1000"])
+def test_true_noise_recovers_the_signal(schedule: str) -> None:
+    signal = torch.sin(torch.arange(4000) / 20).double()[None]
+
+    def oracle(x: Tensor, level: float) -> Tensor:
+        return (x - level * signal) / (1 - level**2) ** 0.5
+
+    noise = PositionalNoise([1])
+    levels = inference_levels(schedule, TRAINING)
+    x = ancestral(oracle, noise(0, 4000).double(), levels, lambda k: noise(k, 4000).double())
+    assert (x - signal).abs().max() < 1e-5
+
+
+def test_a_step_follows_algorithm_2_of_wavegrad() -> None:
+    beta_1, beta_2 = 0.1, 0.3
+    levels = torch.tensor([1.0, (1 - beta_1) ** 0.5, ((1 - beta_1) * (1 - beta_2)) ** 0.5])
+    x, eps, z = torch.tensor([[0.7]]), torch.tensor([[-0.4]]), torch.tensor([[1.3]])
+    abar_1, abar_2 = 0.9, 0.63
+    after = (x - 0.3 / (1 - abar_2) ** 0.5 * eps) / 0.7**0.5
+    after = after + ((1 - abar_1) / (1 - abar_2) * beta_2) ** 0.5 * z
+    after = (after - 0.1 / (1 - abar_1) ** 0.5 * eps) / 0.9**0.5
+    got = ancestral(lambda x, level: eps, x, levels.double(), lambda k: z)
+    assert got.item() == pytest.approx(after.item(), rel=1e-6)
+
+
+def test_clipping_bounds_the_estimate_of_the_clean_signal() -> None:
+    x, level = torch.tensor([[3.0]]), 0.8
+    clean, eps = predict_clean(x, level, torch.tensor([[-1.0]]), clip=1.0)
+    assert clean.item() == 1.0
+    assert level * clean + 0.6 * eps == pytest.approx(3.0)  # still explains x
+
+
+def test_the_last_step_adds_no_noise() -> None:
+    calls = []
+    levels = inference_levels("6", TRAINING)
+    zeros = torch.zeros(1, 8)
+    ancestral(lambda x, level: x, zeros, levels, lambda k: calls.append(k) or zeros)
+    assert calls == [6, 5, 4, 3, 2]
+
+
+def test_noise_depends_on_seed_step_and_position_only() -> None:
+    alone = PositionalNoise([5])(2, 30_000)
+    batch = PositionalNoise([9, 5])(2, 30_000)
+    assert torch.equal(alone[0], batch[1])
+    assert torch.equal(PositionalNoise([5])(2, 1000, start=20_123), alone[:, 20_123:21_123])
+    assert not torch.equal(PositionalNoise([5])(3, 30_000), alone)
+
+
+def test_noise_is_unit_gaussian_and_uncorrelated_between_steps_and_seeds() -> None:
+    one, two = PositionalNoise([1])(0, 100_000)[0], PositionalNoise([1])(1, 100_000)[0]
+    other = PositionalNoise([2])(0, 100_000)[0]
+    assert abs(one.mean()) < 0.01 and abs(one.std() - 1) < 0.01
+    assert abs((one * two).mean()) < 0.015 and abs((one * other).mean()) < 0.015
+
+
+def test_an_unknown_sampler_is_named_with_the_valid_ones() -> None:
+    with pytest.raises(InputError, match="did you mean 'ancestral'"):
+        sampler("ancestal")

@@ -1,0 +1,52 @@
+"""Command line: `wg COMMAND ...`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from wg import __version__
+from wg.errors import InputError, nearest
+
+# Command -> module:function and what it does. Only the chosen one is imported.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "recipe": ("wg.commands.recipe:recipe", "stages of a recipe (recipes/<corpus>/run.sh)"),
+    "stage": ("wg.commands.recipe:stage", "one stage of a recipe, whether needed or not"),
+    "vocode": ("wg.commands.vocode:vocode", "audio or a mel through a trained vocoder"),
+    "egs": ("wg.commands.egs:egs", "the catalogue of experiments, egs.yaml"),
+}
+
+
+def usage() -> str:
+    """A line a command."""
+    lines = [f"  {name:8} {summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join([f"wg {__version__}", "usage: wg COMMAND ...; wg COMMAND --help", *lines])
+
+
+def run(arguments: list[str]) -> None:
+    """Imports and calls the command."""
+    if arguments[0] not in COMMANDS:
+        raise InputError(f"command {arguments[0]!r} is unknown; {nearest(arguments[0], COMMANDS)}")
+    module, function = COMMANDS[arguments[0]][0].split(":")
+    vars(importlib.import_module(module))[function](arguments[1:])
+
+
+def main() -> int:
+    """Runs a command; a user's mistake is one line and exit status 2."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    try:
+        run(arguments)
+    except InputError as error:
+        print(f"wg: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("wg: interrupted; run the same command to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Training checkpoints: finding them, and turning one into a vocoder."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wg.config import Experiment, flatten, to_dict
+from wg.errors import InputError
+from wg.models import build_network
+from wg.vocoder import Synthesis, Vocoder
+
+LOSS = re.compile(r"step-(\d+)-loss-([\d.]+)\.ckpt")
+IDENTITY = ("model", "mel", "diffusion")  # sections that a checkpoint and its user must share
+
+
+def find_checkpoint(exp: Path, which: str) -> Path:
+    """The checkpoint `best` (least validation loss), `last`, or of a path."""
+    folder = exp / "checkpoints"
+    if which == "last" and (folder / "last.ckpt").is_file():
+        return folder / "last.ckpt"
+    if which == "best":
+        found = [(LOSS.fullmatch(path.name), path) for path in folder.glob("*.ckpt")]
+        scored = [(float(match[2]), -int(match[1]), path) for match, path in found if match]
+        if scored:
+            return min(scored)[2]
+    if which not in ("best", "last") and Path(which).is_file():
+        return Path(which)
+    raise InputError(
+        f"decode.checkpoint {which!r}: none in {folder}; run stage 4 (train) first, or give "
+        "decode.checkpoint=PATH"
+    )
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's contents; plain data only, no pickled code is run."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable checkpoint ({reason})") from None
+    if not isinstance(content, dict) or "experiment" not in content:
+        raise InputError(f"{path}: not a checkpoint of wg (no key 'experiment')")
+    return content
+
+
+def check_identity(path: Path, stored: dict[str, Any], experiment: Experiment) -> None:
+    """InputError naming the keys in which a checkpoint is of another model or MelSpec."""
+    wanted = to_dict(experiment)
+    for section in IDENTITY:
+        have, want = flatten(stored[section]), flatten(wanted[section])
+        different = [key for key in sorted({*have, *want}) if have.get(key) != want.get(key)]
+        if different:
+            shown = ", ".join(
+                f"{section}.{key}: {have.get(key)} there, {want.get(key)} here"
+                for key in different[:3]
+            )
+            raise InputError(
+                f"{path}: checkpoint of another {section} ({shown}); use the experiment it was "
+                "trained with, or train this one (stage 4)"
+            )
+
+
+def vocoder_from_checkpoint(path: Path, experiment: Experiment) -> Vocoder:
+    """The vocoder in a checkpoint (its averaged weights, where training kept an average)."""
+    content = read_checkpoint(path)
+    check_identity(path, content["experiment"], experiment)
+    network = build_network(experiment.model, experiment.mel)
+    prefix = "network."
+    weights = {
+        name[len(prefix) :]: value
+        for name, value in content["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    network.load_state_dict(weights)
+    decode = experiment.decode
+    synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip)
+    return Vocoder(network, experiment.model, experiment.mel, experiment.diffusion, synthesis)

@@ -1,0 +1,1 @@
+"""Commands of `wg`, one file each."""

@@ -1,0 +1,82 @@
+"""`wg recipe` and `wg stage`: a recipe's stages; `recipes/<corpus>/run.sh` ends here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from wg.config import load_experiment
+from wg.errors import InputError
+from wg.models import config_class
+from wg.stages.loop import BY_NAME, STAGES, number_of, run_stages, stage_table
+from wg.stages.stage import Context
+from wg.training.devices import Devices
+
+
+def recipe_parser(program: str) -> argparse.ArgumentParser:
+    """Options of a recipe; everything else is `section.key=value`."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--model", default="wavegrad", help="conf/NAME.yaml [%(default)s]")
+    parser.add_argument("--ngpu", type=int, default=0, help="GPUs on each machine [0: CPU]")
+    parser.add_argument("--nodes", type=int, default=1, help="machines [1]")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes [cores]")
+    parser.add_argument("--corpus-dir", type=Path, help="corpus on disk, instead of a download")
+    parser.add_argument("--work-dir", type=Path, help="where data, dump and exp go [the recipe]")
+    parser.add_argument("--skip-bad", action="store_true", help="leave unusable clips out")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    return parser
+
+
+def context_of(recipe: Path, options: argparse.Namespace) -> Context:
+    """The run that a recipe folder and the options describe."""
+    for name, least in (("ngpu", 0), ("nodes", 1), ("jobs", 1)):
+        if vars(options)[name] < least:
+            raise InputError(f"--{name} {vars(options)[name]}: give at least {least}")
+    overrides = list(options.overrides)
+    if options.skip_bad:
+        overrides.append("corpus.skip_bad=true")
+    recipe = recipe.resolve()
+    return Context(
+        recipe=recipe,
+        work=(options.work_dir or recipe).resolve(),
+        name=options.model,
+        experiment=load_experiment(recipe, options.model, overrides, config_class),
+        devices=Devices(options.ngpu, options.nodes),
+        jobs=options.jobs,
+        corpus_dir=options.corpus_dir,
+        overrides=tuple(overrides),
+    )
+
+
+def recipe(arguments: Sequence[str]) -> None:
+    """Stages of a recipe: `wg recipe FOLDER [options] [section.key=value ...]`."""
+    folder = Path(arguments[0]) if arguments and not arguments[0].startswith("-") else None
+    parser = recipe_parser(f"{folder}/run.sh" if folder else "wg recipe FOLDER")
+    parser.add_argument("--stage", default="1", help="first stage, number or name [1]")
+    parser.add_argument("--stop-stage", default="7", help="last stage [7]")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run, and why")
+    models = sorted(path.stem for path in folder.glob("conf/*.yaml")) if folder else []
+    parser.epilog = "\n".join(["stages:", *stage_table(), "", "models: " + ", ".join(models)])
+    options = parser.parse_intermixed_args(arguments[1:] if folder else arguments)
+    if folder is None or not folder.is_dir():
+        raise InputError(f"wg recipe: {folder or 'no folder'}: give a recipe folder")
+    run_stages(context_of(folder, options), options.stage, options.stop_stage, options.dry_run)
+
+
+def stage(arguments: Sequence[str]) -> None:
+    """One stage, without looking whether it is needed: `wg stage NAME FOLDER [options]`."""
+    parser = recipe_parser("wg stage NAME FOLDER")
+    parser.add_argument("--stage", help=argparse.SUPPRESS)
+    if len(arguments) < 2:
+        raise InputError("wg stage: give the stage and the recipe folder")
+    name = STAGES[number_of(arguments[0]) - 1].name
+    options = parser.parse_intermixed_args(arguments[2:])
+    BY_NAME[name].run(context_of(Path(arguments[1]), options))
+
+

@@ -1,0 +1,297 @@
+"""Experiment configuration: the schema, its defaults and checks. The only file that sees OmegaConf.
+
+Later sources win: defaults below, `recipes/<corpus>/corpus.yaml`,
+`recipes/<corpus>/conf/<model>.yaml`, then `key=value` from the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from wg.diffusion.process import TrainingSchedule
+from wg.errors import InputError, nearest
+from wg.mel.spec import MelSpec
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """A corpus: where it comes from and how it splits."""
+
+    name: str
+    language: str = "en"
+    sample_rate: int | None = None  # Hz that every file must have; None: any
+    train: tuple[str, ...] = ()  # ids, ranges FIRST..LAST or corpus parts; (): everything else
+    valid: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    skip_bad: bool = False  # leave unusable clips out, counted, instead of stopping
+    licence: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """The dump: audio at the target rate and mels."""
+
+    name: str = ""  # folder below dump/; "": the mel's label
+    shard: int = 256  # utterances a file
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Training; batch and segment are the WaveGrad paper's, the optimiser is lmnt's."""
+
+    seed: int = 1
+    max_steps: int = 1_000_000
+    batch_size: int = 256  # segments a step, over all devices
+    segment_samples: int = 7200
+    loss: Literal["l1", "l2"] = "l1"
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 2e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    warmup_steps: int = 0
+    decay: Literal["constant", "cosine", "exponential"] = "constant"
+    final_rate: float = 0.0  # share of learning_rate that decay reaches at max_steps
+    clip_norm: float = 1.0  # 0: no clipping
+    accumulate: int = 1  # batches a step
+    ema: float = 0.9999  # 0: no average of the weights
+    precision: Literal["32", "bf16", "16"] = "32"
+    strategy: str = "auto"  # Lightning's: ddp, fsdp ...
+    processes: int = 1  # processes when there is no GPU
+    compile: bool = False
+    workers: int = 2  # data loading processes a device
+    valid_every: int = 5000  # steps
+    valid_levels: int = 10
+    valid_utterances: int = 64
+    keep: int = 3  # best checkpoints kept
+    log_every: int = 50
+    sample_every: int = 25_000  # steps between generated audio and pictures; 0: never
+    sample_utterances: int = 2
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()  # CSV is always written
+    wandb_project: str = "wg"
+    wandb_mode: Literal["online", "offline"] = "online"
+    max_loss: float = 100.0  # above it training has exploded and stops
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """Synthesis of a split."""
+
+    schedule: str = "50"  # step count, published name or JSON file of betas
+    sampler: str = "ancestral"
+    clip: float | None = None  # bound on the estimate of x_0
+    seed: int = 0
+    split: Literal["train", "valid", "test"] = "test"
+    limit: int | None = None  # first utterances only
+    batch_size: int = 1
+    checkpoint: str = "best"  # best, last or a path
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """Scores against the recordings, beside floors that any vocoder has to beat."""
+
+    metrics: tuple[str, ...] = ("ls_mse", "mcd", "f0_rmse_cents", "vde", "pesq_wb", "stoi")
+    baselines: tuple[str, ...] = ("griffin-lim-1", "griffin-lim-32", "noise")
+
+
+class ModelConfig(Protocol):
+    """What an experiment asks of a model's config."""
+
+    name: str
+
+    def check(self, mel: MelSpec) -> None:
+        """InputError if the model cannot work with these features."""
+        ...
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that defines a run."""
+
+    corpus: CorpusConfig
+    mel: MelSpec
+    model: Any
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    diffusion: TrainingSchedule = field(default_factory=TrainingSchedule)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+
+    def check(self) -> None:
+        """Contradictions between sections: InputError naming both keys."""
+        train, hop = self.train, self.mel.hop_length
+        if train.segment_samples < hop or train.segment_samples % hop:
+            near = max(1, round(train.segment_samples / hop)) * hop
+            raise InputError(
+                f"train.segment_samples {train.segment_samples} is not a multiple of "
+                f"mel.hop_length {hop}; the nearest is {near}"
+            )
+        for key in ("max_steps", "batch_size", "accumulate", "valid_every", "log_every", "keep"):
+            if (value := vars(train)[key]) < 1:
+                raise InputError(f"train.{key} is {value}; give at least 1")
+        if train.max_steps > train.valid_every and train.max_steps % train.valid_every:
+            raise InputError(
+                f"train.max_steps {train.max_steps} is not a multiple of train.valid_every "
+                f"{train.valid_every}; the last steps would be neither validated nor kept"
+            )
+        if not 0 <= train.ema < 1:
+            raise InputError(f"train.ema is {train.ema}; give a decay in [0, 1), 0 for none")
+        if train.learning_rate <= 0:
+            raise InputError(f"train.learning_rate is {train.learning_rate}; give a positive rate")
+        self.model.check(self.mel)
+
+    @property
+    def features_name(self) -> str:
+        """Folder of the dump."""
+        return self.features.name or self.mel.label
+
+
+SECTIONS: dict[str, type] = {
+    "corpus": CorpusConfig,
+    "mel": MelSpec,
+    "features": FeaturesConfig,
+    "diffusion": TrainingSchedule,
+    "train": TrainConfig,
+    "decode": DecodeConfig,
+    "score": ScoreConfig,
+}
+Source = tuple[str, Mapping[str, Any]]
+
+
+def load_experiment(
+    recipe: Path, model: str, overrides: Sequence[str], schema: Callable[[str], type]
+) -> Experiment:
+    """The experiment `model` of a recipe; `schema` gives a model name's config class.
+
+    Every mistake is an InputError naming the source, the key and the nearest valid one.
+    """
+    conf = recipe / "conf" / f"{model}.yaml"
+    if not conf.is_file():
+        names = [path.stem for path in (recipe / "conf").glob("*.yaml")]
+        raise InputError(f"--model {model!r}: no {conf}; {nearest(model, names)}")
+    sources: list[Source] = [
+        (str(path), read_yaml(path)) for path in (recipe / "corpus.yaml", conf)
+    ]
+    sources += [(f"{item!r}", parse_override(item)) for item in overrides]
+    return compose(sources, schema)
+
+
+def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experiment:
+    """One experiment of several partial ones, later sources winning."""
+    name = ""
+    for label, content in sources:
+        section = content["model"] if "model" in content else None
+        if section is not None and not isinstance(section, Mapping):
+            raise InputError(f"{label}: model is {section!r}; write model.KEY=VALUE")
+        name = section["name"] if section and "name" in section else name
+    if not name:
+        raise InputError("model.name is missing; name a model, e.g. model.name=wavegrad")
+    sections = {**SECTIONS, "model": schema(name)}
+    configs = {section: OmegaConf.structured(cls) for section, cls in sections.items()}
+    for label, content in sources:
+        check_keys(label, content, sections)
+        for section, values in content.items():
+            try:
+                configs[section] = OmegaConf.merge(configs[section], OmegaConf.create(dict(values)))
+            except OmegaConfBaseException as error:
+                raise InputError(f"{label}: {explain(section, error)}") from None
+    experiment = Experiment(**{key: to_object(key, config) for key, config in configs.items()})
+    experiment.check()
+    return experiment
+
+
+def to_object(section: str, config: Any) -> Any:
+    """The dataclass of a section; InputError for a key without a value."""
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise InputError(f"{section}.{missing[0]} is missing; set it in corpus.yaml")
+    return OmegaConf.to_object(config)
+
+
+def explain(section: str, error: OmegaConfBaseException) -> str:
+    """First line of an OmegaConf error, with its key."""
+    reason = (error.msg or str(error)).splitlines()[0]
+    return f"{section}.{error.full_key}: {reason}"
+
+
+def check_keys(label: str, content: Mapping[str, Any], sections: Mapping[str, type]) -> None:
+    """InputError for a key that the schema does not have, with the nearest that it has."""
+    for section, values in content.items():
+        if section not in sections:
+            raise InputError(f"{label}: unknown key {section!r}; {nearest(str(section), sections)}")
+        if not isinstance(values, Mapping):
+            raise InputError(f"{label}: {section} is {values!r}; it is a section: {section}.KEY")
+        names = {f.name for f in dataclasses.fields(sections[section])}
+        for name in values:
+            if name not in names:
+                hint = nearest(str(name), names)
+                raise InputError(f"{label}: unknown key '{section}.{name}'; {hint}")
+
+
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """A YAML file as a dictionary."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: holds a {type(content).__name__}; write sections of keys")
+    return content  # pyright: ignore[reportReturnType]
+
+
+def parse_override(item: str) -> Mapping[str, Any]:
+    """`section.key=value` as a nested dictionary."""
+    key, equals, _ = item.partition("=")
+    if not equals or "." not in key:
+        raise InputError(f"{item!r}: not an override; write section.key=value")
+    try:
+        content = OmegaConf.to_container(OmegaConf.from_dotlist([item]))
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise InputError(f"{item!r}: {str(error).splitlines()[0]}") from None
+    assert isinstance(content, Mapping)
+    return content  # pyright: ignore[reportReturnType]
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain nested dictionary of a config dataclass, tuples as lists."""
+    return {
+        key: to_dict(value)
+        if dataclasses.is_dataclass(value)
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+        for key, value in vars(config).items()
+    }
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def save_experiment(experiment: Experiment, path: Path) -> None:
+    """The resolved experiment as YAML, written atomically."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(to_dict(experiment))), "utf-8")
+    os.replace(temporary, path)
+
+
+def load_experiment_file(path: Path, schema: Callable[[str], type]) -> Experiment:
+    """The experiment that `save_experiment` wrote."""
+    return compose([(str(path), read_yaml(path))], schema)

@@ -1,0 +1,1 @@
+"""Corpora as Lhotse cuts, and the dump that training reads."""

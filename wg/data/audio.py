@@ -1,0 +1,206 @@
+"""Audio files: their headers, whether they can be trained on, their samples."""
+
+from __future__ import annotations
+
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+
+from wg.errors import InputError
+
+if TYPE_CHECKING:
+    from lhotse import CutSet, Recording
+
+_EIGHT_BIT = {"PCM_S8", "PCM_U8", "ULAW", "ALAW"}
+_UNKNOWN_SIZE = 0x7FFFF000  # sox and ffmpeg write this or more when they stream a WAV
+_LISTED = 5  # problems spelt out in one message
+
+
+def recordings_of(paths: list[Path]) -> list[Recording]:
+    """The files' headers; the id is the name without its ending.
+
+    A file without a readable header becomes an empty recording (no samples), so that every
+    file reaches `check_audio`, which says what is wrong with it.
+    """
+    with ThreadPoolExecutor(8) as pool:  # threads: on a cluster's file system opening is slow
+        return list(pool.map(_recording, paths))
+
+
+def _recording(path: Path) -> Recording:
+    from lhotse import Recording
+    from lhotse.audio import AudioSource
+
+    try:
+        header = soundfile.info(str(path))
+        rate, samples, channels = header.samplerate, header.frames, header.channels
+    except (soundfile.SoundFileError, OSError):
+        rate, samples, channels = 1, 0, 1
+    source = AudioSource(type="file", channels=list(range(channels)), source=str(path.absolute()))
+    return Recording(path.stem, [source], rate, samples, duration=samples / rate)
+
+
+def load_audio(path: Path, start: int = 0, num_samples: int | None = None) -> np.ndarray:
+    """Samples [T] of a mono file as float32 in [-1, 1), from `start` on; None: to the end.
+
+    16-bit, 24-bit and float samples are exact. InputError for a file that cannot be read, is
+    not mono or ends before `start + num_samples`.
+    """
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            if file.channels != 1:
+                raise InputError(f"{path}: {_stereo(file.channels)}")
+            file.seek(min(start, file.frames))
+            audio = file.read(-1 if num_samples is None else num_samples, dtype="float32")
+    except soundfile.SoundFileError as error:
+        raise InputError(f"{path}: not readable as audio ({error}); replace it") from None
+    if num_samples is not None and len(audio) < num_samples:
+        ends = start + len(audio)
+        raise InputError(
+            f"{path}: ends at sample {ends}, {start + num_samples} are needed; "
+            "the file changed or is truncated: run the prepare stage again"
+        )
+    return audio
+
+
+def check_audio(
+    cuts: CutSet, jobs: int, sample_rate: int | None, skip_bad: bool = False
+) -> tuple[CutSet, list[str]]:
+    """The cuts whose file decodes to usable speech, and a line for each of the others.
+
+    Every file is decoded once, over `jobs` threads. `sample_rate` is the rate in Hz that all
+    must have; None: any. Without `skip_bad` the first problems are one InputError; with it the
+    clips are left out, unless none is left.
+    """
+    from lhotse import CutSet
+
+    everything = list(cuts)
+    paths = [str(cut.recording.sources[0].source) for cut in everything]
+    # Threads, not processes: decoding runs outside Python's lock, and a spawned process takes
+    # longer to start (it imports its caller anew) than hundreds of files take to check.
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        found = list(pool.map(partial(find_problem, sample_rate=sample_rate), paths))
+    good = CutSet.from_cuts(
+        cut for cut, problem in zip(everything, found, strict=True) if not problem
+    )
+    problems = [f"{path}: {problem}" for path, problem in zip(paths, found, strict=True) if problem]
+    if problems and not (skip_bad and len(good)):
+        remedy = "no clip would be left" if skip_bad else "--skip-bad leaves such clips out"
+        raise InputError(_message(problems, len(paths), remedy))
+    return good, problems
+
+
+def find_problem(path: str, sample_rate: int | None) -> str | None:
+    """Why a file cannot be trained on, with the remedy, or None."""
+    file = Path(path)
+    if not file.is_file():
+        return "missing; restore it or remove its line from the metadata"
+    if file.stat().st_size == 0:
+        return "an empty file; replace it"
+    try:
+        if promised := _truncated(file):
+            return promised
+        header = soundfile.info(path)
+        return _header_problem(header, sample_rate) or _sample_problem(path, header.frames)
+    except OSError as error:
+        return f"cannot be read ({error.strerror}); mend its permissions or replace it"
+    except soundfile.SoundFileError as error:
+        reason = str(error).removeprefix(f"Error opening {path!r}: ").rstrip(".")
+        if "Format not recognised" in reason:
+            return "not audio in a known format (WAV, FLAC); replace it"
+        return f"truncated or damaged ({reason}); replace it"
+
+
+def _header_problem(header: soundfile._SoundFileInfo, sample_rate: int | None) -> str | None:
+    if header.frames == 0:
+        return "holds no samples; replace it"
+    if header.channels != 1:
+        return _stereo(header.channels)
+    if header.subtype in _EIGHT_BIT:
+        return (
+            "8-bit audio, whose noise (-48 dB) a vocoder would learn; "
+            "make it again from a 16-bit source"
+        )
+    if sample_rate is not None and header.samplerate != sample_rate:
+        return (
+            f"{header.samplerate} Hz where corpus.sample_rate is {sample_rate}; set "
+            f"corpus.sample_rate={header.samplerate} if all files have it, or convert this one "
+            f"(sox IN OUT rate -v {sample_rate})"
+        )
+    return None
+
+
+def _sample_problem(path: str, frames: int) -> str | None:
+    audio, _ = soundfile.read(path, dtype="float32")
+    if len(audio) < frames:
+        return f"truncated: {len(audio)} of {frames} samples decode; replace it"
+    if not np.isfinite(audio).all():
+        bad = int(np.flatnonzero(~np.isfinite(audio))[0])
+        return f"not a number at sample {bad}; replace it"
+    peak = float(np.abs(audio).max())
+    if peak > 1.0:
+        return f"peak {peak:.3f} beyond full scale; lower it (sox -v {0.99 / peak:.3f} IN OUT)"
+    if peak == 0.0:
+        return "digital silence; replace it"
+    return None
+
+
+def _truncated(path: Path) -> str | None:
+    """A WAV whose data chunk promises more bytes than the file has; libsndfile says nothing."""
+    with open(path, "rb") as file:
+        if file.read(4) != b"RIFF":
+            return None
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", head)
+            if name == b"data":
+                there = path.stat().st_size - file.tell()
+                if there < size < _UNKNOWN_SIZE:
+                    return f"truncated: {there} of {size} bytes of audio are there; replace it"
+                return None
+            file.seek(size + size % 2, 1)
+    return None
+
+
+def _stereo(channels: int) -> str:
+    return f"{channels} channels, one is needed; mix it down (sox IN OUT remix -)"
+
+
+def _message(problems: list[str], total: int, remedy: str) -> str:
+    if len(problems) == 1:
+        return f"{problems[0]} ({remedy})"
+    listed = "; ".join(f"({n}) {line}" for n, line in enumerate(problems[:_LISTED], 1))
+    more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+    return f"{len(problems)} of {total} audio files cannot be used ({remedy}): {listed}{more}"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How much speech a split holds."""
+
+    utterances: int
+    hours: float
+    speakers: int
+    untranscribed: int
+
+    def __str__(self) -> str:
+        text = f"{self.utterances} utterances, {self.hours:.3g} h, {self.speakers} speaker"
+        text += "" if self.speakers == 1 else "s"
+        return text + (f", {self.untranscribed} without text" if self.untranscribed else "")
+
+
+def summary(cuts: CutSet) -> Summary:
+    """Number of utterances, hours, number of speakers, utterances without text."""
+    everything = list(cuts)
+    spoken = [line for cut in everything for line in cut.supervisions]
+    return Summary(
+        utterances=len(everything),
+        hours=sum(cut.duration for cut in everything) / 3600,
+        speakers=len({line.speaker for line in spoken}),
+        untranscribed=sum(not line.text for line in spoken),
+    )

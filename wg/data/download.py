@@ -1,0 +1,43 @@
+"""Downloads whose failures say what to do instead."""
+
+from __future__ import annotations
+
+import socket
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+
+from wg.errors import InputError
+
+_SILENCE = 60.0  # seconds without an answer until a server counts as unreachable
+
+
+@contextmanager
+def explained(name: str, url: str, target: Path) -> Iterator[None]:
+    """Turn what can go wrong inside (network, archive, disk) into an InputError."""
+    by_hand = f"download {name} by hand from {url} and pass --corpus-dir"
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SILENCE)  # urllib would wait for ever
+    try:
+        yield
+    except HTTPError as error:
+        raise InputError(f"{error.url}: the server answers {error.code}; {by_hand}") from None
+    except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
+        raise InputError(f"no network: {by_hand} ({error})") from None
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(
+                f"{target}: cannot store {name} ({error.strerror}); "
+                "free space or choose another folder"
+            ) from None
+        # bz2 reports a damaged stream as an OSError without a number.
+        raise InputError(
+            f"{target}: the archive of {name} is damaged ({error}); delete it and start again, "
+            f"or {by_hand}"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(patience)

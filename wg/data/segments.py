@@ -1,0 +1,128 @@
+"""Training segments: frame-exact random crops whose order depends on seed and step alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from wg.data.dump import Dump, fit
+from wg.diffusion.noise import mix_seed
+
+
+class Draw(NamedTuple):
+    """Which utterance, and the seed of the crop; -1: the middle of the utterance."""
+
+    utterance: int
+    seed: int
+
+
+class Segment(NamedTuple):
+    """A crop; `frames` of it are not padding."""
+
+    id: str
+    audio: Tensor  # [T]
+    mel: Tensor  # [M, F]
+    frames: int
+
+
+class Segments(Dataset[Segment]):
+    """Crops of a fixed number of frames; a shorter clip is padded with silence at its end."""
+
+    def __init__(self, dump: Dump, frames: int) -> None:
+        self.dump, self.frames = dump, frames
+
+    def __len__(self) -> int:
+        """Number of utterances."""
+        return len(self.dump)
+
+    def __getitem__(self, draw: Draw) -> Segment:
+        """One crop."""
+        index, seed = draw
+        entry = self.dump.utterances[index]
+        spare = max(0, entry.frames - self.frames)
+        # A crop needs one number: a hash is as good as a generator and far cheaper.
+        start = spare // 2 if seed < 0 else mix_seed(seed, index) % (spare + 1)
+        length = min(self.frames, entry.frames)
+        audio, mel = self.dump.audio(index, start, length), self.dump.mel(index, start, length)
+        if length < self.frames:
+            audio = fit(audio, self.frames * self.dump.spec.hop_length)
+            silence = self.dump.spec.silence[:, None].expand(-1, self.frames - length)
+            mel = torch.cat([mel, silence], 1)
+        return Segment(entry.id, audio, mel, length)
+
+
+def collate(segments: list[Segment]) -> dict[str, object]:
+    """Batch: ids, audio [B, T], mel [B, M, F], and frames [B] where some are padding."""
+    batch: dict[str, object] = {
+        "ids": [segment.id for segment in segments],
+        "audio": torch.stack([segment.audio for segment in segments]),
+        "mel": torch.stack([segment.mel for segment in segments]),
+    }
+    if any(segment.frames < segment.mel.shape[1] for segment in segments):
+        batch["frames"] = torch.tensor([segment.frames for segment in segments])
+    return batch
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of each batch this process takes."""
+
+    rank: int = 0
+    world: int = 1
+
+
+class EndlessBatches(Sampler[list[Draw]]):
+    """Batches without end: pass p over the corpus is a permutation seeded by (seed, p).
+
+    Batch k is a function of (seed, k), so training resumes at batch k exactly, and any number
+    of processes together see the batches that one would.
+    """
+
+    def __init__(
+        self, utterances: int, batch_size: int, seed: int, share: Share, first: int
+    ) -> None:
+        assert batch_size % share.world == 0
+        self.utterances, self.batch_size, self.seed = utterances, batch_size, seed
+        self.share, self.first = share, first
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """The part of batch `first`, and of all that follow, that falls to one process."""
+        size = self.batch_size // self.share.world
+        step, order, current = self.first, torch.empty(0), -1
+        while True:
+            start = step * self.batch_size + self.share.rank * size
+            batch = []
+            for counter in range(start, start + size):
+                number, place = divmod(counter, self.utterances)
+                if number != current:
+                    generator = torch.Generator().manual_seed(mix_seed(self.seed, number))
+                    order = torch.randperm(self.utterances, generator=generator)
+                    current = number
+                batch.append(Draw(int(order[place]), mix_seed(self.seed, counter)))
+            yield batch
+            step += 1
+
+
+def training_loader(segments: Segments, batches: EndlessBatches, workers: int) -> DataLoader:
+    """Endless training batches."""
+    return DataLoader(
+        segments,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def validation_loader(segments: Segments, utterances: int, batch_size: int) -> DataLoader:
+    """The middle segment of evenly spread utterances, always the same."""
+    count = min(utterances, len(segments))
+    chosen = [Draw(i * len(segments) // count, -1) for i in range(count)]
+    batches = [chosen[i : i + batch_size] for i in range(0, count, batch_size)]
+    return DataLoader(segments, batch_sampler=batches, collate_fn=collate)

@@ -1,0 +1,90 @@
+"""Train, valid and test as lists of ids: nothing random, the same for everybody."""
+
+from __future__ import annotations
+
+import difflib
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from wg.config import CorpusConfig
+from wg.errors import InputError
+
+if TYPE_CHECKING:
+    from lhotse import CutSet
+
+SPLITS = ("train", "valid", "test")
+
+
+def by_split(cuts: CutSet, corpus: CorpusConfig) -> dict[str, CutSet]:
+    """The cuts of each split, ordered by id, as `corpus.train`, `.valid` and `.test` say."""
+    from lhotse import CutSet
+
+    known = {cut.id: cut for cut in list(cuts)}
+    chosen = resolve(known, wanted(corpus))
+    return {split: CutSet.from_cuts(known[i] for i in chosen[split]) for split in SPLITS}
+
+
+def wanted(corpus: CorpusConfig) -> dict[str, tuple[str, ...]]:
+    """What the configuration asks for in each split."""
+    return {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
+
+
+def resolve(ids: Iterable[str], items: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Sorted ids of each split from items that are ids or inclusive ranges `FIRST..LAST`.
+
+    A range covers the sorted ids between its ends, which need not exist themselves: a partial
+    corpus keeps its splits. An empty `train` takes every id that no other split has. InputError
+    for an unknown id, a range without any id, an empty split, or an id in two splits.
+    """
+    order = sorted(ids)
+    chosen = {
+        split: tuple(
+            sorted({i for item in listed for i in _select(f"corpus.{split}", item, order)})
+        )
+        for split, listed in items.items()
+    }
+    check_disjoint(chosen)
+    if not items["train"]:
+        held_out = {i for split in chosen for i in chosen[split]}
+        chosen["train"] = tuple(i for i in order if i not in held_out)
+    for split in SPLITS:
+        if not chosen[split]:
+            raise InputError(
+                f"corpus.{split} selects none of {len(order)} utterances; "
+                "give ids or ranges FIRST..LAST"
+            )
+    return chosen
+
+
+def check_disjoint(chosen: Mapping[str, Iterable[str]]) -> None:
+    """Nothing stands in two splits, or an InputError says what and where."""
+    seen: dict[str, str] = {}
+    for split, names in chosen.items():
+        for name in names:
+            if seen.setdefault(name, split) != split:
+                raise InputError(
+                    f"{name} is in corpus.{seen[name]} and in corpus.{split}; "
+                    "take it out of one of them"
+                )
+
+
+def _select(key: str, item: str, order: list[str]) -> list[str]:
+    """The ids, out of the sorted `order`, that one item of the configuration names."""
+    first, dots, last = item.partition("..")
+    if not dots:
+        last = first
+    if first > last:
+        raise InputError(f"{key}: range {item} runs backwards; write {last}..{first}")
+    found = order[bisect_left(order, first) : bisect_right(order, last)]
+    if found:
+        return found
+    if dots:
+        raise InputError(
+            f"{key}: no utterance lies in {item}; the corpus has {order[0]}..{order[-1]}"
+            if order
+            else f"{key}: no utterance lies in {item}; the corpus is empty"
+        )
+    close = difflib.get_close_matches(item, order, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else "ids stand in the metadata's first column"
+    raise InputError(f"{key}: no utterance {item!r}; {hint}")

@@ -1,0 +1,69 @@
+"""The forward process, and how training draws noise levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from wg.diffusion.schedules import aligned_step, levels_from_betas, linear
+from wg.errors import InputError
+
+
+def diffuse(x_0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
+    """x = l x_0 + sqrt(1 - l^2) eps, DDPM eq. (4); [B, T], level [B] in float64.
+
+    The float64 level matters: near l = 1 float32 loses a tenth of sqrt(1 - l^2).
+    """
+    signal = level[:, None].to(x_0)
+    spread = (1 - level.double() ** 2).sqrt()[:, None].to(x_0)
+    return signal * x_0 + spread * noise
+
+
+@dataclass(frozen=True)
+class TrainingSchedule:
+    """Levels that training covers; default: WaveGrad's continuous model."""
+
+    start: float = 1e-6
+    end: float = 0.01
+    steps: int = 1000
+    conditioning: Literal["continuous", "discrete"] = "continuous"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.start <= self.end < 1:
+            raise InputError(
+                f"diffusion.start is {self.start}, diffusion.end is {self.end}; "
+                "betas need 0 < start <= end < 1"
+            )
+        if self.steps < 1:
+            raise InputError(f"diffusion.steps is {self.steps}; give at least 1")
+
+    def levels(self) -> Tensor:
+        """l_0 = 1 .. l_S, float64 [S + 1]."""
+        return levels_from_betas(linear(self.start, self.end, self.steps))
+
+    def draw(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Random training levels, float64 [count], on the CPU.
+
+        Continuous: s ~ U{1..S}, then l ~ U(l_s, l_{s-1}), WaveGrad Algorithm 1.
+        Discrete: l = l_s, DiffWave Algorithm 1.
+        """
+        levels = self.levels()
+        s = torch.randint(1, self.steps + 1, (count,), generator=generator)
+        if self.conditioning == "discrete":
+            return levels[s]
+        share = torch.rand(count, dtype=torch.float64, generator=generator)
+        return levels[s] + share * (levels[s - 1] - levels[s])
+
+    def network_input(self, level: Tensor) -> Tensor:
+        """What the network is told of a level [B]: itself, or its fractional 1-based step."""
+        if self.conditioning == "continuous":
+            return level
+        return aligned_step(level.cpu(), self.levels()).to(level.device)
+
+    def quantiles(self, count: int) -> Tensor:
+        """Fixed levels [count] at the centres of equal shares of the steps, for validation."""
+        steps = ((torch.arange(count, dtype=torch.float64) + 0.5) / count * self.steps).ceil()
+        return self.levels()[steps.long().clamp(1, self.steps)]

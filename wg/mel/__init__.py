@@ -1,0 +1,1 @@
+"""The mel contract: what a mel spectrogram is, and its computation and rough inversion."""

@@ -1,0 +1,210 @@
+"""The mel contract: everything that turns a waveform into one particular log-mel spectrogram.
+
+In order, for a frame with spectrum S (window w, filterbank W [bins, bands]):
+
+    magnitude   a = sqrt(|S|^2 + magnitude_eps) / (sqrt(sum w^2) if window_norm else 1)
+    bands       m = W^T a^power                                     (the linear mel)
+    log         v = gain * log(max(m, floor) or m + floor) + offset, then clipped to clip_min..max
+    statistics  v = (v - mean) / std
+
+Shapes: M bands, F frames, T samples. Frame f stands for samples [f * hop, (f + 1) * hop).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, get_type_hints
+
+import torch
+from torch import Tensor
+
+from wg.errors import InputError, nearest
+from wg.mel.bank import Bands, MelNorm, MelScale, weights
+from wg.mel.fields import checked
+
+LOG_FACTOR = {"ln": 1.0, "log10": 1 / math.log(10), "db": 20 / math.log(10)}  # of ln m
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelSpec:
+    """Definition of a log-mel spectrogram; the defaults are the Tacotron 2 family's choices.
+
+    InputError for a value of the wrong type, out of range, or at odds with another.
+    """
+
+    sample_rate: int  # Hz
+    n_fft: int
+    win_length: int  # samples; a shorter window sits in the middle of n_fft
+    hop_length: int  # samples
+    window: Literal["hann_periodic", "hann_symmetric"] = "hann_periodic"
+    # centre: n_fft // 2 reflected samples a side, frame f centred on f * hop, T // hop + 1 frames.
+    # hop: (n_fft - hop) / 2 a side, frame f centred on (f + 1/2) * hop, T // hop frames.
+    framing: Literal["centre", "hop"] = "centre"
+    power: Literal[1, 2] = 1  # the bands sum magnitudes or their squares
+    magnitude_eps: float = 0.0  # under the root, against |S|^2
+    magnitude_eps_mode: Literal["add", "clip"] = "add"  # |S|^2 + eps, or max(|S|^2, eps)
+    window_norm: bool = False  # magnitudes divided by sqrt(sum w^2)
+    n_mels: int
+    fmin: float = 0.0  # Hz
+    fmax: float | None = None  # Hz; None: half the sample rate
+    mel_scale: MelScale = "slaney"
+    mel_norm: MelNorm = "slaney"  # slaney: triangles of equal area; none: of height 1
+    log: Literal["ln", "log10", "db"] = "ln"  # db: 20 log10, whatever `power` is
+    floor: float = 1e-5  # linear mel
+    floor_mode: Literal["clip", "add"] = "clip"
+    gain: float = 1.0
+    offset: float = 0.0
+    clip_min: float | None = None
+    clip_max: float | None = None
+    mean: tuple[float, ...] | None = None  # a value a band
+    std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, hint in _hints().items():
+            object.__setattr__(self, name, checked(f"mel.{name}", vars(self)[name], hint))
+        self._check_frames()
+        self._check_bands()
+        self._check_values()
+
+    def _check_frames(self) -> None:
+        for key in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels"):
+            _require(vars(self)[key] > 0, key, vars(self)[key], "give at least 1")
+        hop, n_fft, win = self.hop_length, self.n_fft, self.win_length
+        _require(n_fft % 2 == 0, "n_fft", n_fft, "give an even number")
+        _require(win <= n_fft, "win_length", win, f"at most mel.n_fft, {n_fft}")
+        _require(hop <= win, "hop_length", hop, f"at most mel.win_length, {win}: no sample unseen")
+        remedy = f"framing 'hop' needs it even, as mel.n_fft ({n_fft}) is; or use framing 'centre'"
+        _require(self.framing == "centre" or hop % 2 == 0, "hop_length", hop, remedy)
+
+    def _check_bands(self) -> None:
+        nyquist = self.sample_rate / 2
+        _require(self.fmin >= 0, "fmin", self.fmin, "give 0 Hz or more")
+        _require(self.top <= nyquist, "fmax", self.fmax, f"at most half the rate, {nyquist:g} Hz")
+        _require(self.fmin < self.top, "fmin", self.fmin, f"give less than fmax, {self.top:g} Hz")
+        _require(self.magnitude_eps >= 0, "magnitude_eps", self.magnitude_eps, "give 0 or more")
+
+    def _check_values(self) -> None:
+        _require(self.floor > 0, "floor", self.floor, "give a positive linear mel, such as 1e-5")
+        _require(self.gain > 0, "gain", self.gain, "give a positive factor")
+        if self.clip_min is not None and self.clip_max is not None:
+            remedy = f"give less than clip_max, {self.clip_max:g}"
+            _require(self.clip_min < self.clip_max, "clip_min", self.clip_min, remedy)
+        remedy = "give mel.mean and mel.std both, or neither"
+        _require((self.mean is None) == (self.std is None), "mean", self.mean, remedy)
+        for key, value in (("mean", self.mean), ("std", self.std)):
+            count = self.n_mels if value is None else len(value)
+            remedy = f"give one value a band, mel.n_mels is {self.n_mels}"
+            _require(count == self.n_mels, key, f"{count} values", remedy)
+        _require(min(self.std or (1.0,)) > 0, "std", min(self.std or (1.0,)), "give positive ones")
+
+    @property
+    def top(self) -> float:
+        """Upper edge of the highest band in Hz."""
+        return self.sample_rate / 2 if self.fmax is None else self.fmax
+
+    @property
+    def bands(self) -> Bands:
+        """Parameters of the filterbank."""
+        rate, scale, norm = self.sample_rate, self.mel_scale, self.mel_norm
+        return Bands(rate, self.n_fft, self.n_mels, self.fmin, self.top, scale, norm)
+
+    @property
+    def label(self) -> str:
+        """Short name, fit for a folder; different specs can share it."""
+        return f"{self.sample_rate}hz-{self.n_mels}mel-hop{self.hop_length}"
+
+    @property
+    def padding(self) -> int:
+        """Samples reflected at either end of a clip."""
+        return (self.n_fft if self.framing == "centre" else self.n_fft - self.hop_length) // 2
+
+    @property
+    def min_samples(self) -> int:
+        """Shortest clip: reflection needs more than `padding`, framing 'hop' one whole hop."""
+        return max(self.padding + 1, self.hop_length if self.framing == "hop" else 1)
+
+    @property
+    def hann(self) -> Tensor:
+        """Window [win_length] in float64."""
+        periodic = self.window == "hann_periodic"
+        return torch.hann_window(self.win_length, periodic=periodic, dtype=torch.float64)
+
+    @property
+    def magnitude_divisor(self) -> float:
+        """sqrt(sum w^2) if `window_norm`, else 1."""
+        return float(self.hann.square().sum().sqrt()) if self.window_norm else 1.0
+
+    @property
+    def silence(self) -> Tensor:
+        """Frame [M] of digital silence, float32: what padding a mel takes."""
+        linear = torch.zeros(self.n_mels)
+        if self.magnitude_eps:  # needs torchaudio, and only then
+            magnitude = math.sqrt(self.magnitude_eps) / self.magnitude_divisor
+            linear = weights(self.bands).float().sum(0) * magnitude**self.power
+        return self.compress(linear[:, None])[:, 0]
+
+    def frames(self, num_samples: int) -> int:
+        """Frames of a clip of at least `min_samples`."""
+        return num_samples // self.hop_length + (self.framing == "centre")
+
+    def num_samples(self, frames: int) -> int:
+        """Samples that so many frames stand for."""
+        return frames * self.hop_length
+
+    def compress(self, linear: Tensor) -> Tensor:
+        """Log mel of a linear mel, both [..., M, F]: floor, log, affine, clip, statistics."""
+        clip = self.floor_mode == "clip"
+        value = torch.log(linear.clamp(min=self.floor) if clip else linear + self.floor)
+        value = value * (self.gain * LOG_FACTOR[self.log]) + self.offset
+        if self.clip_min is not None or self.clip_max is not None:
+            value = value.clamp(self.clip_min, self.clip_max)
+        if self.mean is not None and self.std is not None:
+            value = (value - _column(self.mean, value)) / _column(self.std, value)
+        return value
+
+    def decompress(self, log_mel: Tensor) -> Tensor:
+        """Linear mel of a log mel, both [..., M, F]: exact wherever `compress` clipped nothing."""
+        value = log_mel
+        if self.mean is not None and self.std is not None:
+            value = value * _column(self.std, value) + _column(self.mean, value)
+        linear = torch.exp((value - self.offset) / (self.gain * LOG_FACTOR[self.log]))
+        return linear if self.floor_mode == "clip" else (linear - self.floor).clamp(min=0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MelSpec:
+        """Inverse of `to_dict`; InputError for an unknown or a missing key."""
+        names = {field.name: field.default for field in dataclasses.fields(cls)}
+        for key in values:
+            if key not in names:
+                raise InputError(f"unknown key 'mel.{key}'; {nearest(str(key), names)}")
+        for name, default in names.items():
+            if default is dataclasses.MISSING and name not in values:
+                raise InputError(f"mel.{name} is missing; give its value")
+        return cls(**values)
+
+    def differences(self, other: MelSpec) -> dict[str, tuple[Any, Any]]:
+        """Fields in which two specs differ, with both values; fmax None is half the rate."""
+        mine, theirs = vars(self) | {"fmax": self.top}, vars(other) | {"fmax": other.top}
+        return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
+
+
+@lru_cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(MelSpec)
+
+
+def _require(holds: bool, key: str, value: object, remedy: str) -> None:
+    if not holds:
+        raise InputError(f"mel.{key} is {value}; {remedy}")
+
+
+def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]

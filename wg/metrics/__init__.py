@@ -1,0 +1,113 @@
+"""Metrics of synthesised speech: pure functions of two waveforms [T] and their sample rate.
+
+Every metric has the head `(reference, synthesis, sample_rate) -> float`; definitions, constants
+and units stand in its docstring. nan means undefined (pitch of silence, PESQ of a click).
+Nothing is aligned or rescaled: a constant delay and a level difference are metrics themselves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from wg.errors import InputError, nearest
+from wg.metrics.cepstral import mcd, mcd_dtw, mcd_scores
+from wg.metrics.delay import align, delay, delay_ms
+from wg.metrics.level import clipped, level_difference, si_sdr
+from wg.metrics.pairs import Function, Group
+from wg.metrics.perceptual import estoi, pesq_nb, pesq_wb, stoi
+from wg.metrics.pitch import pitch_scores
+from wg.metrics.spectral import ls_mse, lsd_scores, mr_stft
+from wg.metrics.statistics import Summary, paired_difference, summarise
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Summary",
+    "align",
+    "delay",
+    "paired_difference",
+    "score",
+    "summarise",
+]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of a score table."""
+
+    name: str
+    unit: str  # "" where there is none
+    better: Literal["lower", "higher", "zero"]  # "zero": signed, best near 0
+    function: Function
+    group: Group | None = None  # computes this and its neighbours from one analysis
+
+
+def _of_group(name: str, unit: str, better: Literal["lower", "higher"], group: Group) -> Metric:
+    def function(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> float:
+        return group(reference, synthesis, sample_rate)[name]
+
+    function.__name__, function.__doc__ = name, group.__doc__
+    return Metric(name, unit, better, function, group)
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("ls_mse", "Np²", "lower", ls_mse),
+        Metric("mcd", "dB", "lower", mcd, mcd_scores),
+        Metric("mcd_dtw", "dB", "lower", mcd_dtw, mcd_scores),
+        Metric("mr_stft", "", "lower", mr_stft),
+        _of_group("lsd", "dB", "lower", lsd_scores),
+        _of_group("lsd_0_2k", "dB", "lower", lsd_scores),
+        _of_group("lsd_2_4k", "dB", "lower", lsd_scores),
+        _of_group("lsd_4_8k", "dB", "lower", lsd_scores),
+        _of_group("lsd_8k_up", "dB", "lower", lsd_scores),
+        _of_group("f0_rmse_hz", "Hz", "lower", pitch_scores),
+        _of_group("f0_rmse_cents", "cents", "lower", pitch_scores),
+        _of_group("gpe", "", "lower", pitch_scores),
+        _of_group("vde", "", "lower", pitch_scores),
+        _of_group("ffe", "", "lower", pitch_scores),
+        _of_group("voicing_f1", "", "higher", pitch_scores),
+        Metric("pesq_wb", "MOS", "higher", pesq_wb),
+        Metric("pesq_nb", "MOS", "higher", pesq_nb),
+        Metric("stoi", "", "higher", stoi),
+        Metric("estoi", "", "higher", estoi),
+        Metric("si_sdr", "dB", "higher", si_sdr),
+        Metric("level_difference", "dB", "zero", level_difference),
+        Metric("clipped", "samples", "lower", clipped),
+        Metric("delay_ms", "ms", "zero", delay_ms),
+    )
+}
+
+
+def score(
+    reference: np.ndarray,
+    synthesis: np.ndarray,
+    sample_rate: int,
+    names: Iterable[str] = tuple(METRICS),
+) -> dict[str, float]:
+    """The named metrics of one pair of waveforms [T], in the order of the names.
+
+    Metrics that share an analysis share its computation; a value does not depend on which
+    others are asked for. Raises `InputError` for an unknown name and as the metrics do.
+    """
+    chosen = tuple(names)
+    unknown = [name for name in chosen if name not in METRICS]
+    if unknown:
+        raise InputError(f"metric {unknown[0]!r} is unknown; {nearest(unknown[0], METRICS)}")
+    members = Counter(METRICS[name].group for name in dict.fromkeys(chosen))
+    values: dict[str, float] = {}
+    for name in chosen:
+        metric = METRICS[name]
+        if name in values:
+            continue
+        if metric.group is not None and members[metric.group] > 1:
+            values |= metric.group(reference, synthesis, sample_rate)
+        else:
+            values[name] = metric.function(reference, synthesis, sample_rate)
+    return {name: values[name] for name in chosen}

@@ -1,0 +1,81 @@
+"""Networks: one file a model, plain torch. The registry names each one's parts.
+
+A network supplies two methods and nothing else is asked of it:
+
+- `condition(batch) -> cond`: everything that does not depend on the noise level, computed once;
+- `denoise(x, noise_input, cond) -> eps`: x [B, T], noise_input [B] (a level or a fractional
+  step, see `TrainingSchedule.network_input`), eps [B, T].
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Protocol, TypedDict
+
+from torch import Tensor, nn
+
+from wg.errors import InputError, nearest
+from wg.mel.spec import MelSpec
+
+
+class Batch(TypedDict, total=False):
+    """What a model may be conditioned on; B utterances padded to a common length."""
+
+    audio: Tensor  # [B, T], training only
+    mel: Tensor  # [B, M, F]
+    frames: Tensor  # [B] frames that are not padding
+    ids: list[str]
+
+
+class Network(Protocol):
+    """What the trainer and the vocoder use of a network."""
+
+    def condition(self, batch: Batch) -> Any:
+        """Everything that does not depend on the noise level."""
+        ...
+
+    def denoise(self, x: Tensor, noise_input: Tensor, cond: Any) -> Tensor:
+        """Estimate of the noise in x, [B, T]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a model's parts live, as module:attribute."""
+
+    config: str
+    network: str
+    system: str
+
+
+REGISTRY: dict[str, Entry] = {
+    "wavegrad": Entry(
+        config="wg.models.wavegrad:WaveGradConfig",
+        network="wg.models.wavegrad:WaveGradNetwork",
+        system="wg.systems:WaveGrad",
+    ),
+}
+
+
+def load(reference: str) -> Any:
+    """The object that a `module:attribute` reference names."""
+    module, attribute = reference.split(":")
+    return vars(importlib.import_module(module))[attribute]
+
+
+def entry(name: str) -> Entry:
+    """Registry entry of a model; InputError with the nearest valid name."""
+    if name not in REGISTRY:
+        raise InputError(f"model.name {name!r} is unknown; {nearest(name, REGISTRY)}")
+    return REGISTRY[name]
+
+
+def build_network(config: Any, mel: MelSpec) -> nn.Module:
+    """The network that a model config describes, with random weights."""
+    return load(entry(config.name).network)(config, mel)
+
+
+def config_class(name: str) -> type:
+    """Config dataclass of a model."""
+    return load(entry(name).config)

@@ -1,0 +1,339 @@
+"""WaveGrad (Chen et al., 2009.00713): mel to waveform by a UBlock/DBlock network with FiLM.
+
+| symbol | meaning |
+|---|---|
+| B, M, F | batch, mel bands, frames |
+| T | F * hop samples |
+| gamma, xi | FiLM scale and shift |
+
+The mel is upsampled through five UBlocks whose factors multiply to the hop; the noisy waveform
+is downsampled through four DBlocks; FiLM carries it, with the noise level, to each UBlock.
+
+Where the paper is silent or its ports differ, a switch says so. Of resampling, repetition on the
+way up and every factor-th sample on the way down is what the common ports do, and gives 15.9M
+parameters to the paper's 15M. `down="strided"` is how two re-implementations read App. A; its
+kernel (2 * floor(factor / 2) + 1) is ours, and it has 18.0M.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wg.errors import InputError
+from wg.mel.spec import MelSpec
+from wg.models import Batch
+
+SLOPE = 0.2
+DILATIONS_NEAR_MEL = (1, 2, 4, 8)
+DILATIONS_NEAR_WAVE = (1, 2, 1, 2)
+
+
+@dataclass(frozen=True)
+class WaveGradConfig:
+    """Base model of the paper.
+
+    Large doubles the UBlocks (`up_repeats=2`, `dilations="large"`): 23.4M parameters to the
+    paper's 23M. Doubling the DBlocks too, as one port does, gives 27.0M.
+    """
+
+    name: str = "wavegrad"
+    factors: tuple[int, ...] | None = None  # upsampling, mel to wave; None: derived from the hop
+    mel_channels: int = 768
+    up_channels: tuple[int, ...] = (512, 512, 256, 128, 128)
+    wave_channels: int = 32
+    down_channels: tuple[int, ...] = (128, 128, 256, 512)
+    dilations: Literal["paper", "lmnt", "large"] = "paper"  # lmnt: the paper's order reversed
+    up: Literal["nearest", "linear"] = "nearest"
+    down: Literal["nearest", "linear", "strided"] = "nearest"
+    level_encoding: Literal["sinusoid", "coqui"] = "sinusoid"
+    level_scale: float = 5000.0  # paper 5000; lmnt 1; use 1 with discrete conditioning
+    up_repeats: int = 1  # UBlocks a resolution; the further ones do not resample
+    down_repeats: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.up_channels) != len(self.down_channels) + 1:
+            raise InputError(
+                f"model.up_channels has {len(self.up_channels)} entries and model.down_channels "
+                f"{len(self.down_channels)}; there is one DBlock less than UBlocks"
+            )
+        widths = (self.mel_channels, self.wave_channels, *self.up_channels, *self.down_channels)
+        if min(widths) < 2 or any(c % 2 for c in (self.wave_channels, *self.down_channels)):
+            raise InputError(
+                f"model channels {widths} must be positive, and even for model.wave_channels and "
+                "model.down_channels (half of a level encoding is sine, half cosine)"
+            )
+        if min(self.up_repeats, self.down_repeats) < 1:
+            raise InputError("model.up_repeats and model.down_repeats are at least 1")
+
+    def check(self, mel: MelSpec) -> None:
+        """InputError if the factors do not make the hop."""
+        self.resolved_factors(mel.hop_length)
+
+    def resolved_factors(self, hop: int) -> tuple[int, ...]:
+        """Upsampling factors, checked against the hop or derived from it."""
+        count = len(self.up_channels)
+        factors = derive_factors(hop, count) if self.factors is None else tuple(self.factors)
+        if len(factors) != count:
+            raise InputError(
+                f"model.factors {list(factors)} has {len(factors)} entries; "
+                f"model.up_channels asks for {count}"
+            )
+        if min(factors) < 1 or math.prod(factors) != hop:
+            raise InputError(
+                f"model.factors {list(factors)} multiply to {math.prod(factors)}, but "
+                f"mel.hop_length is {hop}; make them agree (or leave model.factors out)"
+            )
+        return factors
+
+    def resolved_dilations(self) -> tuple[tuple[int, ...], ...]:
+        """Dilations of each UBlock's four convolutions, from mel to wave (App. A)."""
+        count = len(self.up_channels)
+        near_wave = min(2, count - 1)
+        if self.dilations == "large":
+            return (DILATIONS_NEAR_MEL,) * count
+        order = (DILATIONS_NEAR_MEL,) * (count - near_wave) + (DILATIONS_NEAR_WAVE,) * near_wave
+        return order if self.dilations == "paper" else order[::-1]
+
+
+def derive_factors(hop: int, count: int) -> tuple[int, ...]:
+    """`count` factors of the hop, largest first: 300 -> 5, 5, 3, 2, 2; 256 -> 4, 4, 4, 2, 2."""
+    primes, rest, divisor = [], hop, 2
+    while rest > 1:
+        while rest % divisor == 0:
+            primes.append(divisor)
+            rest //= divisor
+        divisor += 1
+    while len(primes) > count:
+        primes.sort()
+        primes = [primes[0] * primes[1], *primes[2:]]
+    if len(primes) < count:
+        raise InputError(
+            f"mel.hop_length {hop} has {len(primes)} prime factors, fewer than the {count} UBlocks "
+            "need; choose another hop, or set model.factors (a factor of 1 does not resample)"
+        )
+    return tuple(sorted(primes, reverse=True))
+
+
+def masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    """x [B, C, L] with its padding set to zero, so that it convolves like an utterance's end."""
+    return x if mask is None else x * mask
+
+
+def conv(c_in: int, c_out: int, kernel: int, dilation: int = 1, stride: int = 1) -> nn.Conv1d:
+    """Convolution that keeps the length (over the stride), orthogonal weights and zero biases."""
+    padding = dilation * (kernel // 2)
+    layer = nn.Conv1d(c_in, c_out, kernel, stride, padding, dilation)
+    nn.init.orthogonal_(layer.weight)
+    nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
+    return layer
+
+
+class Down(nn.Module):
+    """Downsampling by a whole factor, [B, C, L] -> [B, C, L / factor]."""
+
+    def __init__(self, channels: int, factor: int, mode: str) -> None:
+        super().__init__()
+        self.factor, self.mode = factor, mode
+        strided = mode == "strided" and factor > 1
+        kernel = 2 * (factor // 2) + 1
+        self.conv = conv(channels, channels, kernel, stride=factor) if strided else None
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Length L / factor; strided convolution, every factor-th sample or linear."""
+        if self.factor == 1:
+            return x
+        if self.conv is not None:
+            return self.conv(masked(x, mask))
+        if self.mode == "nearest":
+            return x[..., :: self.factor]
+        return F.interpolate(x, size=x.shape[-1] // self.factor, mode="linear")
+
+
+def upsample(x: Tensor, factor: int, mode: str) -> Tensor:
+    """[B, C, L] -> [B, C, L * factor] by repetition or linear interpolation."""
+    if factor == 1:
+        return x
+    return F.interpolate(x, scale_factor=float(factor), mode=mode)
+
+
+class LevelEncoding(nn.Module):
+    """Adds the noise level l to features [B, C, L].
+
+    sinusoid (paper): sin and cos of scale * l * 10^(-4 i / (C / 2)), i = 0 .. C / 2 - 1.
+    coqui: l itself plus a sinusoid of the *time* position over 5000, as that port has it.
+    """
+
+    def __init__(self, channels: int, kind: str, scale: float) -> None:
+        super().__init__()
+        self.kind, self.scale, self.half = kind, scale, channels // 2
+
+    def forward(self, x: Tensor, noise_input: Tensor) -> Tensor:
+        """x + PE(noise_input [B])."""
+        # In float64: angles reach 5000 rad, and a weight's precision may be 16 bits.
+        index = torch.arange(self.half, dtype=torch.float64, device=x.device)
+        frequencies = 10.0 ** (-4.0 * index / self.half)
+        if self.kind == "coqui":
+            time = torch.arange(x.shape[-1], device=x.device) * frequencies[:, None]
+            wave = torch.stack([time.sin(), time.cos()], 1).flatten(0, 1)  # [C, L], interleaved
+            return x + (noise_input[:, None, None] + wave / 5000).to(x)
+        angle = self.scale * noise_input.double()[:, None] * frequencies
+        return x + torch.cat([angle.sin(), angle.cos()], 1)[..., None].to(x)
+
+
+class FiLM(nn.Module):
+    """Feature-wise scale and shift from noisy features and the noise level."""
+
+    def __init__(self, c_in: int, c_out: int, config: WaveGradConfig) -> None:
+        super().__init__()
+        self.input = conv(c_in, c_in, 3)
+        self.encoding = LevelEncoding(c_in, config.level_encoding, config.level_scale)
+        self.output = conv(c_in, 2 * c_out, 3)
+
+    def forward(self, x: Tensor, noise_input: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(gamma, xi), each [B, C_out, L]."""
+        x = F.leaky_relu(self.input(masked(x, mask)), SLOPE)
+        x = self.encoding(x, noise_input)
+        xi, gamma = self.output(masked(x, mask)).chunk(2, dim=1)
+        return gamma, xi
+
+
+class DBlock(nn.Module):
+    """Downsampling block on the waveform path."""
+
+    def __init__(self, c_in: int, c_out: int, factor: int, mode: str) -> None:
+        super().__init__()
+        self.shortcut = conv(c_in, c_out, 1)
+        self.shortcut_down = Down(c_out, factor, mode)
+        self.main_down = Down(c_in, factor, mode)
+        self.convs = nn.ModuleList(
+            conv(c_in if i == 0 else c_out, c_out, 3, dilation=2**i) for i in range(3)
+        )
+
+    def forward(self, x: Tensor, before: Tensor | None, after: Tensor | None) -> Tensor:
+        """[B, C_in, L] -> [B, C_out, L / factor]; masks before and after downsampling."""
+        shortcut = self.shortcut_down(self.shortcut(x), before)
+        x = self.main_down(x, before)
+        for layer in self.convs:
+            x = layer(masked(F.leaky_relu(x, SLOPE), after))
+        return shortcut + x
+
+
+class UBlock(nn.Module):
+    """Upsampling block on the mel path, modulated thrice by the same FiLM output."""
+
+    def __init__(
+        self, c_in: int, c_out: int, factor: int, dilations: tuple[int, ...], mode: str
+    ) -> None:
+        super().__init__()
+        self.factor, self.mode = factor, mode
+        same = factor == 1 and c_in == c_out
+        self.shortcut = nn.Identity() if same else conv(c_in, c_out, 1)
+        self.convs = nn.ModuleList(
+            conv(c_in if i == 0 else c_out, c_out, 3, dilation=d) for i, d in enumerate(dilations)
+        )
+
+    def enter(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The part before the first FiLM: (shortcut, features), each [B, C_out, L * factor]."""
+        # A 1x1 convolution commutes with both kinds of upsampling and is cheaper before it.
+        shortcut = upsample(self.shortcut(x), self.factor, self.mode)
+        x = upsample(F.leaky_relu(x, SLOPE), self.factor, self.mode)
+        return shortcut, self.convs[0](masked(x, mask))
+
+    def modulate(
+        self, entered: tuple[Tensor, Tensor], film: tuple[Tensor, Tensor], mask: Tensor | None
+    ) -> Tensor:
+        """The rest of the block, [B, C_out, L * factor]."""
+        (shortcut, x), (gamma, xi) = entered, film
+        x = self.convs[1](masked(F.leaky_relu(gamma * x + xi, SLOPE), mask))
+        x = hidden = shortcut + x
+        x = self.convs[2](masked(F.leaky_relu(gamma * x + xi, SLOPE), mask))
+        x = self.convs[3](masked(F.leaky_relu(gamma * x + xi, SLOPE), mask))
+        return hidden + x
+
+
+class Condition(NamedTuple):
+    """The first UBlock's work before FiLM, and the masks [B, 1, L] from mel rate to wave rate."""
+
+    entered: tuple[Tensor, Tensor]
+    masks: tuple[Tensor | None, ...]
+
+
+class WaveGradNetwork(nn.Module):
+    """eps(x, mel, level)."""
+
+    def __init__(self, config: WaveGradConfig, mel: MelSpec) -> None:
+        super().__init__()
+        self.bands = mel.n_mels
+        self.factors = config.resolved_factors(mel.hop_length)
+        ups, downs = config.up_channels, (config.wave_channels, *config.down_channels)
+        self.mel_conv = conv(self.bands, config.mel_channels, 3)
+        self.wave_conv = conv(1, config.wave_channels, 5)
+        self.ublocks, self.dblocks = nn.ModuleList(), nn.ModuleList()
+        c_in = config.mel_channels
+        for c_out, factor, dilations in zip(
+            ups, self.factors, config.resolved_dilations(), strict=True
+        ):
+            blocks = [UBlock(c_in, c_out, factor, dilations, config.up)]
+            blocks += [
+                UBlock(c_out, c_out, 1, dilations, config.up) for _ in range(config.up_repeats - 1)
+            ]
+            self.ublocks.append(nn.ModuleList(blocks))
+            c_in = c_out
+        for i, factor in enumerate(self.factors[:0:-1]):
+            c_in, c_out = downs[i], downs[i + 1]
+            blocks = [DBlock(c_in, c_out, factor, config.down)]
+            blocks += [DBlock(c_out, c_out, 1, config.down) for _ in range(config.down_repeats - 1)]
+            self.dblocks.append(nn.ModuleList(blocks))
+        self.films = nn.ModuleList(
+            FiLM(c_down, c_up, config) for c_down, c_up in zip(downs, ups[::-1], strict=True)
+        )
+        self.out_conv = conv(ups[-1], 1, 3)
+        # Orthogonal blocks are the paper's; of the last layer it says nothing. From zero, as in
+        # DiffWave, training starts at the loss of "no noise" instead of far above it.
+        nn.init.zeros_(self.out_conv.weight)
+
+    def condition(self, batch: Batch) -> Condition:
+        """From batch["mel"] [B, M, F] and, if present, batch["frames"] [B]."""
+        mel = batch["mel"]
+        if mel.ndim != 3 or mel.shape[1] != self.bands or not mel.shape[2]:
+            raise InputError(
+                f"mel of shape {list(mel.shape)}; this model takes [B, {self.bands}, frames]"
+            )
+        masks = self._masks(mel, batch["frames"] if "frames" in batch else None)
+        x = self.mel_conv(masked(mel, masks[0]))
+        return Condition(self.ublocks[0][0].enter(x, masks[1]), masks)  # pyright: ignore
+
+    def _masks(self, mel: Tensor, frames: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Masks at the rate of the mel and after each UBlock; None where no frames are told."""
+        if frames is None:
+            return (None,) * (len(self.factors) + 1)
+        index = torch.arange(mel.shape[-1], device=mel.device)
+        masks = [(index < frames[:, None].to(mel.device))[:, None].to(mel)]
+        for factor in self.factors:
+            masks.append(masks[-1].repeat_interleave(factor, -1))
+        return tuple(masks)
+
+    def denoise(self, x: Tensor, noise_input: Tensor, cond: Condition) -> Tensor:
+        """eps [B, T] from x [B, T] and the level (or step) [B]."""
+        masks = cond.masks
+        y = self.wave_conv(masked(x[:, None], masks[-1]))
+        films = [self.films[0](y, noise_input, masks[-1])]
+        for i, blocks in enumerate(self.dblocks):
+            before, after = masks[-1 - i], masks[-2 - i]
+            for j, block in enumerate(blocks):  # pyright: ignore[reportArgumentType]
+                y = block(y, before if j == 0 else after, after)
+            films.append(self.films[i + 1](y, noise_input, after))
+        entered, y = cond.entered, None
+        for i, blocks in enumerate(self.ublocks):
+            mask, film = masks[i + 1], films[-1 - i]
+            for block in blocks:  # pyright: ignore[reportGeneralTypeIssues]
+                entered = entered if y is None else block.enter(y, mask)
+                y = block.modulate(entered, film, mask)
+        assert y is not None
+        return self.out_conv(masked(y, masks[-1]))[:, 0]

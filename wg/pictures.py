@@ -1,0 +1,49 @@
+"""Spectrogram pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+FLOOR_DB = -100.0
+
+
+def decibels(audio: Tensor) -> Tensor:
+    """Log-magnitude spectrogram in dB, [bins, frames]; 1024-point Hann window, hop 256."""
+    window = torch.hann_window(1024)
+    spectrum = torch.stft(audio.float(), 1024, 256, window=window, return_complex=True).abs()
+    return (20 * torch.log10(spectrum.clamp_min(1e-5))).clamp_min(FLOOR_DB)
+
+
+def spectrogram_pair(reference: Tensor, synthesis: Tensor, sample_rate: int, path: Path) -> None:
+    """Picture of the recording above its synthesis, on one colour scale."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    for axis, audio, title in zip(
+        figure.subplots(2, 1, sharex=True),
+        (reference, synthesis),
+        ("recording", "synthesis"),
+        strict=True,
+    ):
+        extent = (0, len(audio) / sample_rate, 0, sample_rate / 2000)
+        axis.imshow(
+            decibels(audio), origin="lower", aspect="auto", extent=extent, vmin=-80, vmax=30
+        )
+        axis.set(title=title, ylabel="kHz")
+    figure.supxlabel("s")
+    figure.savefig(path, dpi=100)
+
+
+def spectrogram(audio: Tensor, sample_rate: int, path: Path) -> None:
+    """Small picture of one spectrogram, without axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.8, 1.8))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    extent = (0, len(audio) / sample_rate, 0, sample_rate / 2000)
+    axis.imshow(decibels(audio), origin="lower", aspect="auto", extent=extent, vmin=-80, vmax=30)
+    figure.savefig(path, dpi=100)

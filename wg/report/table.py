@@ -1,0 +1,56 @@
+"""Score tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wg.metrics import METRICS
+
+Means = Mapping[str, Mapping[str, Mapping[str, Any]]]  # system -> metric -> statistics
+
+
+def cell(statistics: Mapping[str, Any]) -> str:
+    """Mean, half the width of its 95% interval, and how many values are undefined, if any."""
+    mean, low, high = (statistics[key] for key in ("mean", "low", "high"))
+    missing = f" ({statistics['undefined']} undefined)" if statistics["undefined"] else ""
+    if mean is None:
+        return "undefined"
+    spread = f" ± {(high - low) / 2:.2g}" if low is not None else ""
+    return f"{mean:.3g}{spread}{missing}"
+
+
+def heading(metric: str) -> str:
+    """Name, unit and the better direction."""
+    known = METRICS[metric]
+    arrow = {"lower": "↓", "higher": "↑", "zero": "→0"}[known.better]
+    unit = f" ({known.unit})" if known.unit else ""
+    return f"{metric}{unit} {arrow}"
+
+
+def score_rows(means: Means) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows of a table, a system a row."""
+    metrics = list(next(iter(means.values())))
+    header = ["system", *(heading(metric) for metric in metrics)]
+    rows = [[name, *(cell(scores[metric]) for metric in metrics)] for name, scores in means.items()]
+    return header, rows
+
+
+def print_scores(means: Means) -> None:
+    """Prints the table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    header, rows = score_rows(means)
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    # A log file has no width of its own; narrower tables would lose columns.
+    console = Console()
+    Console(width=max(console.width, 130)).print(table)
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

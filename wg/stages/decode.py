@@ -1,0 +1,145 @@
+"""Stage 5, decode: the test set through the trained vocoder, with real-time factors."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from torch import Tensor
+
+from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
+from wg.data.dump import Dump, write_bytes
+from wg.diffusion.noise import seed_of
+from wg.diffusion.schedules import inference_levels
+from wg.stages.launch import place, relaunch, wait_for_all
+from wg.stages.stage import Context, Stage
+from wg.vocoder import Vocoder
+
+FULL_SCALE = 32767 / 32768
+WARM_UP = 50  # frames
+
+
+def protect_peak(wave: Tensor) -> tuple[Tensor, float]:
+    """The wave within 16-bit full scale, and the gain it took (1: untouched)."""
+    peak = float(wave.abs().max())
+    gain = 1.0 if peak <= FULL_SCALE else FULL_SCALE / peak
+    return wave * gain, gain
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits until the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def padded_batch(dump: Dump, indices: list[int]) -> tuple[Tensor, Tensor]:
+    """Mels [B, M, F] padded with silence, and their frames [B]."""
+    mels = [dump.mel(index) for index in indices]
+    frames = torch.tensor([mel.shape[1] for mel in mels])
+    batch = dump.spec.silence[None, :, None].repeat(len(mels), 1, int(frames.max()))
+    for row, mel in zip(batch, mels, strict=True):
+        row[:, : mel.shape[1]] = mel
+    return batch, frames
+
+
+def timed(vocoder: Vocoder, mel: Tensor, seeds: list[int], frames: Tensor) -> tuple[Tensor, float]:
+    """Waveforms [B, T] on the CPU, and the seconds that synthesis took on the device."""
+    synchronise(vocoder.device)
+    started = time.perf_counter()
+    wave = vocoder(mel, seeds=seeds, frames=frames)
+    synchronise(vocoder.device)
+    return wave.float().cpu(), time.perf_counter() - started
+
+
+def run(context: Context) -> Mapping[str, Any]:
+    """Writes wavs with, beside each, what made it; prints the real-time factor."""
+    decode, devices = context.experiment.decode, context.devices
+    checkpoint = find_checkpoint(context.exp, decode.checkpoint)
+    vocoder = vocoder_from_checkpoint(checkpoint, context.experiment)
+    devices.check()
+    dump = Dump(context.dump / decode.split)
+    indices = list(range(len(dump)))[: decode.limit]
+    if devices.gpus * devices.nodes > 1 and place().world == 1:
+        relaunch(context, STAGE.name, devices.gpus)
+    else:
+        vocoder.to(f"cuda:{place().local}" if devices.gpus else "cpu")
+        batches = [
+            indices[i : i + decode.batch_size] for i in range(0, len(indices), decode.batch_size)
+        ]
+        mine = batches[place().rank :: place().world]
+        decode_batches(context, vocoder, dump, mine, checkpoint.name)
+        wait_for_all()
+    return summarise(context, [dump.utterances[index].id for index in indices])
+
+
+def decode_batches(
+    context: Context, vocoder: Vocoder, dump: Dump, batches: list[list[int]], checkpoint: str
+) -> None:
+    """Synthesises and writes batches of utterances."""
+    decode = context.experiment.decode
+    levels = inference_levels(decode.schedule, vocoder.diffusion.levels()).tolist()
+    print(f"{checkpoint}: {sum(map(len, batches))} utterances, {len(levels) - 1} steps", flush=True)
+    for number, batch in enumerate(batches):
+        seeds = [seed_of(dump.utterances[index].id, decode.seed) for index in batch]
+        mel, frames = padded_batch(dump, batch)
+        if number == 0:  # warm-up, not timed
+            timed(vocoder, mel[..., :WARM_UP], seeds, frames.clamp(max=WARM_UP))
+        waves, seconds = timed(vocoder, mel, seeds, frames)
+        share = seconds / int(frames.sum())
+        for wave, index, seed in zip(waves, batch, seeds, strict=True):
+            entry = dump.utterances[index]
+            made = {
+                "id": entry.id,
+                "checkpoint": checkpoint,
+                "sampler": decode.sampler,
+                "levels": levels,
+                "seed": seed,
+                "seconds": share * entry.frames,
+            }
+            length = min(entry.samples, entry.frames * dump.spec.hop_length)
+            write_utterance(context.decoded, wave[:length], dump.spec.sample_rate, made)
+
+
+def write_utterance(folder: Path, wave: Tensor, rate: int, made: dict[str, Any]) -> None:
+    """One 16-bit wav and its JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    safe, gain = protect_peak(wave)
+    made |= {"gain": gain, "duration": len(wave) / rate, "rtf": made["seconds"] * rate / len(wave)}
+    temporary = folder / f"{made['id']}.wav.tmp"
+    soundfile.write(temporary, safe.numpy(), rate, subtype="PCM_16", format="WAV")
+    os.replace(temporary, folder / f"{made['id']}.wav")
+    write_bytes(folder / f"{made['id']}.json", (json.dumps(made, indent=1) + "\n").encode())
+
+
+def summarise(context: Context, ids: list[str]) -> dict[str, Any]:
+    """Real-time factor over all utterances, and those whose peak was protected."""
+    made = [json.loads((context.decoded / f"{name}.json").read_text("utf-8")) for name in ids]
+    duration = sum(item["duration"] for item in made)
+    rtf = sum(item["seconds"] for item in made) / duration
+    threads = f"{torch.get_num_threads()} CPU threads"
+    device = torch.cuda.get_device_name() if context.devices.gpus else threads
+    print(f"{duration:.1f} s of audio, real-time factor {rtf:.3f} on {device}")
+    loud = [item for item in made if item["gain"] < 1]
+    if loud:
+        worst = min(item["gain"] for item in loud)
+        print(
+            f"{len(loud)} of {len(made)} files exceeded full scale and were turned down, by up to "
+            f"{-20 * torch.log10(torch.tensor(worst)).item():.1f} dB (gain in each file's JSON)"
+        )
+    return {"utterances": ids, "rtf": rtf, "device": device, "turned_down": len(loud)}
+
+
+STAGE = Stage(
+    name="decode",
+    summary="test set to wavs, with the real-time factor",
+    keys=("decode",),
+    needs=("train",),
+    output=lambda context: context.decoded,
+    run=run,
+)

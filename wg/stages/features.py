@@ -1,0 +1,153 @@
+"""Stage 2, features: manifests to a dump of audio at the target rate and mels."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wg.data.audio import load_audio
+from wg.data.dump import Utterance, shard_fingerprint, write_shard
+from wg.errors import InputError
+from wg.mel.extract import log_mel
+from wg.mel.spec import MelSpec
+from wg.stages.launch import place, wait_for_all
+from wg.stages.prepare import SPLITS
+from wg.stages.stage import Context, Stage, digest
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An utterance before resampling."""
+
+    id: str
+    path: str
+    sample_rate: int
+    start: int
+    samples: int
+    text: str
+    speaker: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shard to write."""
+
+    path: Path
+    clips: tuple[Clip, ...]
+    spec: MelSpec
+    fingerprint: str
+
+
+def read_clips(manifest: Path) -> list[Clip]:
+    """Clips of a manifest, in its order."""
+    from lhotse import CutSet
+
+    clips = []
+    for cut in CutSet.from_file(manifest):
+        spoken = cut.supervisions[0] if cut.supervisions else None
+        clips.append(
+            Clip(
+                id=cut.id,
+                path=cut.recording.sources[0].source,
+                sample_rate=cut.sampling_rate,
+                start=round(cut.start * cut.sampling_rate),
+                samples=cut.num_samples,
+                text=(spoken.text if spoken else None) or "",
+                speaker=(spoken.speaker if spoken else None) or "",
+            )
+        )
+    return clips
+
+
+def write_job(job: Job) -> float:
+    """Computes and writes one shard; seconds of audio in it."""
+    torch.set_num_threads(1)
+    entries, seconds = [], 0.0
+    for clip in job.clips:
+        audio = torch.from_numpy(load_audio(Path(clip.path), clip.start, clip.samples))
+        if clip.sample_rate != job.spec.sample_rate:
+            from torchaudio.functional import resample
+
+            audio = resample(audio, clip.sample_rate, job.spec.sample_rate)
+        try:
+            mel = log_mel(audio, job.spec)
+        except InputError as error:
+            raise InputError(f"{clip.path}: {error}") from None
+        entry = Utterance(clip.id, len(audio), mel.shape[-1], clip.text, clip.speaker)
+        entries.append((entry, audio, mel))
+        seconds += len(audio) / job.spec.sample_rate
+    write_shard(job.path, entries, job.spec, job.fingerprint)
+    return seconds
+
+
+def plan(context: Context, split: str) -> list[Job]:
+    """The shards of a split."""
+    experiment = context.experiment
+    clips = read_clips(context.data / f"{split}.jsonl.gz")
+    size = experiment.features.shard
+    jobs = []
+    for number, first in enumerate(range(0, len(clips), size)):
+        part = tuple(clips[first : first + size])
+        content = {"clips": [vars(clip) for clip in part], "spec": experiment.mel.to_dict()}
+        path = context.dump / split / f"shard-{number:05d}.safetensors"
+        jobs.append(Job(path, part, experiment.mel, digest(content)))
+    return jobs
+
+
+def run(context: Context) -> Mapping[str, Any]:
+    """Writes the shards that are not there yet, over `--jobs` processes.
+
+    Under torchrun or srun each process takes every world-th shard.
+    """
+    jobs = [job for split in SPLITS for job in plan(context, split)]
+    note_resampling(jobs)
+    wanted = {job.path for job in jobs}
+    for path in context.dump.glob("*/*.safetensors"):
+        if path not in wanted:
+            path.unlink()
+    missing = [job for job in jobs if shard_fingerprint(job.path) != job.fingerprint]
+    if len(missing) < len(jobs):
+        print(f"{len(jobs) - len(missing)} of {len(jobs)} shards are there already")
+    started = time.monotonic()
+    mine = missing[place().rank :: place().world]
+    seconds = sum(in_processes(mine, context.jobs))
+    if seconds:
+        elapsed = time.monotonic() - started
+        print(f"{seconds / 3600:.2f} h of audio in {elapsed:.1f} s ({len(mine)} shards)")
+    wait_for_all()
+    return {"shards": digest({str(job.path.name): job.fingerprint for job in jobs})}
+
+
+def note_resampling(jobs: list[Job]) -> None:
+    """Prints which rates are resampled."""
+    target = jobs[0].spec.sample_rate
+    for rate in sorted({clip.sample_rate for job in jobs for clip in job.clips} - {target}):
+        empty = "; the band above its Nyquist frequency stays empty" if rate < target else ""
+        print(f"resampling from {rate} to {target} Hz{empty}")
+
+
+def in_processes(jobs: list[Job], processes: int) -> list[float]:
+    """Runs jobs over processes; one process runs them here."""
+    if processes == 1 or len(jobs) <= 1:
+        return [write_job(job) for job in jobs]
+    # spawn: a forked child of a process that has used torch threads can deadlock.
+    start = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=start) as pool:
+        return list(pool.map(write_job, jobs))
+
+
+STAGE = Stage(
+    name="features",
+    summary="manifests to audio at the target rate and mels",
+    keys=("mel", "features.shard"),
+    needs=("prepare",),
+    output=lambda context: context.dump,
+    run=run,
+)

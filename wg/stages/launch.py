@@ -1,0 +1,70 @@
+"""One process a device: starting them, and knowing which one this is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from wg.errors import InputError
+from wg.stages.stage import Context
+
+
+@dataclass(frozen=True)
+class Place:
+    """Of `world` processes, this is number `rank`; `local` on its machine."""
+
+    rank: int
+    local: int
+    world: int
+
+
+def place() -> Place:
+    """From the environment of torchrun, or of srun; a single process otherwise."""
+    env = os.environ
+    if "LOCAL_RANK" in env:
+        return Place(int(env["RANK"]), int(env["LOCAL_RANK"]), int(env["WORLD_SIZE"]))
+    if int(env.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in env:
+        numbers = (env["SLURM_PROCID"], env["SLURM_LOCALID"], env["SLURM_NTASKS"])
+        return Place(*map(int, numbers))
+    return Place(0, 0, 1)
+
+
+def wait_for_all() -> None:
+    """Returns once every process has come here."""
+    if place().world == 1:
+        return
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        here = place()
+        os.environ.setdefault("MASTER_PORT", "29500")
+        dist.init_process_group("gloo", rank=here.rank, world_size=here.world)
+    dist.barrier()
+
+
+def relaunch(context: Context, stage: str, processes: int) -> None:
+    """Runs a stage again under torchrun, `processes` on each node."""
+    nodes = context.devices.nodes
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)),
+        *(("--standalone",) if nodes == 1 else rendezvous(nodes)),
+        *("-m", "wg", "stage", stage, str(context.recipe), "--model", context.name),
+        *("--work-dir", str(context.work), "--ngpu", str(context.devices.gpus)),
+        *("--nodes", str(nodes), "--jobs", str(context.jobs), *context.overrides),
+    ]
+    code = subprocess.run(command).returncode
+    if code:
+        raise InputError(f"stage {stage} failed under torchrun (status {code}); its message is above")
+
+
+def rendezvous(nodes: int) -> tuple[str, ...]:
+    """Where several machines meet: MASTER_ADDR and MASTER_PORT."""
+    address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "29500")
+    if address is None:
+        raise InputError(
+            f"--nodes {nodes}: MASTER_ADDR is not set; export the first machine's address on every "
+            "machine and run the same command on each (docs/cluster.md)"
+        )
+    return ("--nnodes", str(nodes), "--rdzv-backend", "c10d", "--rdzv-endpoint", f"{address}:{port}")

@@ -1,0 +1,27 @@
+"""Stage 3, phonemes: text to phonemes and durations, for models that read text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wg.models import entry
+from wg.stages.stage import Context, Stage
+
+
+def run(context: Context) -> Mapping[str, Any]:
+    """Says that the model reads mels; no registered model reads text yet."""
+    name = context.experiment.model.name
+    assert entry(name)
+    print(f"{name} reads mels: nothing to do")
+    return {}
+
+
+STAGE = Stage(
+    name="phonemes",
+    summary="text to phonemes and durations (models that read text)",
+    keys=("model.name",),
+    needs=("prepare",),
+    output=lambda context: context.exp,
+    run=run,
+)

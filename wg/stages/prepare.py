@@ -1,0 +1,73 @@
+"""Stage 1, prepare: a corpus on disk (or downloaded) becomes checked manifests."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from wg.data.audio import check_audio, summary
+from wg.errors import InputError
+from wg.stages.stage import Context, Stage, fresh_folder, read_stamp
+
+SPLITS = ("train", "valid", "test")
+
+
+def recipe_reader(recipe: Path) -> ModuleType:
+    """The recipe's prepare.py, which has `read` and `download`."""
+    path = recipe / "prepare.py"
+    specification = importlib.util.spec_from_file_location(f"recipe_{recipe.name}", path)
+    if not path.is_file() or specification is None or specification.loader is None:
+        raise InputError(f"{path}: no such file; a recipe has prepare.py with read and download")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def find_corpus(context: Context, reader: ModuleType) -> Path:
+    """The corpus folder: given, used before, or downloaded."""
+    if context.corpus_dir is not None:
+        if not context.corpus_dir.is_dir():
+            raise InputError(f"--corpus-dir {context.corpus_dir}: no such folder")
+        return context.corpus_dir
+    before = read_stamp(STAGE.stamp_path(context))
+    if before and Path(before["result"]["corpus_dir"]).is_dir():
+        return Path(before["result"]["corpus_dir"])
+    return reader.download(context.work / "downloads")
+
+
+def run(context: Context) -> Mapping[str, Any]:
+    """Reads, checks and splits the corpus; prints hours and speakers of each split."""
+    reader = recipe_reader(context.recipe)
+    corpus_dir = find_corpus(context, reader)
+    corpus = context.experiment.corpus
+    splits = reader.read(corpus_dir, corpus)
+    problems: list[str] = []
+    with fresh_folder(context.data) as folder:
+        for name in SPLITS:
+            cuts, bad = check_audio(
+                splits[name], context.jobs, corpus.sample_rate, corpus.skip_bad
+            )
+            problems += bad
+            if not len(cuts):
+                raise InputError(f"corpus.{name}: no usable utterances in {corpus_dir}")
+            cuts.to_file(folder / f"{name}.jsonl.gz")
+            print(f"{name}: {summary(cuts)}")
+        if problems:
+            print(f"left out {len(problems)} bad clips (--skip-bad):")
+            print("\n".join(f"  {problem}" for problem in problems))
+            (folder / "left-out.txt").write_text("\n".join(problems) + "\n", "utf-8")
+    return {"corpus_dir": str(corpus_dir.resolve()), "left_out": len(problems)}
+
+
+STAGE = Stage(
+    name="prepare",
+    summary="corpus to manifests: checked audio, fixed splits",
+    keys=("corpus",),
+    needs=(),
+    output=lambda context: context.data,
+    run=run,
+    free_keys=("corpus.licence", "corpus.url"),
+)

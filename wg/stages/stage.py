@@ -1,0 +1,148 @@
+"""What a stage is, where a run keeps its files, and the stamp of a finished stage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wg.config import Experiment, flatten, to_dict
+from wg.diffusion.schedules import schedule_label
+from wg.errors import InputError
+from wg.training.devices import Devices
+
+STAMP = "stage-{name}.json"
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run: the recipe, its experiment, and where things are."""
+
+    recipe: Path
+    work: Path  # data, dump and exp go below it
+    name: str  # conf/<name>.yaml
+    experiment: Experiment
+    devices: Devices
+    jobs: int
+    corpus_dir: Path | None = None
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> Path:
+        """Manifests."""
+        return self.work / "data"
+
+    @property
+    def dump(self) -> Path:
+        """Features."""
+        return self.work / "dump" / self.experiment.features_name
+
+    @property
+    def exp(self) -> Path:
+        """The trained model and all that comes of it."""
+        return self.work / "exp" / f"{self.experiment.corpus.name}-{self.name}"
+
+    @property
+    def decoded(self) -> Path:
+        """Synthesised audio of one schedule."""
+        decode = self.experiment.decode
+        label = schedule_label(decode.schedule)
+        if decode.sampler != "ancestral":
+            label += f"-{decode.sampler}"
+        return self.exp / "decode" / (label if decode.split == "test" else f"{label}-{decode.split}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a recipe. `run` returns what is worth keeping in the stamp."""
+
+    name: str
+    summary: str
+    keys: tuple[str, ...]  # config keys or sections whose change makes it run again
+    needs: tuple[str, ...]  # earlier stages
+    output: Callable[[Context], Path]
+    run: Callable[[Context], Mapping[str, Any]]
+    free_keys: tuple[str, ...] = ()  # keys below `keys` that change nothing
+
+    def stamp_path(self, context: Context) -> Path:
+        """Where its stamp lies."""
+        return self.output(context) / STAMP.format(name=self.name)
+
+    def settings(self, context: Context) -> dict[str, Any]:
+        """The config values that it depends on."""
+        flat = flatten(to_dict(context.experiment))
+        chosen = {
+            key: value
+            for key, value in flat.items()
+            if any(key == wanted or key.startswith(f"{wanted}.") for wanted in self.keys)
+            and key not in self.free_keys
+        }
+        if self.name == "prepare" and context.corpus_dir is not None:
+            chosen["--corpus-dir"] = str(context.corpus_dir.resolve())
+        return chosen
+
+
+def read_stamp(path: Path) -> dict[str, Any] | None:
+    """A stage's stamp; None if it never finished."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write_stamp(path: Path, content: Mapping[str, Any]) -> None:
+    """A stamp, written last and atomically: it is what makes a stage finished."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    os.replace(temporary, path)
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """Short hash of settings."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """`key: before -> after` for every setting that differs."""
+    # A run that does not say --corpus-dir means the one prepared before.
+    keys = [key for key in sorted({*old, *new}) if key != "--corpus-dir" or key in new]
+    return [
+        f"{key}: {old[key] if key in old else 'unset'} -> {new[key] if key in new else 'unset'}"
+        for key in keys
+        if (key in old) != (key in new) or old[key] != new[key]
+    ]
+
+
+@contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """A folder that replaces `path` whole when the block ends without an error."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; free space or check access") from (
+            error
+        )
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def keep_aside(path: Path) -> Path:
+    """Renames a folder to the first free `path.old-N`, so that nothing is lost."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    os.replace(path, aside)
+    return aside

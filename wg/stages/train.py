@@ -1,0 +1,89 @@
+"""Stage 4, train: Lightning training, resumed where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wg.checkpoint import find_checkpoint
+from wg.config import flatten, load_experiment_file, save_experiment, to_dict
+from wg.data.dump import Dump
+from wg.errors import InputError
+from wg.models import config_class
+from wg.stages.launch import place, relaunch
+from wg.stages.stage import Context, Stage, changes, keep_aside
+
+# A change of these continues a run; a change of anything else below `keys` starts a new one.
+CONTINUES = (
+    "train.max_steps",
+    "train.strategy",
+    "train.processes",
+    "train.compile",
+    "train.workers",
+    "train.keep",
+    "train.log_every",
+    "train.sample_every",
+    "train.sample_utterances",
+    "train.loggers",
+    "train.wandb_project",
+    "train.wandb_mode",
+    "train.max_loss",
+)
+
+
+def set_changed_run_aside(context: Context) -> None:
+    """Moves a run of other settings away, and says which differ; nothing is lost."""
+    stored = context.exp / "config.yaml"
+    if not stored.is_file():
+        return
+    before = flatten(to_dict(load_experiment_file(stored, config_class)))
+    now = flatten(to_dict(context.experiment))
+    sections = tuple(f"{section}." for section in STAGE.keys)
+    different = changes(
+        {k: v for k, v in before.items() if k.startswith(sections) and k not in CONTINUES},
+        {k: v for k, v in now.items() if k.startswith(sections) and k not in CONTINUES},
+    )
+    if different:
+        print("changed since this model was trained: " + "; ".join(different))
+        print(f"the run before is kept in {keep_aside(context.exp)}")
+
+
+def run(context: Context) -> Mapping[str, Any]:
+    """Trains in this process, or in one process a device through torchrun."""
+    from lightning import seed_everything
+
+    experiment, devices = context.experiment, context.devices
+    devices.check()
+    dumps = Dump(context.dump / "train"), Dump(context.dump / "valid")
+    for dump in dumps:
+        if dump.spec != experiment.mel:
+            raise InputError(f"{dump.folder}: features of another MelSpec; run stage 2 (features)")
+    if place().rank == 0:
+        set_changed_run_aside(context)
+        context.exp.mkdir(parents=True, exist_ok=True)
+        save_experiment(experiment, context.exp / "config.yaml")
+    processes = devices.gpus or experiment.train.processes
+    if processes * devices.nodes > 1 and place().world == 1:
+        relaunch(context, STAGE.name, processes)
+    else:
+        from wg.systems import build_system
+        from wg.training.trainer import fit
+
+        seed_everything(experiment.train.seed, verbose=False)
+        module = build_system(experiment)
+        count = sum(parameter.numel() for parameter in module.parameters())
+        print(f"{experiment.model.name}: {count:,} parameters", flush=True)
+        fit(experiment, module, dumps, context.exp, devices)
+    best = find_checkpoint(context.exp, "best")
+    return {"checkpoint": best.name}
+
+
+STAGE = Stage(
+    name="train",
+    summary="training with Lightning, resumed where it stopped",
+    keys=("mel", "model", "diffusion", "train"),
+    needs=("features",),
+    output=lambda context: context.exp,
+    run=run,
+    free_keys=tuple(key for key in CONTINUES if key != "train.max_steps"),
+)

@@ -1,0 +1,1 @@
+"""Training: the `Diffusion` mixin, its callbacks and the trainer around them."""

@@ -1,0 +1,165 @@
+"""Callbacks: progress lines, a stop on divergence, generated audio and pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+
+from wg.config import Experiment
+from wg.data.dump import Dump
+from wg.diffusion.noise import PositionalNoise, seed_of
+from wg.diffusion.samplers import sampler
+from wg.diffusion.schedules import inference_levels
+from wg.errors import InputError
+from wg.pictures import spectrogram_pair
+
+
+class TrainingDiverged(InputError):
+    """The loss is not a number, or above `train.max_loss`."""
+
+
+def clock(seconds: float) -> str:
+    """Duration as h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+class ProgressLines(Callback):
+    """A line every `train.log_every` steps: loss, speed in audio-hours per hour, time left."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.train = experiment.train
+        segment_s = self.train.segment_samples / experiment.mel.sample_rate
+        self.hours_a_step = self.train.batch_size * self.train.accumulate * segment_s / 3600
+        self.started, self.first, self.last = 0.0, 0, -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        self.started, self.first = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Prints after the first step and then at the interval."""
+        step, train = trainer.global_step, self.train
+        due = step == self.first + 1 or step % train.log_every == 0 or step == train.max_steps
+        if not due or step == self.last or not trainer.is_global_zero:
+            return
+        self.last = step
+        elapsed = time.monotonic() - self.started
+        speed = (step - self.first) / elapsed
+        print(
+            f"step {step}/{train.max_steps}  loss {float(outputs['loss']):.4f}  "
+            f"{speed:.2f} steps/s  {speed * self.hours_a_step * 3600:.1f} audio-h/h  "
+            f"left {clock((train.max_steps - step) / speed)}",
+            flush=True,
+        )
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the validation loss."""
+        if trainer.is_global_zero and not trainer.sanity_checking:
+            loss = float(trainer.callback_metrics["valid/loss"])
+            print(f"step {trainer.global_step}  validation loss {loss:.4f}", flush=True)
+
+
+class StopOnDivergence(Callback):
+    """Stops with step, utterances and learning rate when the loss diverges.
+
+    A loss is looked at one batch late, so that a GPU is never waited for.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.limit = experiment.train.max_loss
+        self.pending: tuple[torch.Tensor, int, list[str], float] | None = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Looks at the loss of the batch before."""
+        self._look()
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.pending = (outputs["loss"].detach(), trainer.global_step, batch["ids"], rate)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks before a checkpoint is written."""
+        self._look()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks at the last batch."""
+        self._look()
+
+    def _look(self) -> None:
+        if self.pending is None:
+            return
+        (value, step, ids, rate), self.pending = self.pending, None
+        loss = float(value)
+        if not loss <= self.limit:
+            shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+            raise TrainingDiverged(
+                f"training diverged at step {step}: loss {loss:g} (train.max_loss {self.limit:g}), "
+                f"learning rate {rate:g}, utterances {shown}; lower train.learning_rate or look at "
+                "these files, then run stage 4 again: it goes on from the last checkpoint"
+            )
+
+
+class SampleWriter(Callback):
+    """Generated audio and spectrograms of a few validation utterances every K steps."""
+
+    def __init__(self, experiment: Experiment, dump: Dump, folder: Path) -> None:
+        self.experiment, self.dump, self.folder = experiment, dump, folder
+        training_levels = experiment.diffusion.levels()
+        self.levels = inference_levels(experiment.decode.schedule, training_levels)
+        self.written = -1
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes after a validation once K more steps are done, with the averaged weights."""
+        every, step = self.experiment.train.sample_every, trainer.global_step
+        due = every and step // every > max(self.written, 0) // every
+        if trainer.sanity_checking or not due or not trainer.is_global_zero:
+            return
+        self.written = step
+        for index in range(min(self.experiment.train.sample_utterances, len(self.dump))):
+            self._write(trainer, pl_module, index, self.folder / f"step-{step:07d}")
+
+    def _write(
+        self, trainer: Trainer, module: LightningModule, index: int, folder: Path
+    ) -> None:
+        name, rate = self.dump.utterances[index].id, self.dump.spec.sample_rate
+        mel = self.dump.mel(index)[None].to(module.device)
+        audio = synthesise(module, {"mel": mel, "ids": [name]}, self.experiment, self.levels)[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{name}.wav", audio.numpy(), rate, subtype="FLOAT")
+        picture = folder / f"{name}.png"
+        spectrogram_pair(self.dump.recording(index), audio, rate, picture)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_audio(name, audio, trainer.global_step, rate)
+            if isinstance(logger, WandbLogger):
+                logger.log_audio(f"audio/{name}", [str(folder / f"{name}.wav")])
+                logger.log_image(f"spectrogram/{name}", [str(picture)])
+
+
+@torch.inference_mode()
+def synthesise(
+    module: Any, batch: Mapping[str, Any], experiment: Experiment, levels: torch.Tensor
+) -> torch.Tensor:
+    """Audio [B, T] of a module in training, by the experiment's sampler and seed."""
+    seeds = [seed_of(name, experiment.decode.seed) for name in batch["ids"]]
+    source = PositionalNoise(seeds, module.device)
+    length = batch["mel"].shape[-1] * experiment.mel.hop_length
+    cond = module.condition(batch)
+
+    def denoise(x: torch.Tensor, level: float) -> torch.Tensor:
+        column = torch.full((len(x),), level, dtype=torch.float64, device=x.device)
+        return module.denoise(x, column, cond)
+
+    return sampler(experiment.decode.sampler)(
+        denoise, source(0, length), levels, lambda k: source(k, length), experiment.decode.clip
+    ).cpu()

@@ -1,0 +1,117 @@
+"""The `Diffusion` mixin: what every diffusion LightningModule shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from wg.config import Experiment, to_dict
+from wg.diffusion.noise import PositionalNoise, mix_seed, seed_of
+from wg.diffusion.process import diffuse
+
+if TYPE_CHECKING:
+    from lightning import LightningModule as Base
+else:
+    Base = object
+
+
+class Diffusion(Base):
+    """Level sampling, loss, fixed-noise validation and optimiser of a model.
+
+    The class that mixes it in sets `network` and supplies `condition` and `denoise`; a model
+    with further losses extends `losses`.
+    """
+
+    experiment: Experiment
+    network: nn.Module
+
+    def condition(self, batch: Mapping[str, Any]) -> Any:
+        """Everything that does not depend on the noise level."""
+        raise NotImplementedError
+
+    def denoise(self, x: Tensor, level: Tensor, cond: Any) -> Tensor:
+        """Estimate of the noise in x [B, T] at float64 levels [B]."""
+        raise NotImplementedError
+
+    def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Named losses, each [B]; "noise" is the distance of the noise from its estimate."""
+        x = diffuse(batch["audio"], level, noise)
+        error = self.denoise(x, level, self.condition(batch)) - noise
+        error = error.abs() if self.experiment.train.loss == "l1" else error**2
+        if "frames" not in batch:
+            return {"noise": error.mean(1)}
+        # Padding of short clips is not trained on.
+        length = batch["frames"][:, None] * self.experiment.mel.hop_length
+        kept = torch.arange(error.shape[1], device=error.device) < length
+        return {"noise": (error * kept).sum(1) / length[:, 0]}
+
+    def on_fit_start(self) -> None:
+        """Compiles the network, if asked: here, since copies of it (EMA) are made before."""
+        if self.experiment.train.compile:
+            self.network.denoise = torch.compile(self.network.denoise)
+
+    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
+        """Mean loss of a batch at random levels."""
+        # One seed a batch makes a resumed run repeat the uninterrupted one.
+        seed = mix_seed(self.experiment.train.seed, batch_idx, self.global_rank)
+        torch.manual_seed(seed)
+        audio = batch["audio"]
+        level = self.experiment.diffusion.draw(len(audio)).to(audio.device)
+        losses = self.losses(batch, level, torch.randn_like(audio))
+        total = torch.stack(list(losses.values())).sum(0).mean()
+        for name, value in losses.items():
+            self.log(f"train/{name}", value.mean(), batch_size=len(audio))
+        self.log("train/loss", total, batch_size=len(audio))
+        return total
+
+    def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
+        """Loss at fixed levels with fixed noise: the same numbers for the same weights."""
+        audio = batch["audio"]
+        seeds = [seed_of(name, 0) for name in batch["ids"]]
+        noise = PositionalNoise(seeds, audio.device)
+        levels = self.experiment.diffusion.quantiles(self.experiment.train.valid_levels)
+        total = torch.zeros((), device=audio.device)
+        for i, level in enumerate(levels.tolist()):
+            column = torch.full((len(audio),), level, dtype=torch.float64, device=audio.device)
+            losses = self.losses(batch, column, noise(i, audio.shape[1]).to(audio))
+            value = torch.stack(list(losses.values())).sum(0).mean()
+            self.log(f"valid/loss_level_{level:.3f}", value, batch_size=len(audio), sync_dist=True)
+            total += value / len(levels)
+        self.log("valid/loss", total, batch_size=len(audio), sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Stores the experiment: a checkpoint says what it is of."""
+        checkpoint["experiment"] = to_dict(self.experiment)
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser, and learning rate by step: linear warm-up, then the chosen decay."""
+        train = self.experiment.train
+        optimizer_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[train.optimizer]
+        optimizer = optimizer_class(
+            self.parameters(),
+            lr=train.learning_rate,
+            betas=train.betas,
+            weight_decay=train.weight_decay,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_at)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def rate_at(self, step: int) -> float:
+        """Share of the learning rate at a step."""
+        train = self.experiment.train
+        if step < train.warmup_steps:
+            return (step + 1) / train.warmup_steps
+        span = max(1, train.max_steps - train.warmup_steps)
+        done = min(1.0, (step - train.warmup_steps) / span)
+        if train.decay == "cosine":
+            wave = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done)).item())
+            return train.final_rate + (1 - train.final_rate) * wave
+        if train.decay == "exponential":
+            return max(train.final_rate, 1e-8) ** done
+        return 1.0

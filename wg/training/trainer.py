@@ -1,0 +1,149 @@
+"""The Lightning trainer of an experiment: devices, precision, loggers, checkpoints, resume."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+
+from wg.config import Experiment
+from wg.data.dump import Dump
+from wg.data.segments import (
+    EndlessBatches,
+    Segments,
+    Share,
+    training_loader,
+    validation_loader,
+)
+from wg.errors import InputError
+from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
+from wg.training.devices import Devices
+
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+class Feed:
+    """Batches of a trainer: its process's share, from the batch it has reached."""
+
+    def __init__(self, experiment: Experiment, train: Dump, valid: Dump) -> None:
+        self.experiment, self.train, self.valid = experiment, train, valid
+        self.frames = experiment.train.segment_samples // experiment.mel.hop_length
+
+    def training(self, share: Share, first_batch: int) -> torch.utils.data.DataLoader:
+        """Endless batches; accumulated ones follow each other."""
+        config = self.experiment.train
+        batches = EndlessBatches(
+            len(self.train), config.batch_size, config.seed, share, first_batch
+        )
+        return training_loader(Segments(self.train, self.frames), batches, config.workers)
+
+    def validation(self) -> torch.utils.data.DataLoader:
+        """Fixed segments."""
+        config = self.experiment.train
+        return validation_loader(
+            Segments(self.valid, self.frames), config.valid_utterances, config.batch_size
+        )
+
+
+def attach(module: LightningModule, feed: Feed) -> None:
+    """Gives the module its data; asked for by Lightning once ranks and progress are known."""
+    accumulate = feed.experiment.train.accumulate
+
+    def train_dataloader() -> torch.utils.data.DataLoader:
+        trainer = module.trainer
+        share = Share(trainer.global_rank, trainer.world_size)
+        return feed.training(share, trainer.global_step * accumulate)
+
+    module.train_dataloader = train_dataloader
+    module.val_dataloader = feed.validation
+
+
+def make_loggers(experiment: Experiment, folder: Path) -> list[Logger]:
+    """CSV always; TensorBoard and Weights & Biases as asked for."""
+    train = experiment.train
+    loggers: list[Logger] = [CSVLogger(folder, name="log", version="csv")]
+    if "tensorboard" in train.loggers:
+        loggers.append(TensorBoardLogger(folder, name="log", version="tensorboard"))
+    if "wandb" in train.loggers:
+        offline = train.wandb_mode == "offline"
+        loggers.append(
+            WandbLogger(
+                name=folder.name, save_dir=folder, project=train.wandb_project, offline=offline
+            )
+        )
+    return loggers
+
+
+def make_callbacks(experiment: Experiment, valid: Dump, folder: Path) -> list[Callback]:
+    """Progress, divergence, checkpoints by validation loss, samples, EMA."""
+    train = experiment.train
+    checkpoint = ModelCheckpoint(
+        dirpath=folder / "checkpoints",
+        filename="step-{step:07d}-loss-{valid/loss:.4f}",
+        auto_insert_metric_name=False,
+        monitor="valid/loss",
+        save_top_k=train.keep,
+        save_last=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [
+        StopOnDivergence(experiment),
+        ProgressLines(experiment),
+        SampleWriter(experiment, valid, folder / "samples"),
+    ]
+    if train.ema:
+        # After the sample writer: at the end of a validation it takes the average out again.
+        callbacks.append(EMAWeightAveraging(decay=train.ema))
+    return [*callbacks, LearningRateMonitor("step"), checkpoint]
+
+
+def check_divisible(experiment: Experiment, world: int) -> None:
+    """InputError unless every process gets the same number of segments."""
+    size = experiment.train.batch_size
+    if size % world:
+        raise InputError(
+            f"train.batch_size {size} does not divide by {world} processes; "
+            f"the nearest is {max(1, round(size / world)) * world}"
+        )
+
+
+def fit(
+    experiment: Experiment, module: LightningModule, dumps: tuple[Dump, Dump], folder: Path,
+    devices: Devices,
+) -> None:
+    """Trains to `train.max_steps`, from the last checkpoint in `folder` where there is one."""
+    # Lightning's own notices (no GPU found, products to install) are not about this run.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    train = experiment.train
+    per_node = devices.gpus or train.processes
+    check_divisible(experiment, per_node * devices.nodes)
+    attach(module, Feed(experiment, *dumps))
+    trainer = Trainer(
+        accelerator="gpu" if devices.gpus else "cpu",
+        devices=per_node,
+        num_nodes=devices.nodes,
+        strategy=train.strategy,
+        precision=PRECISIONS[train.precision],  # pyright: ignore[reportArgumentType]
+        max_steps=train.max_steps,
+        max_epochs=-1,
+        accumulate_grad_batches=train.accumulate,
+        gradient_clip_val=train.clip_norm or None,
+        val_check_interval=min(train.valid_every, train.max_steps) * train.accumulate,
+        check_val_every_n_epoch=None,
+        log_every_n_steps=min(train.log_every, train.max_steps),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        logger=make_loggers(experiment, folder),
+        callbacks=make_callbacks(experiment, dumps[1], folder),
+    )
+    last = folder / "checkpoints" / "last.ckpt"
+    if last.exists() and trainer.is_global_zero:
+        print(f"resuming from {last}", flush=True)
+    trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+

@@ -1,0 +1,187 @@
+"""A trained vocoder: mels in, waveforms out. Needs torch, numpy and safetensors only.
+
+On disk it is a folder: `model.safetensors`, `config.json` (model, MelSpec, training schedule,
+default schedule) and `README.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from wg.diffusion.noise import PositionalNoise
+from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.samplers import sampler
+from wg.diffusion.schedules import inference_levels
+from wg.errors import InputError, nearest
+from wg.mel.spec import MelSpec
+from wg.models import build_network, entry, load
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """How to sample: a step count, published schedule or JSON file; a sampler; x_0's bound."""
+
+    schedule: str = "50"
+    sampler: str = "ancestral"
+    clip: float | None = None
+
+
+class Vocoder:
+    """Mel to waveform with a trained network.
+
+    `voc = Vocoder.from_pretrained(folder); wave = voc(mel, schedule="6", seeds=[1])`
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        model: Any,
+        mel_spec: MelSpec,
+        diffusion: TrainingSchedule,
+        synthesis: Synthesis,
+    ) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.model, self.mel_spec = model, mel_spec
+        self.diffusion, self.synthesis = diffusion, synthesis
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    def to(self, device: torch.device | str) -> Vocoder:
+        """Moves the weights; returns itself."""
+        self.network.to(device)
+        return self
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        mel: Tensor,
+        synthesis: Synthesis | None = None,
+        seeds: Sequence[int] = (0,),
+        frames: Tensor | None = None,
+    ) -> Tensor:
+        """Waveform [T] of a mel [M, F], or [B, T] of a batch [B, M, F]; T = F * hop.
+
+        `seeds`: one an utterance; the result depends on it, not on the batch. `frames` [B]:
+        how many of a padded mel are real; samples beyond them mean nothing.
+        """
+        options = synthesis or self.synthesis
+        batch = self._batch(mel, frames, seeds)
+        length = batch["mel"].shape[-1] * self.mel_spec.hop_length
+        levels = inference_levels(options.schedule, self.diffusion.levels())
+        source = PositionalNoise(seeds, self.device)
+        network: Any = self.network
+        cond = network.condition(batch)
+        told = {
+            level: self.diffusion.network_input(torch.tensor([level], dtype=torch.float64))
+            for level in levels[1:].tolist()
+        }
+
+        def denoise(x: Tensor, level: float) -> Tensor:
+            return network.denoise(x, told[level].to(x.device).expand(len(x)), cond)
+
+        wave = sampler(options.sampler)(
+            denoise, source(0, length), levels, lambda k: source(k, length), options.clip
+        )
+        return wave if mel.ndim == 3 else wave[0]
+
+    def _batch(self, mel: Tensor, frames: Tensor | None, seeds: Sequence[int]) -> dict[str, Tensor]:
+        bands = self.mel_spec.n_mels
+        if mel.ndim not in (2, 3) or mel.shape[-2] != bands or not mel.shape[-1]:
+            raise InputError(
+                f"mel of shape {list(mel.shape)}; this vocoder takes [{bands}, frames] or "
+                f"[batch, {bands}, frames]"
+            )
+        if not torch.isfinite(mel).all():
+            raise InputError("mel holds NaN or infinite values; look at what computed it")
+        batch = mel if mel.ndim == 3 else mel[None]
+        if len(seeds) != len(batch):
+            raise InputError(f"{len(seeds)} seeds for {len(batch)} utterances; give one each")
+        tensors = {"mel": batch.to(self.device, torch.float32)}
+        if frames is not None and bool((frames < batch.shape[-1]).any()):
+            tensors["frames"] = frames.to(self.device)
+        return tensors
+
+    def save_pretrained(self, folder: Path, card: str) -> None:
+        """Writes the folder; `card` is the text of its README.md."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        temporary = folder / "model.safetensors.tmp"
+        save_file(state, temporary, metadata={"format": "pt"})
+        os.replace(temporary, folder / "model.safetensors")
+        config = {
+            "format": FORMAT,
+            "model": asdict(self.model),
+            "mel": self.mel_spec.to_dict(),
+            "diffusion": asdict(self.diffusion),
+            "synthesis": asdict(self.synthesis),
+        }
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        (folder / "README.md").write_text(card, "utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Vocoder:
+        """The vocoder of a folder that `save_pretrained` (or stage 7, pack) wrote."""
+        folder = Path(folder)
+        for name in ("config.json", "model.safetensors"):
+            if not (folder / name).is_file():
+                raise InputError(f"{folder / name}: no such file; {folder} is not a vocoder folder")
+        config = read_config(folder / "config.json")
+        model_class = load(entry(config["model"]["name"]).config)
+        model = from_plain(model_class, config["model"], folder / "config.json")
+        mel_spec = MelSpec.from_dict(config["mel"])
+        network = build_network(model, mel_spec)
+        load_weights(network, folder / "model.safetensors")
+        diffusion = from_plain(TrainingSchedule, config["diffusion"], folder / "config.json")
+        synthesis = from_plain(Synthesis, config["synthesis"], folder / "config.json")
+        return cls(network, model, mel_spec, diffusion, synthesis)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The contents of config.json."""
+    try:
+        config = json.loads(path.read_text("utf-8"))
+        missing = {"format", "model", "mel", "diffusion", "synthesis"} - set(config)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: not readable JSON ({error})") from None
+    if missing:
+        raise InputError(f"{path}: keys {sorted(missing)} are missing; not a wg vocoder")
+    if config["format"] != FORMAT:
+        raise InputError(f"{path}: format {config['format']}; this wg reads format {FORMAT}")
+    return config
+
+
+def from_plain(schema: type, content: dict[str, Any], source: Path) -> Any:
+    """A config dataclass from JSON: lists become tuples, unknown keys are errors."""
+    names = {f.name for f in fields(schema)}
+    for key in content:
+        if key not in names:
+            raise InputError(f"{source}: unknown key {key!r}; {nearest(key, names)}")
+    return schema(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Loads a safetensors file; every key and shape must fit."""
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error})") from None
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path}: weights do not fit config.json: {reason}") from None
