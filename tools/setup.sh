@@ -184,7 +184,7 @@ upgrade_pip() {
   before="$(lines_in_log)"
   say "installing pip ..."
   if "$py" -m pip install --no-input --disable-pip-version-check pip >>"$log" 2>&1; then return; fi
-  if tail -n "+$((before + 1))" "$log" | grep -qE "$no_network"; then explain "installing pip" "$before"; fi
+  if grep -qE "$no_network" <<<"$(tail -n "+$((before + 1))" "$log")"; then explain "installing pip" "$before"; fi
   say "the index does not have the pip of tools/constraints.txt: going on with $("$py" -m pip --version | cut -c 1-12)"
 }
 

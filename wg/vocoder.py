@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,10 @@ class Synthesis:
     schedule: str = "50"
     sampler: str = "ancestral"
     clip: float | None = None
+
+    def with_schedule(self, schedule: str) -> Synthesis:
+        """The same with another schedule."""
+        return replace(self, schedule=schedule)
 
 
 class Vocoder:

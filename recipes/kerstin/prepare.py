@@ -21,7 +21,7 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
     return by_split(read_layout(corpus_dir, corpus), corpus)
 
 
-def download(target: Path) -> Path:
+def download(target: Path, corpus: CorpusConfig) -> Path:
     """InputError: the corpus is published as WebM and has to be converted by hand."""
     raise InputError(
         f"{target}: kerstin is not downloaded; get it from {_URL}, convert its audio to "

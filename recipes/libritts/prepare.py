@@ -68,16 +68,15 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
     }
 
 
-def download(target: Path) -> Path:
-    """Fetch 82 GB with Lhotse, part by part; a target named LibriTTS_R gets LibriTTS-R."""
+def download(target: Path, corpus: CorpusConfig) -> Path:
+    """Fetch 82 GB with Lhotse, part by part; LibriTTS-R for corpus.name=libritts_r."""
     from lhotse.recipes import download_libritts
 
-    restored = target.name == "LibriTTS_R"
+    restored = corpus.name == "libritts_r"
     name, page = ("LibriTTS_R", "141") if restored else ("LibriTTS", "60")
-    root = target.parent if target.name == name else target
-    with explained(name, f"https://www.openslr.org/{page}", root):
-        download_libritts(root, use_librittsr=restored, dataset_parts=_DOWNLOADED)
-    return root / name
+    with explained(name, f"https://www.openslr.org/{page}", target):
+        download_libritts(target, use_librittsr=restored, dataset_parts=_DOWNLOADED)
+    return target / name
 
 
 def _present(corpus_dir: Path) -> list[str]:

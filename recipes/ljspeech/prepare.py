@@ -25,7 +25,7 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
     return by_split(read_layout(corpus_dir, corpus), corpus)
 
 
-def download(target: Path) -> Path:
+def download(target: Path, corpus: CorpusConfig) -> Path:
     """Fetch 2.6 GB with Lhotse, resuming what an earlier try left; returns the corpus folder."""
     from lhotse.recipes import download_ljspeech
 

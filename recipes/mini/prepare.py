@@ -30,7 +30,7 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
     return by_split(read_layout(corpus_dir, corpus), corpus)
 
 
-def download(target: Path) -> Path:
+def download(target: Path, corpus: CorpusConfig) -> Path:
     """Render the corpus into `target/mini`, whole or not at all; some ten CPU seconds at most.
 
     A folder made from the same sentences and voices is left as it is. InputError where

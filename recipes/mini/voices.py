@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-_RETRIEVAL, _SYNCHRONOUS = 0x0002, 0x0002  # AUDIO_OUTPUT_SYNCHRONOUS: samples to a callback
+_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples to a callback, no thread
 _UTF8, _BY_CHARACTER = 1, 1  # without espeakENDPAUSE: 0.3 s of zeros
 _RATE, _VOLUME, _PITCH = 1, 2, 3  # espeak_PARAMETER
 _LOUDNESS = 70  # of 100, at which espeak-ng saturates now and then
-_SEED = 1  # of the breath and flutter noise
+_SEED = 1  # of flutter and breath
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _speak(text: str, voice: Voice) -> tuple[int, array[int]]:
         return 0
 
     data = espeakng_loader.get_data_path().encode()
-    rate = engine.espeak_Initialize(_RETRIEVAL, 0, data, 0)
+    rate = engine.espeak_Initialize(_SYNCHRONOUS, 0, data, 0)
     if rate <= 0:
         raise RuntimeError(f"espeak-ng does not start with the data of {data.decode()}")
     engine.espeak_SetSynthCallback(collect)
@@ -108,9 +108,7 @@ def _speak(text: str, voice: Voice) -> tuple[int, array[int]]:
         raise RuntimeError(f"espeak-ng has no voice {voice.name}")
     for parameter, value in ((_RATE, voice.rate), (_VOLUME, _LOUDNESS), (_PITCH, voice.pitch)):
         engine.espeak_SetParameter(parameter, value, 0)
-    # Noise comes from espeak-ng's own generator and from the C library's: seed both.
-    engine.espeak_ng_SetRandSeed(ctypes.c_long(_SEED))
-    ctypes.CDLL(None).srand(_SEED)
+    engine.espeak_ng_SetRandSeed(ctypes.c_long(_SEED))  # which starts from the clock
     spoken = text.encode() + b"\0"
     size = ctypes.c_size_t(len(spoken))
     if engine.espeak_Synth(spoken, size, 0, _BY_CHARACTER, 0, _UTF8, None, None) != 0:

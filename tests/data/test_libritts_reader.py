@@ -160,15 +160,17 @@ def test_libritts_r_is_recognised_by_its_folder(corpus_dir, caplog):
     ],
 )
 def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch, error, words):
-    def fail(*_args, **_kwargs):
+    def fail(root, **_kwargs):
+        (root / "part.tar.gz").touch()
         raise error
 
     monkeypatch.setattr("lhotse.recipes.download_ljspeech", fail)
     monkeypatch.setattr("lhotse.recipes.download_libritts", fail)
     for recipe, name in ((LJSPEECH, "LJSpeech-1.1"), (LIBRITTS, "LibriTTS")):
         with pytest.raises(InputError, match=words) as caught:
-            recipe.download(tmp_path)
+            recipe.download(tmp_path, CORPUS)
         assert name in str(caught.value)
+        assert list(tmp_path.iterdir()) == []
     if "free space" not in words:
         assert "--corpus-dir" in str(caught.value)
 
@@ -179,14 +181,15 @@ def test_lhotse_is_asked_for_the_right_corpus(tmp_path, monkeypatch):
         "lhotse.recipes.download_libritts",
         lambda root, use_librittsr, dataset_parts: calls.append((root, use_librittsr)),
     )
-    assert LIBRITTS.download(tmp_path) == tmp_path / "LibriTTS"
-    assert LIBRITTS.download(tmp_path / "LibriTTS_R") == tmp_path / "LibriTTS_R"
+    restored = CorpusConfig(name="libritts_r")
+    assert LIBRITTS.download(tmp_path, CORPUS) == tmp_path / "LibriTTS"
+    assert LIBRITTS.download(tmp_path, restored) == tmp_path / "LibriTTS_R"
     assert calls == [(tmp_path, False), (tmp_path, True)]
 
 
 def test_a_corpus_that_cannot_be_downloaded_says_where_it_is(tmp_path):
     with pytest.raises(InputError, match=r"github\.com/rhasspy.*--corpus-dir"):
-        KERSTIN.download(tmp_path)
+        KERSTIN.download(tmp_path, CORPUS)
 
 
 def test_the_real_clips_are_read_with_and_without_transcript():

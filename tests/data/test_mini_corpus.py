@@ -27,7 +27,7 @@ CORPUS = CorpusConfig(
 
 @pytest.fixture(scope="module")
 def corpus_dir(tmp_path_factory) -> Path:
-    return MINI.download(tmp_path_factory.mktemp("mini"))
+    return MINI.download(tmp_path_factory.mktemp("mini"), CORPUS)
 
 
 def speak(sentences: str, folder: Path, jobs: int) -> Path:
@@ -92,7 +92,7 @@ def test_numbers_are_written_out_in_the_normalised_text(corpus_dir):
 
 def test_a_finished_corpus_is_not_rendered_again(corpus_dir):
     before = (corpus_dir / "metadata.csv").stat().st_mtime_ns
-    assert MINI.download(corpus_dir.parent) == corpus_dir
+    assert MINI.download(corpus_dir.parent, CORPUS) == corpus_dir
     assert (corpus_dir / "metadata.csv").stat().st_mtime_ns == before
 
 
@@ -100,7 +100,7 @@ def test_a_failure_leaves_nothing_behind_and_says_why(tmp_path, monkeypatch):
     monkeypatch.setattr(MINI, "_SENTENCES", tmp_path / "gone.txt")
     monkeypatch.setattr(MINI, "_recipe", lambda: "x")
     with pytest.raises(InputError, match=r"cannot speak the mini corpus .*gone\.txt"):
-        MINI.download(tmp_path / "target")
+        MINI.download(tmp_path / "target", CORPUS)
     assert list((tmp_path / "target").iterdir()) == []
 
 
@@ -108,5 +108,5 @@ def test_a_folder_of_somebody_elses_is_not_touched(tmp_path):
     (tmp_path / "mini").mkdir()
     (tmp_path / "mini" / "thesis.txt").write_text("only copy")
     with pytest.raises(InputError, match="not made by this recipe"):
-        MINI.download(tmp_path)
+        MINI.download(tmp_path, CORPUS)
     assert (tmp_path / "mini" / "thesis.txt").read_text() == "only copy"

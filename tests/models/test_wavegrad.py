@@ -63,7 +63,7 @@ def plain_forward(net: WaveGradNetwork, x: Tensor, mel: Tensor, level: float) ->
     factors = net.factors
     features = [conv(net.wave_conv, x[:, None])]
     for blocks, factor in zip(net.dblocks, factors[:0:-1], strict=True):
-        (block,) = blocks
+        (block,) = blocks  # pyright: ignore[reportGeneralTypeIssues]
         y = features[-1]
         main = y[..., ::factor]
         for layer in block.convs:
@@ -71,7 +71,7 @@ def plain_forward(net: WaveGradNetwork, x: Tensor, mel: Tensor, level: float) ->
         features.append(conv(block.shortcut, y)[..., ::factor] + main)
     h = conv(net.mel_conv, mel)
     for i, (blocks, factor) in enumerate(zip(net.ublocks, factors, strict=True)):
-        (block,) = blocks
+        (block,) = blocks  # pyright: ignore[reportGeneralTypeIssues]
         film, y = net.films[len(factors) - 1 - i], features[-1 - i]
         width = y.shape[1]
         encoding = torch.tensor(
@@ -139,11 +139,7 @@ def test_level_is_heard_and_its_scale_is_a_switch() -> None:
         with torch.no_grad():
             cond = net.condition({"mel": mel})
             outputs += [net.denoise(x, torch.tensor([level]), cond) for level in (0.3, 0.9)]
-    assert all(
-        (a - b).abs().max() > 1e-3
-        for i, a in enumerate(outputs)
-        for b in outputs[i + 1 :]
-    )
+    assert all((a - b).abs().max() > 1e-3 for i, a in enumerate(outputs) for b in outputs[i + 1 :])
 
 
 def test_coquis_encoding_adds_the_bare_level_and_a_sinusoid_of_time() -> None:
@@ -170,7 +166,12 @@ def test_blocks_start_orthogonal_with_zero_biases_and_no_output() -> None:
 
 @pytest.mark.parametrize(
     ("hop", "factors"),
-    [(300, (5, 5, 3, 2, 2)), (256, (4, 4, 4, 2, 2)), (200, (5, 5, 2, 2, 2)), (512, (4, 4, 4, 4, 2))],
+    [
+        (300, (5, 5, 3, 2, 2)),
+        (256, (4, 4, 4, 2, 2)),
+        (200, (5, 5, 2, 2, 2)),
+        (512, (4, 4, 4, 4, 2)),
+    ],
 )
 def test_factors_follow_from_the_hop(hop: int, factors: tuple[int, ...]) -> None:
     assert derive_factors(hop, 5) == factors

@@ -78,5 +78,3 @@ def stage(arguments: Sequence[str]) -> None:
     name = STAGES[number_of(arguments[0]) - 1].name
     options = parser.parse_intermixed_args(arguments[2:])
     BY_NAME[name].run(context_of(Path(arguments[1]), options))
-
-

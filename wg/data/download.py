@@ -41,3 +41,6 @@ def explained(name: str, url: str, target: Path) -> Iterator[None]:
         ) from None
     finally:
         socket.setdefaulttimeout(patience)
+        for archive in target.glob("*.tar.*"):
+            if archive.stat().st_size == 0:  # opened before the server was reached
+                archive.unlink()

@@ -8,6 +8,7 @@ one hop is left out where it yields less.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -55,7 +56,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             "(what is already written stays and is not made again)"
         ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_shard(

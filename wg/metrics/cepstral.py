@@ -59,9 +59,7 @@ def mcd_dtw(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> f
     return _warped(mel_cepstrum(reference, sample_rate), mel_cepstrum(synthesis, sample_rate))
 
 
-def mcd_scores(
-    reference: np.ndarray, synthesis: np.ndarray, sample_rate: int
-) -> dict[str, float]:
+def mcd_scores(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> dict[str, float]:
     """`mcd` and `mcd_dtw` in dB from one analysis."""
     pair(reference, synthesis, sample_rate)  # for its checks: mcd_dtw takes the whole waves
     reference, synthesis = waves(reference, synthesis, sample_rate)
@@ -104,9 +102,10 @@ def _newton_step(log_ratio: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Change of c from ln(I / |H|^2) [frames, K]; (r_|m-n| + r_m+n) step = r_m - alpha^m."""
     order = mean.shape[1] // 2
     r = np.exp(log_ratio) @ mean  # [frames, 2 D + 1]
-    m, n = np.ogrid[: order + 1, : order + 1]
+    m = np.arange(order + 1)
+    hessian = r[:, np.abs(m[:, None] - m)] + r[:, m[:, None] + m]
     gradient = r[:, : order + 1] - mean.sum(axis=0)[: order + 1]
-    return np.linalg.solve(r[:, abs(m - n)] + r[:, m + n], gradient[:, :, None])[:, :, 0]
+    return np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
 
 
 @lru_cache(maxsize=8)

@@ -17,17 +17,17 @@ GROSS = 0.2  # relative error
 def f0(wave: np.ndarray, sample_rate: int) -> np.ndarray:
     """F0 in Hz of a float64 waveform [T], every 5 ms, 0 where unvoiced: [frames].
 
-    WORLD's DIO refined by StoneMask, searched from 60 to 800 Hz. Harvest, which ESPnet uses,
-    takes twenty times as long and calls nearly every frame voiced, pauses included.
+    WORLD's DIO refined by StoneMask, searched from 60 to 800 Hz. Harvest takes twenty
+    times as long, and called 86 % of LJ001-0001 voiced where DIO called 60 %.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # pyworld's pkg_resources
-        import pyworld
+        from pyworld.pyworld import dio, stonemask
 
-    coarse, times = pyworld.dio(
+    coarse, times = dio(
         wave, sample_rate, f0_floor=LOWEST_HZ, f0_ceil=HIGHEST_HZ, frame_period=FRAME_MS
     )
-    return pyworld.stonemask(wave, coarse, times, sample_rate)
+    return stonemask(wave, coarse, times, sample_rate)
 
 
 def pitch_scores(
@@ -58,7 +58,7 @@ def compare_tracks(f: np.ndarray, g: np.ndarray) -> dict[str, float]:
     voicing_errors = int((either & ~both).sum())
     ratio, difference = g[both] / f[both], g[both] - f[both]
     gross = int((np.abs(ratio - 1) > GROSS).sum())
-    values = dict.fromkeys(
+    values: dict[str, float] = dict.fromkeys(
         ("f0_rmse_hz", "f0_rmse_cents", "gpe", "vde", "ffe", "voicing_f1"), math.nan
     )
     if both.any():

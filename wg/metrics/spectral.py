@@ -77,9 +77,7 @@ def mr_stft(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> f
     return total / len(MR_STFT_RESOLUTIONS)
 
 
-def lsd_scores(
-    reference: np.ndarray, synthesis: np.ndarray, sample_rate: int
-) -> dict[str, float]:
+def lsd_scores(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> dict[str, float]:
     """Log-spectral distances in dB, of the whole spectrum and by band.
 
     lsd: mean over frames of the root mean square over bins of 20 log10(S / S'), with a 40 ms

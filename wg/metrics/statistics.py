@@ -40,7 +40,9 @@ def summarise(values: Iterable[float]) -> Summary:
     """
     scores = np.fromiter(values, dtype=np.float64)
     if np.isinf(scores).any():
-        raise InputError(f"{int(np.isinf(scores).sum())} scores are infinite; use nan for undefined")
+        raise InputError(
+            f"{int(np.isinf(scores).sum())} scores are infinite; use nan for undefined"
+        )
     defined = scores[~np.isnan(scores)]
     if not len(defined):
         return Summary(math.nan, math.nan, math.nan, math.nan, 0, len(scores))
@@ -77,8 +79,9 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     generator = np.random.default_rng(SEED)
     rows = max(1, BLOCK // len(values))
     means = [
-        values[generator.integers(len(values), size=(min(rows, RESAMPLES - done), len(values)))]
-        .mean(axis=1)
+        values[
+            generator.integers(len(values), size=(min(rows, RESAMPLES - done), len(values)))
+        ].mean(axis=1)
         for done in range(0, RESAMPLES, rows)
     ]
     tail = (1 - CONFIDENCE) / 2

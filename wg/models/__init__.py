@@ -2,7 +2,8 @@
 
 A network supplies two methods and nothing else is asked of it:
 
-- `condition(batch) -> cond`: everything that does not depend on the noise level, computed once;
+- `condition(batch) -> cond`: everything that does not depend on the noise level, computed once,
+  from `batch["mel"]` [B, M, F] and, where some of it is padding, `batch["frames"]` [B];
 - `denoise(x, noise_input, cond) -> eps`: x [B, T], noise_input [B] (a level or a fractional
   step, see `TrainingSchedule.network_input`), eps [B, T].
 """
@@ -10,8 +11,9 @@ A network supplies two methods and nothing else is asked of it:
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -19,19 +21,10 @@ from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
 
 
-class Batch(TypedDict, total=False):
-    """What a model may be conditioned on; B utterances padded to a common length."""
-
-    audio: Tensor  # [B, T], training only
-    mel: Tensor  # [B, M, F]
-    frames: Tensor  # [B] frames that are not padding
-    ids: list[str]
-
-
 class Network(Protocol):
     """What the trainer and the vocoder use of a network."""
 
-    def condition(self, batch: Batch) -> Any:
+    def condition(self, batch: Mapping[str, Any]) -> Any:
         """Everything that does not depend on the noise level."""
         ...
 

@@ -18,6 +18,7 @@ kernel (2 * floor(factor / 2) + 1) is ours, and it has 18.0M.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -27,7 +28,6 @@ from torch import Tensor, nn
 
 from wg.errors import InputError
 from wg.mel.spec import MelSpec
-from wg.models import Batch
 
 SLOPE = 0.2
 DILATIONS_NEAR_MEL = (1, 2, 4, 8)
@@ -171,13 +171,13 @@ class LevelEncoding(nn.Module):
 
     def __init__(self, channels: int, kind: str, scale: float) -> None:
         super().__init__()
-        self.kind, self.scale, self.half = kind, scale, channels // 2
+        self.kind, self.scale, self.waves = kind, scale, channels // 2
 
     def forward(self, x: Tensor, noise_input: Tensor) -> Tensor:
         """x + PE(noise_input [B])."""
         # In float64: angles reach 5000 rad, and a weight's precision may be 16 bits.
-        index = torch.arange(self.half, dtype=torch.float64, device=x.device)
-        frequencies = 10.0 ** (-4.0 * index / self.half)
+        index = torch.arange(self.waves, dtype=torch.float64, device=x.device)
+        frequencies = 10.0 ** (-4.0 * index / self.waves)
         if self.kind == "coqui":
             time = torch.arange(x.shape[-1], device=x.device) * frequencies[:, None]
             wave = torch.stack([time.sin(), time.cos()], 1).flatten(0, 1)  # [C, L], interleaved
@@ -298,7 +298,7 @@ class WaveGradNetwork(nn.Module):
         # DiffWave, training starts at the loss of "no noise" instead of far above it.
         nn.init.zeros_(self.out_conv.weight)
 
-    def condition(self, batch: Batch) -> Condition:
+    def condition(self, batch: Mapping[str, Tensor]) -> Condition:
         """From batch["mel"] [B, M, F] and, if present, batch["frames"] [B]."""
         mel = batch["mel"]
         if mel.ndim != 3 or mel.shape[1] != self.bands or not mel.shape[2]:

@@ -14,11 +14,11 @@ import torch
 
 from wg.data.audio import load_audio
 from wg.data.dump import Utterance, shard_fingerprint, write_shard
+from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
 from wg.stages.launch import place, wait_for_all
-from wg.stages.prepare import SPLITS
 from wg.stages.stage import Context, Stage, digest
 
 

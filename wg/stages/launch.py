@@ -56,7 +56,9 @@ def relaunch(context: Context, stage: str, processes: int) -> None:
     ]
     code = subprocess.run(command).returncode
     if code:
-        raise InputError(f"stage {stage} failed under torchrun (status {code}); its message is above")
+        raise InputError(
+            f"stage {stage} failed under torchrun (status {code}); its message is above"
+        )
 
 
 def rendezvous(nodes: int) -> tuple[str, ...]:
@@ -67,4 +69,11 @@ def rendezvous(nodes: int) -> tuple[str, ...]:
             f"--nodes {nodes}: MASTER_ADDR is not set; export the first machine's address on every "
             "machine and run the same command on each (docs/cluster.md)"
         )
-    return ("--nnodes", str(nodes), "--rdzv-backend", "c10d", "--rdzv-endpoint", f"{address}:{port}")
+    return (
+        "--nnodes",
+        str(nodes),
+        "--rdzv-backend",
+        "c10d",
+        "--rdzv-endpoint",
+        f"{address}:{port}",
+    )

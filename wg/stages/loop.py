@@ -24,9 +24,7 @@ def number_of(text: str) -> int:
     names = [stage.name for stage in STAGES]
     if text in names:
         return names.index(text) + 1
-    raise InputError(
-        f"stage {text!r} is unknown; {nearest(text, names)} (or 1 to {len(STAGES)})"
-    )
+    raise InputError(f"stage {text!r} is unknown; {nearest(text, names)} (or 1 to {len(STAGES)})")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from wg.data.audio import check_audio, summary
+from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.stages.stage import Context, Stage, fresh_folder, read_stamp
-
-SPLITS = ("train", "valid", "test")
 
 
 def recipe_reader(recipe: Path) -> ModuleType:
@@ -35,7 +34,7 @@ def find_corpus(context: Context, reader: ModuleType) -> Path:
     before = read_stamp(STAGE.stamp_path(context))
     if before and Path(before["result"]["corpus_dir"]).is_dir():
         return Path(before["result"]["corpus_dir"])
-    return reader.download(context.work / "downloads")
+    return reader.download(context.work / "downloads", context.experiment.corpus)
 
 
 def run(context: Context) -> Mapping[str, Any]:
@@ -47,9 +46,7 @@ def run(context: Context) -> Mapping[str, Any]:
     problems: list[str] = []
     with fresh_folder(context.data) as folder:
         for name in SPLITS:
-            cuts, bad = check_audio(
-                splits[name], context.jobs, corpus.sample_rate, corpus.skip_bad
-            )
+            cuts, bad = check_audio(splits[name], context.jobs, corpus.sample_rate, corpus.skip_bad)
             problems += bad
             if not len(cuts):
                 raise InputError(f"corpus.{name}: no usable utterances in {corpus_dir}")

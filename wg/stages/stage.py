@@ -55,7 +55,9 @@ class Context:
         label = schedule_label(decode.schedule)
         if decode.sampler != "ancestral":
             label += f"-{decode.sampler}"
-        return self.exp / "decode" / (label if decode.split == "test" else f"{label}-{decode.split}")
+        return (
+            self.exp / "decode" / (label if decode.split == "test" else f"{label}-{decode.split}")
+        )
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,9 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; free space or check access") from (
-            error
-        )
+        raise InputError(
+            f"cannot write {path}: {error.strerror}; free space or check access"
+        ) from (error)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

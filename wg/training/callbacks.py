@@ -50,7 +50,7 @@ class ProgressLines(Callback):
         """Prints after the first step and then at the interval."""
         step, train = trainer.global_step, self.train
         due = step == self.first + 1 or step % train.log_every == 0 or step == train.max_steps
-        if not due or step == self.last or not trainer.is_global_zero:
+        if not due or step in (self.first, self.last) or not trainer.is_global_zero:
             return
         self.last = step
         elapsed = time.monotonic() - self.started
@@ -128,9 +128,7 @@ class SampleWriter(Callback):
         for index in range(min(self.experiment.train.sample_utterances, len(self.dump))):
             self._write(trainer, pl_module, index, self.folder / f"step-{step:07d}")
 
-    def _write(
-        self, trainer: Trainer, module: LightningModule, index: int, folder: Path
-    ) -> None:
+    def _write(self, trainer: Trainer, module: LightningModule, index: int, folder: Path) -> None:
         name, rate = self.dump.utterances[index].id, self.dump.spec.sample_rate
         mel = self.dump.mel(index)[None].to(module.device)
         audio = synthesise(module, {"mel": mel, "ids": [name]}, self.experiment, self.levels)[0]

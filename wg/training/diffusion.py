@@ -51,7 +51,8 @@ class Diffusion(Base):
     def on_fit_start(self) -> None:
         """Compiles the network, if asked: here, since copies of it (EMA) are made before."""
         if self.experiment.train.compile:
-            self.network.denoise = torch.compile(self.network.denoise)
+            network: Any = self.network
+            network.denoise = torch.compile(network.denoise)
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Mean loss of a batch at random levels."""

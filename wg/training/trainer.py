@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 
 import torch
@@ -63,9 +64,9 @@ def attach(module: LightningModule, feed: Feed) -> None:
 
 
 def make_loggers(experiment: Experiment, folder: Path) -> list[Logger]:
-    """CSV always; TensorBoard and Weights & Biases as asked for."""
+    """CSV always, a new file for each resumption; TensorBoard and Weights & Biases if asked for."""
     train = experiment.train
-    loggers: list[Logger] = [CSVLogger(folder, name="log", version="csv")]
+    loggers: list[Logger] = [CSVLogger(folder / "log", name="csv")]
     if "tensorboard" in train.loggers:
         loggers.append(TensorBoardLogger(folder, name="log", version="tensorboard"))
     if "wandb" in train.loggers:
@@ -112,12 +113,18 @@ def check_divisible(experiment: Experiment, world: int) -> None:
 
 
 def fit(
-    experiment: Experiment, module: LightningModule, dumps: tuple[Dump, Dump], folder: Path,
+    experiment: Experiment,
+    module: LightningModule,
+    dumps: tuple[Dump, Dump],
+    folder: Path,
     devices: Devices,
 ) -> None:
     """Trains to `train.max_steps`, from the last checkpoint in `folder` where there is one."""
     # Lightning's own notices (no GPU found, products to install) are not about this run.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning", category=FutureWarning)
+    for notice in ("Checkpoint directory .* exists", ".*does not have many workers"):
+        warnings.filterwarnings("ignore", notice)
     train = experiment.train
     per_node = devices.gpus or train.processes
     check_divisible(experiment, per_node * devices.nodes)
@@ -146,4 +153,3 @@ def fit(
     if last.exists() and trainer.is_global_zero:
         print(f"resuming from {last}", flush=True)
     trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
-

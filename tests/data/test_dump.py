@@ -1,0 +1,111 @@
+import multiprocessing
+from pathlib import Path
+
+import pytest
+import torch
+
+from wg.data.dump import Dump, Utterance, write_bytes, write_shard
+from wg.errors import InputError
+from wg.mel.extract import log_mel
+from wg.mel.spec import MelSpec
+
+SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=10, framing="hop")
+CENTRED = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=10)
+
+
+def clip(name: str, samples: int, spec: MelSpec = SPEC, seed: int = 0):
+    audio = torch.randn(samples, generator=torch.Generator().manual_seed(seed)) * 0.1
+    mel = log_mel(audio, spec)
+    return Utterance(name, samples, mel.shape[1], "words", "someone"), audio, mel
+
+
+def dump_of(folder: Path, *clips, spec: MelSpec = SPEC) -> Dump:
+    write_shard(folder / "shard-00000.safetensors", list(clips), spec, "made-of")
+    return Dump(folder)
+
+
+def test_a_slice_is_the_same_part_of_audio_and_mel(tmp_path: Path) -> None:
+    one, two = clip("a", 3000), clip("b", 2000, seed=1)
+    dump = dump_of(tmp_path, one, two)
+    assert [entry.id for entry in dump.utterances] == ["a", "b"]
+    assert torch.equal(dump.audio(1, 3, 4), two[1][3 * 64 : 7 * 64])
+    assert torch.equal(dump.mel(1, 3, 4), two[2][:, 3:7])
+    assert dump.utterances[1].text == "words" and dump.utterances[1].speaker == "someone"
+
+
+def test_audio_is_padded_to_whole_frames_never_the_mel_trimmed(tmp_path: Path) -> None:
+    entry, audio, mel = clip("a", 1000, CENTRED)  # 16 frames of 64: 1024 samples
+    dump = dump_of(tmp_path, (entry, audio, mel), spec=CENTRED)
+    assert dump.mel(0).shape[1] == mel.shape[1] == 16
+    assert torch.equal(dump.audio(0), torch.cat([audio, torch.zeros(24)]))
+    assert torch.equal(dump.recording(0), audio)
+
+
+def test_shards_of_several_files_are_one_dump(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shard-00001.safetensors", [clip("b", 900, seed=2)], SPEC, "x")
+    write_shard(tmp_path / "shard-00000.safetensors", [clip("a", 900)], SPEC, "x")
+    dump = Dump(tmp_path)
+    assert [entry.id for entry in dump.utterances] == ["a", "b"]
+    assert torch.equal(dump.recording(1)[:896], clip("b", 900, seed=2)[1][:896])
+
+
+def read_in_child(dump: Dump, queue) -> None:
+    queue.put(float(dump.audio(0).sum()))
+
+
+def test_a_dump_with_open_files_goes_to_another_process(tmp_path: Path) -> None:
+    dump = dump_of(tmp_path, clip("a", 900))
+    expected = float(dump.audio(0).sum())
+    start = multiprocessing.get_context("spawn")
+    queue = start.Queue()
+    child = start.Process(target=read_in_child, args=(dump, queue))
+    child.start()
+    assert queue.get(timeout=60) == expected
+    child.join()
+
+
+def test_a_missing_or_broken_shard_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run stage 2"):
+        Dump(tmp_path)
+    dump_of(tmp_path, clip("a", 900))
+    path = tmp_path / "shard-00000.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"shard-00000.*delete it, run stage 2"):
+        Dump(tmp_path)
+
+
+def test_shards_of_different_features_are_refused(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shard-00000.safetensors", [clip("a", 900)], SPEC, "x")
+    write_shard(tmp_path / "shard-00001.safetensors", [clip("b", 900, CENTRED)], CENTRED, "x")
+    with pytest.raises(InputError, match="different MelSpecs"):
+        Dump(tmp_path)
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="cannot write .*; free space"):
+        write_bytes(tmp_path / "file" / "shard", b"x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+def fill_small_disk(folder: str, queue) -> None:
+    import resource
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    try:
+        write_bytes(Path(folder) / "big", b"x" * 50_000)
+    except InputError as error:
+        queue.put(str(error))
+
+
+def test_a_full_disk_is_one_clear_error_and_no_half_file(tmp_path: Path) -> None:
+    start = multiprocessing.get_context("spawn")
+    queue = start.Queue()
+    child = start.Process(target=fill_small_disk, args=(str(tmp_path), queue))
+    child.start()
+    message = queue.get(timeout=60)
+    child.join()
+    assert message.startswith(f"cannot write {tmp_path / 'big'}: ")
+    assert not list(tmp_path.iterdir())
