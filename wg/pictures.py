@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,3 +48,10 @@ def spectrogram(audio: Tensor, sample_rate: int, path: Path) -> None:
     extent = (0, len(audio) / sample_rate, 0, sample_rate / 2000)
     axis.imshow(decibels(audio), origin="lower", aspect="auto", extent=extent, vmin=-80, vmax=30)
     figure.savefig(path, dpi=100)
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    """A picture file as [height, width, colours]."""
+    from matplotlib.image import imread
+
+    return imread(path)

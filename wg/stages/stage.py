@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from wg.errors import InputError
 from wg.training.devices import Devices
 
 STAMP = "stage-{name}.json"
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,9 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror}; free space or check access"
-        ) from (error)
+        if error.errno not in UNWRITABLE:
+            raise
+        raise InputError(f"cannot write {path}: {error.strerror}; free space there") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
