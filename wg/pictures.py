@@ -14,7 +14,9 @@ FLOOR_DB = -100.0
 def decibels(audio: Tensor) -> Tensor:
     """Log-magnitude spectrogram in dB, [bins, frames]; 1024-point Hann window, hop 256."""
     window = torch.hann_window(1024)
-    spectrum = torch.stft(audio.float(), 1024, 256, window=window, return_complex=True).abs()
+    spectrum = torch.stft(
+        audio.float(), 1024, 256, window=window, pad_mode="constant", return_complex=True
+    ).abs()
     return (20 * torch.log10(spectrum.clamp_min(1e-5))).clamp_min(FLOOR_DB)
 
 
