@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wg.config import Experiment, flatten, to_dict
+from wg.data.dump import Dump
 from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError
 from wg.training.devices import Devices
@@ -62,6 +63,14 @@ class Context:
         )
 
 
+def features_of(context: Context, split: str) -> Dump:
+    """The features of a split; InputError where none or those of another MelSpec are there."""
+    dump = Dump(context.dump / split)
+    if dump.spec != context.experiment.mel:
+        raise InputError(f"{dump.folder}: features of another MelSpec; run stage 2 (features)")
+    return dump
+
+
 @dataclass(frozen=True)
 class Stage:
     """A step of a recipe. `run` returns what is worth keeping in the stamp."""
@@ -73,6 +82,8 @@ class Stage:
     output: Callable[[Context], Path]
     run: Callable[[Context], Mapping[str, Any]]
     free_keys: tuple[str, ...] = ()  # keys below `keys` that change nothing
+    # InputError for what `run` would fail on; asked before any stage runs.
+    check: Callable[[Context], None] = lambda context: None
 
     def stamp_path(self, context: Context) -> Path:
         """Where its stamp lies."""
