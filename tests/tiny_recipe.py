@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -18,6 +20,7 @@ from wg.__main__ import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RATE = 8000  # Hz
+PATIENCE_S = 120
 
 CORPUS = """
 corpus:
@@ -140,6 +143,23 @@ def wg(*arguments: str) -> Outcome:
         except SystemExit as stop:  # argparse
             code = int(stop.code or 0)
     return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def wait_until(true: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Returns once it is true; fails when that takes too long, or the process ends before."""
+    started = time.monotonic()
+    while not true():
+        assert time.monotonic() - started < PATIENCE_S
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def running(group: int, word: str) -> list[str]:
+    """Processes of a group, or with a word in their command, that are not dead."""
+    table = subprocess.run(["ps", "-eo", "pgid,stat,args"], capture_output=True, text=True).stdout
+    rows = [line.split(maxsplit=2) for line in table.splitlines()[1:]]
+    alive = [row for row in rows if not row[1].startswith("Z")]
+    return [row[2] for row in alive if int(row[0]) == group or word in row[2]]
 
 
 def tone(number: int) -> np.ndarray:

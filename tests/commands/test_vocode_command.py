@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,7 +95,7 @@ INPUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "stereo": (lambda d: wav(d / "a.wav", np.stack([tone(1)] * 2, 1)), "2 channels; mix down"),
     "short": (lambda d: wav(d / "a.wav", tone(1)[:50]), "a.wav: waveform of 50 samples"),
     "empty": (lambda d: wav(d / "a.wav", tone(1)[:0]), "a.wav: waveform of 0 samples"),
-    "text": (lambda d: npy(d / "a", 0).parent / "a.npy", "a.npy: holds int64; a mel holds float"),
+    "whole": (lambda d: npy(d / "a.npy", [[1, 2]]), "a.npy: holds int64; a mel holds float"),
     "bands": (
         lambda d: npy(d / "a.npy", np.zeros((80, 9))),
         r"a.npy: mel of shape \[80, 9\]; .*10",
@@ -110,8 +111,6 @@ INPUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
 def test_an_input_that_cannot_be_used_is_one_line(
     ran: TinyRecipe, tmp_path: Path, name: str
 ) -> None:
-    import re
-
     make, message = INPUTS[name]
     outcome = vocode(ran, make(tmp_path), "-o", tmp_path / "out.wav")
     assert re.search(message, outcome.complaint()), outcome

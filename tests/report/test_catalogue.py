@@ -114,7 +114,11 @@ def test_every_disagreement_is_found(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("  model: wavegrad\n", "  modelx: wavegrad\n", "unknown key 'modelx'; did you mean 'model'"),
+        (
+            "  model: wavegrad\n",
+            "  modelx: wavegrad\n",
+            "unknown key 'modelx'; did you mean 'model'",
+        ),
         ("  model: wavegrad\n", "", "mini/wavegrad: key 'model' is missing"),
         ("  model: wavegrad\n", "  model: 3\n", "mini/wavegrad, model is 3; write text"),
         ("[prepare, features", "[{a: 1}, features", "stages, item 1 is {'a': 1}; write text"),

@@ -5,36 +5,16 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
-from tiny_recipe import TinyRecipe
+from tiny_recipe import TinyRecipe, running, wait_until
 
 from wg.checkpoint import read_checkpoint
-
-PATIENCE_S = 120
-
-
-def wait_until(true: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    """Returns once it is true; fails when that takes too long, or the process ends before."""
-    started = time.monotonic()
-    while not true():
-        assert time.monotonic() - started < PATIENCE_S
-        assert process is None or process.poll() is None, process.communicate()
-        time.sleep(0.01)
-
-
-def running(group: int) -> list[str]:
-    """Processes of a group that are not dead."""
-    table = subprocess.run(["ps", "-eo", "pgid,stat,args"], capture_output=True, text=True).stdout
-    rows = [line.split(maxsplit=2) for line in table.splitlines()[1:]]
-    return [row[2] for row in rows if int(row[0]) == group and not row[1].startswith("Z")]
 
 
 def shards(recipe: TinyRecipe) -> dict[str, dict[str, object]]:
@@ -70,7 +50,7 @@ def test_features_killed_midway_go_on_and_end_the_same(recipe: TinyRecipe, jobs:
     time.sleep(0.2)
     process.kill()  # this process alone: those it started find out
     process.wait()
-    wait_until(lambda: not running(process.pid))
+    wait_until(lambda: not running(process.pid, str(recipe.root)))
     assert len(shards(recipe)) == others
     assert not (recipe.dump / "stage-features.json").exists()
     clip.unlink()
@@ -120,40 +100,35 @@ def test_training_on_a_full_disk_is_one_line_and_the_last_checkpoint_stays(
     assert recipe.run("--stop-stage", "train").code == 0
 
 
-def test_training_killed_midway_goes_on_and_ends_the_same(done: TinyRecipe) -> None:
-    whole = done.copy(done.root / "whole")
-    long = ("train.max_steps=120", "train.valid_every=20", "--stop-stage", "train")
+def test_training_killed_midway_goes_on_and_ends_the_same(recipe: TinyRecipe) -> None:
+    whole = TinyRecipe(recipe.root / "whole", recipe.corpus)
+    recipe.copy_recipe(whole.root)
+    long = ("train.max_steps=100", "train.valid_every=20", "--stop-stage", "train")
     assert whole.run(*long).code == 0
-    process = done.start(*long)
-    last = done.exp / "checkpoints" / "last.ckpt"
-    before = last.stat().st_mtime_ns  # set aside: another valid_every is another run
-
-    def saved() -> bool:
-        return last.is_file() and last.stat().st_mtime_ns != before
-
-    wait_until(saved, process)
+    process = recipe.start(*long)
+    last = recipe.exp / "checkpoints" / "last.ckpt"
+    wait_until(last.is_file, process)
     process.kill()
     out, _ = process.communicate()
-    assert "step 120/120" not in out
-    assert not (done.exp / "stage-train.json").exists()
-    outcome = done.run(*long)
+    assert "step 100/100" not in out
+    assert not (recipe.exp / "stage-train.json").exists()
+    outcome = recipe.run(*long)
     assert outcome.code == 0 and f"resuming from {last}" in outcome.out
-    ends = [read_checkpoint(r.exp / "checkpoints" / "last.ckpt") for r in (done, whole)]
-    assert [end["global_step"] for end in ends] == [120, 120]
+    ends = [read_checkpoint(r.exp / "checkpoints" / "last.ckpt") for r in (recipe, whole)]
+    assert [end["global_step"] for end in ends] == [100, 100]
     for name, value in ends[0]["state_dict"].items():
         assert torch.equal(value, ends[1]["state_dict"][name]), name
-    assert done.run("--dry-run", *long).decisions()["train"] == "skipped: up to date"
+    assert recipe.run("--dry-run", *long).decisions()["train"] == "skipped: up to date"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_training_that_is_asked_to_stop_can_go_on(done: TinyRecipe, number: int) -> None:
-    long = ("train.max_steps=10000", "train.valid_every=20", "--stop-stage", "train")
-    process = done.start(*long)
-    last, before = done.exp / "checkpoints" / "last.ckpt", Path(done.exp).stat().st_ino
-    wait_until(lambda: last.is_file() and Path(done.exp).stat().st_ino != before, process)
+def test_training_that_is_asked_to_stop_can_go_on(recipe: TinyRecipe, number: int) -> None:
+    process = recipe.start("train.max_steps=100000", "--stop-stage", "train")
+    last = recipe.exp / "checkpoints" / "last.ckpt"
+    wait_until(last.is_file, process)
     process.send_signal(number)
-    _, err = process.communicate(timeout=PATIENCE_S)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert err == "wg: interrupted; run the same command to go on\n"
-    assert 0 < read_checkpoint(last)["global_step"] < 10_000
-    assert not (done.exp / "stage-train.json").exists()
+    assert 0 < read_checkpoint(last)["global_step"] < 100_000
+    assert not (recipe.exp / "stage-train.json").exists()

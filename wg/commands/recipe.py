@@ -11,6 +11,7 @@ from wg.commands.options import Options
 from wg.config import load_experiment
 from wg.errors import InputError
 from wg.models import config_class
+from wg.stages.launch import end_with_launcher
 from wg.stages.loop import STAGES, number_of, run_stages, stage_table
 from wg.stages.stage import Context
 from wg.training.devices import Devices
@@ -81,4 +82,5 @@ def stage(arguments: Sequence[str]) -> None:
     chosen = STAGES[number_of(arguments[0]) - 1]
     context = context_of(Path(arguments[1]), parser.parse_intermixed_args(arguments[2:]))
     chosen.check(context)
+    end_with_launcher()
     chosen.run(context)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import dataclass
 
 from wg.errors import InputError
 from wg.stages.stage import Context
+
+LAUNCHER = "WG_LAUNCHER"  # environment: the process that started torchrun
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,32 @@ def relaunch(context: Context, stage: str, processes: int) -> None:
         *("--work-dir", str(context.work), "--ngpu", str(context.devices.gpus)),
         *("--nodes", str(nodes), "--jobs", str(context.jobs), *context.overrides),
     ]
-    code = subprocess.run(command).returncode
+    environment = {**os.environ, LAUNCHER: str(os.getpid())}
+    code = subprocess.run(command, env=environment).returncode
     if code:
         raise InputError(
             f"stage {stage} failed under torchrun (status {code}); its message is above"
         )
+
+
+def end_with_launcher() -> None:
+    """Ends this process soon after the one that ran `relaunch`, were it killed.
+
+    torchrun itself would go on, and the same command, given again, would train beside it.
+    """
+    if LAUNCHER not in os.environ:
+        return
+    launcher = int(os.environ[LAUNCHER])
+
+    def watch() -> None:
+        while True:
+            try:
+                os.kill(launcher, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            time.sleep(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def rendezvous(nodes: int) -> tuple[str, ...]:

@@ -46,6 +46,22 @@ def set_changed_run_aside(context: Context) -> None:
         print(f"the run before is kept in {keep_aside(context.exp)}")
 
 
+def check(context: Context) -> None:
+    """InputError for missing devices, or a batch that does not divide by the processes."""
+    context.devices.check()
+    processes = count_processes(context)
+    if processes > 1:
+        from wg.training.trainer import check_divisible
+
+        check_divisible(context.experiment, processes)
+
+
+def count_processes(context: Context) -> int:
+    """Processes that train, on all machines."""
+    devices = context.devices
+    return (devices.gpus or context.experiment.train.processes) * devices.nodes
+
+
 def run(context: Context) -> Mapping[str, Any]:
     """Trains in this process, or in one process a device through torchrun."""
     from lightning import seed_everything
@@ -56,9 +72,8 @@ def run(context: Context) -> Mapping[str, Any]:
         set_changed_run_aside(context)
         context.exp.mkdir(parents=True, exist_ok=True)
         save_experiment(experiment, context.exp / "config.yaml")
-    processes = devices.gpus or experiment.train.processes
-    if processes * devices.nodes > 1 and place().world == 1:
-        relaunch(context, STAGE.name, processes)
+    if count_processes(context) > 1 and place().world == 1:
+        relaunch(context, STAGE.name, devices.gpus or experiment.train.processes)
     else:
         from wg.systems import build_system
         from wg.training.trainer import fit
@@ -82,6 +97,6 @@ STAGE = Stage(
     needs=("features",),
     output=lambda context: context.exp,
     run=run,
-    check=lambda context: context.devices.check(),
+    check=check,
     free_keys=tuple(key for key in CONTINUES if key != "train.max_steps"),
 )
