@@ -16,6 +16,7 @@ from wg.vocoder import Synthesis, Vocoder
 
 LOSS = re.compile(r"step-(\d+)-loss-([\d.]+)\.ckpt")
 IDENTITY = ("model", "mel", "diffusion")  # sections that a checkpoint and its user must share
+FREE = ("cache", "fractional")  # keys of a model that change how it is used, not what it is
 
 
 def find_checkpoint(exp: Path, which: str) -> Path:
@@ -53,7 +54,8 @@ def check_identity(path: Path, stored: dict[str, Any], experiment: Experiment) -
     wanted = to_dict(experiment)
     for section in IDENTITY:
         have, want = flatten(stored[section]), flatten(wanted[section])
-        different = [key for key in sorted({*have, *want}) if have.get(key) != want.get(key)]
+        keys = sorted({*have, *want} - set(FREE))
+        different = [key for key in keys if have.get(key) != want.get(key)]
         if different:
             shown = ", ".join(
                 f"{section}.{key}: {have.get(key)} there, {want.get(key)} here"

@@ -121,7 +121,7 @@ def plain_forward(net: DiffWaveNetwork, x: Tensor, mel: Tensor, index: int) -> T
         padded = F.pad(h_in, (d, d))
         weight, y = layer.dilated.weight, layer.dilated.bias[:, None]  # pyright: ignore
         for k in range(3):
-            y = y + weight[:, :, k] @ padded[:, k * d : k * d + length]
+            y = y + weight[:, :, k] @ padded[:, k * d : k * d + length]  # pyright: ignore
         assert layer.condition is not None
         y = y + layer.condition.weight[:, :, 0] @ up[0, 0] + layer.condition.bias[:, None]  # pyright: ignore
         gated = torch.tanh(y[:channels]) * torch.sigmoid(y[channels:])

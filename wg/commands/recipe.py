@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wg.config import load_experiment
 from wg.errors import InputError
-from wg.models import config_class
+from wg.models import check_told, config_class
 from wg.stages.loop import BY_NAME, STAGES, number_of, run_stages, stage_table
 from wg.stages.stage import Context
 from wg.training.devices import Devices
@@ -42,11 +42,13 @@ def context_of(recipe: Path, options: argparse.Namespace) -> Context:
     if options.skip_bad:
         overrides.append("corpus.skip_bad=true")
     recipe = recipe.resolve()
+    experiment = load_experiment(recipe, options.model, overrides, config_class)
+    check_told(experiment.model, experiment.diffusion)
     return Context(
         recipe=recipe,
         work=(options.work_dir or recipe).resolve(),
         name=options.model,
-        experiment=load_experiment(recipe, options.model, overrides, config_class),
+        experiment=experiment,
         devices=Devices(options.ngpu, options.nodes),
         jobs=options.jobs,
         corpus_dir=options.corpus_dir,

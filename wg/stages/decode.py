@@ -138,7 +138,7 @@ def summarise(context: Context, ids: list[str]) -> dict[str, Any]:
 STAGE = Stage(
     name="decode",
     summary="test set to wavs, with the real-time factor",
-    keys=("decode",),
+    keys=("decode", "model.fractional"),
     needs=("train",),
     output=lambda context: context.decoded,
     run=run,
