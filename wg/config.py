@@ -29,6 +29,7 @@ class CorpusConfig:
     name: str
     language: str = "en"
     sample_rate: int | None = None  # Hz that every file must have; None: any
+    samples: int | None = None  # at the target rate, to which each clip is padded; None: as it is
     train: tuple[str, ...] = ()  # ids, ranges FIRST..LAST or corpus parts; (): everything else
     valid: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
@@ -94,6 +95,7 @@ class DecodeConfig:
     limit: int | None = None  # first utterances only
     batch_size: int = 1
     checkpoint: str = "best"  # best, last or a path
+    generate: int = 1000  # samples of a model that takes no mel, shared evenly by its classes
 
 
 @dataclass(frozen=True)
