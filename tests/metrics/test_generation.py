@@ -42,7 +42,7 @@ def test_distance_does_not_depend_on_the_axes() -> None:
     q, _ = np.linalg.qr(RNG(1).standard_normal((4, 4)))
     a, b = np.diag([1.0, 2.0, 3.0, 4.0]), np.diag([4.0, 1.0, 1.0, 9.0])
     zero = np.zeros(4)
-    expected = sum((math.sqrt(x) - math.sqrt(y)) ** 2 for x, y in zip([1, 2, 3, 4], [4, 1, 1, 9]))
+    expected = 1 + (math.sqrt(2) - 1) ** 2 + (math.sqrt(3) - 1) ** 2 + 1
     assert gaussian_distance(zero, q @ a @ q.T, zero, q @ b @ q.T) == pytest.approx(expected)
 
 
@@ -110,7 +110,7 @@ def test_every_bin_differs_when_all_samples_fall_into_one() -> None:
     data = np.repeat(centres, 200, 0) + RNG(0).standard_normal((2000, 1))
     collapsed = np.full((2000, 1), 300.0)
     assert different_bins(data, collapsed, bins=10) == 1
-    # Half the bins starved, half doubled: all differ; a tenth of the clips cannot tell so surely.
+    # The first half of the data fills five bins doubly and leaves five empty.
     assert different_bins(data, data[:1000], bins=10) == 1
 
 

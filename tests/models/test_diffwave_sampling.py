@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from wg.diffusion.process import TrainingSchedule
-from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.mel.hub import named
 from wg.models import build_network
