@@ -106,7 +106,7 @@ def different_bins(
 
     points = reference.astype(np.float64)
     count = min(bins, len(np.unique(points, axis=0)))
-    centres, _ = kmeans2(points, count, iter=50, minit="++", seed=seed, missing="warn")
+    centres, _ = kmeans2(points, _spread_centres(points, count, seed), iter=50, minit="matrix")
     shares, sizes = [], (len(points), len(generated))
     for features in (points, generated.astype(np.float64)):
         shares.append(np.bincount(vq(features, centres)[0], minlength=count) / len(features))
@@ -133,6 +133,18 @@ def class_distances(
         )
         for label in np.unique(reference[1])
     }
+
+
+def _spread_centres(points: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Starting centres by k-means++: each drawn with its squared distance from those before."""
+    generator = np.random.default_rng(seed)
+    centres = points[generator.integers(len(points))][None]
+    distance = ((points - centres) ** 2).sum(1)
+    while len(centres) < count:
+        chosen = points[generator.choice(len(points), p=distance / distance.sum())]
+        centres = np.concatenate([centres, chosen[None]])
+        distance = np.minimum(distance, ((points - chosen) ** 2).sum(1))
+    return centres
 
 
 def _checked(posteriors: np.ndarray) -> np.ndarray:

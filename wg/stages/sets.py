@@ -12,29 +12,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import soundfile
-import torch
 
 from wg.checkpoint import find_checkpoint, generator_from_checkpoint
-from wg.data.dump import Dump, write_bytes
 from wg.diffusion.noise import seed_of
 from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.generator import Generator
-from wg.mel.extract import log_mel
-from wg.metrics import generation
 from wg.models import conditions_of
 from wg.report.page import Row, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
 from wg.stages import decode, pack, score
+from wg.stages.judging import evaluate
 from wg.stages.launch import place, relaunch, wait_for_all
 from wg.stages.stage import Context, Stage, fresh_folder, read_stamp
-from wg.training.classifier import Classifier, Judged, judge, labels_of, mels_of, trained
 
 Run = Callable[[Context], Mapping[str, Any]]
 PAGE_ROWS = 30
-NOISE_CLIPS = 200
 
 
 def for_sets(stage: Stage, run: Run) -> Stage:
@@ -107,131 +101,6 @@ def write_batch(
         }
         rate = generator.mel_spec.sample_rate
         decode.write_utterance(context.decoded, wave, rate, made)
-
-
-def compare(
-    reference: tuple[Judged, np.ndarray], made: tuple[Judged, np.ndarray | None]
-) -> dict[str, float]:
-    """Set metrics of generated clips against training clips; by class where they have labels."""
-    (data, data_labels), (judged, labels) = reference, made
-    values = {
-        "fid": generation.frechet_distance(data.features, judged.features),
-        "is": generation.inception_score(judged.posteriors),
-        "mis": generation.modified_inception_score(judged.posteriors),
-        "am": generation.am_score(data.posteriors, judged.posteriors),
-        "ndb": generation.different_bins(data.features, judged.features),
-    }
-    if labels is None:
-        return values
-    by_class = generation.class_distances(
-        (data.features, data_labels), (judged.features, labels)
-    ).values()
-    distances = np.array(list(by_class))
-    return values | {
-        "accuracy": generation.accuracy(judged.posteriors, labels),
-        "fid_class": float(distances.mean()),
-        "fid_class_std": float(distances.std()),
-    }
-
-
-def decoded_mels(context: Context, names: list[str], dump: Dump) -> torch.Tensor:
-    """Mels [N, M, F] of generated clips; InputError where their length is not the corpus's."""
-    frames, mels = dump.utterances[0].frames, []
-    for name in names:
-        audio, _ = soundfile.read(context.decoded / f"{name}.wav", dtype="float32")
-        mels.append(log_mel(torch.from_numpy(audio), dump.spec))
-        if mels[-1].shape[1] != frames:
-            raise InputError(
-                f"{name}.wav: {mels[-1].shape[1]} frames, recordings have {frames}; set "
-                "train.segment_samples to corpus.samples"
-            )
-    return torch.stack(mels)
-
-
-def noise_mels(dump: Dump) -> torch.Tensor:
-    """Mels of white noise as loud as each recording: a floor."""
-    mels = []
-    for index in range(min(NOISE_CLIPS, len(dump))):
-        recording = dump.recording(index)
-        generator = torch.Generator().manual_seed(index)
-        noise = torch.randn(len(recording), generator=generator)
-        mels.append(log_mel(noise * recording.square().mean().sqrt(), dump.spec))
-    return torch.stack(mels)
-
-
-def evaluate(context: Context) -> Mapping[str, Any]:
-    """Stage 6: trains the classifier if need be, writes scores.json and prints the table."""
-    experiment = context.experiment
-    train, test = Dump(context.dump / "train"), Dump(context.dump / "test")
-    model = classifier_of(context, train)
-    classes = tuple(sorted({entry.text for entry in train.utterances}))
-    clips = clips_of(context)
-    names = [name for name, _ in clips]
-    kinds = [kind for _, kind in clips if kind is not None]
-    data = judge(model, mels_of(train)), labels_of(train, classes).numpy()
-    made = judge(model, decoded_mels(context, names, train))
-    labels = np.array([classes.index(kind) for kind in kinds]) if kinds else None
-    held_out = judge(model, mels_of(test)), labels_of(test, classes).numpy()
-    print(f"classifier: {accuracies(data, held_out)}")
-    if kinds:
-        values = {"wg": compare(data, (made, labels))}
-        values |= {"train": compare(data, data), "test": compare(data, held_out)}
-    else:
-        values = {"wg": compare(data, (made, None)), "train": compare(data, (data[0], None))}
-        values["test"] = compare(data, (held_out[0], None))
-    values["noise"] = compare(data, (judge(model, noise_mels(test)), None))
-    counts = {"wg": len(names), "train": len(train), "test": len(test)}
-    counts["noise"] = min(NOISE_CLIPS, len(test))
-    means = {
-        system: {
-            name: statistic(scores[name], counts[system]) if name in scores else NOT_DEFINED
-            for name in values["wg"]
-        }
-        for system, scores in values.items()
-    }
-    heard = {
-        name: {"class": classes[int(row.argmax())], "probability": float(row.max())}
-        for name, row in zip(names, made.posteriors, strict=True)
-    }
-    known = {"train": data, "test": held_out}
-    content = {
-        "means": means,
-        "utterances": {"wg": {name: {} for name in names}},
-        "heard": heard,
-        "classifier": {
-            "steps": experiment.score.classifier_steps,
-            **{k: generation.accuracy(j.posteriors, true) for k, (j, true) in known.items()},
-        },
-    }
-    write_bytes(context.decoded / "scores.json", (json.dumps(content, indent=1) + "\n").encode())
-    print_scores(means)
-    return {"means": means["wg"], "classifier": content["classifier"]}
-
-
-def accuracies(train: tuple[Judged, np.ndarray], test: tuple[Judged, np.ndarray]) -> str:
-    """The classifier's own accuracy, in words."""
-    parts = {"training": train, "test": test}
-    return ", ".join(
-        f"{generation.accuracy(judged.posteriors, labels):.1%} right on {len(labels)} {name} clips"
-        for name, (judged, labels) in parts.items()
-    )
-
-
-NOT_DEFINED = {"mean": None, "median": None, "low": None, "high": None, "count": 0, "undefined": 0}
-
-
-def statistic(value: float, count: int) -> dict[str, float | int | None]:
-    """A set's one value in the form of a mean over utterances: without interval."""
-    return NOT_DEFINED | {"mean": value, "count": count}
-
-
-def classifier_of(context: Context, train: Dump) -> Classifier:
-    """The recipe's classifier, kept beside the features it was trained on."""
-    stamp = read_stamp(context.dump / "stage-features.json")
-    assert stamp is not None
-    device = torch.device("cuda" if context.devices.gpus else "cpu")
-    steps = context.experiment.score.classifier_steps
-    return trained(context.dump / "classifier.safetensors", train, steps, stamp["digest"], device)
 
 
 def publish(context: Context) -> Mapping[str, Any]:
