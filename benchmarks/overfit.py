@@ -28,6 +28,10 @@ from wg.training.trainer import fit
 
 SECONDS = 2
 METRICS = ("pesq_wb", "stoi", "ls_mse", "mcd")
+SCHEDULES = {
+    "wavegrad": ("6", "25", "100", "wavegrad-fibonacci-25", "wavegrad-linear-50"),
+    "diffwave": ("6", "25", "50", "diffwave-fast-base"),
+}
 
 
 def main() -> None:
@@ -50,7 +54,7 @@ def main() -> None:
         best = find_checkpoint(Path(folder), "best")
         vocoder = vocoder_from_checkpoint(best, experiment)
     print(f"best checkpoint {best.name}")
-    for schedule in ("6", "25", "100", "wavegrad-fibonacci-25", "wavegrad-linear-50"):
+    for schedule in SCHEDULES[experiment.model.name]:
         wave = vocoder(mel, vocoder.synthesis.with_schedule(schedule), seeds=[0])
         wave = wave.clamp(-1, 1).numpy()
         scores = score(audio.numpy()[: len(wave)], wave, spec.sample_rate, METRICS)
