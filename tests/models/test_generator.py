@@ -20,6 +20,7 @@ TRAINING = TrainingSchedule(start=1e-4, end=0.05, steps=20, conditioning="discre
 PLAIN = DiffWaveConfig(conditions="none", channels=4, layers=4, dilation_cycle=2)
 WORDS = replace(PLAIN, conditions="class", classes=("yes", "no"))
 SYNTHESIS = Synthesis("4", samples=160)
+FAST = Synthesis("diffwave-fast-base", samples=9)  # below the least of the 20 trained levels
 
 
 def generator(config: DiffWaveConfig) -> Generator:

@@ -123,7 +123,7 @@ def train(dump: Dump, classes: tuple[str, ...], steps: int, device: torch.device
         optimiser.step()
         rates.step()
         if step % max(1, steps // 5) == 0:
-            print(f"classifier step {step}/{steps}  loss {float(loss):.3f}", flush=True)
+            print(f"classifier step {step}/{steps}  loss {loss.item():.3f}", flush=True)
     return model.eval()
 
 
