@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
@@ -18,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "interpolate": ("wg.commands.generate:interpolate", "a clip between two, by such a model"),
     "egs": ("wg.commands.egs:egs", "the catalogue of experiments, egs.yaml"),
 }
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room for a file
 
 
 def usage() -> str:
@@ -44,6 +47,12 @@ def main() -> int:
         run(arguments)
     except InputError as error:
         print(f"wg: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        reason = f"{error.filename or 'the disk'}: {error.strerror}"
+        print(f"wg: error: {reason}; free space and run this again", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("wg: interrupted; run the same command to go on", file=sys.stderr)

@@ -139,9 +139,11 @@ class Experiment:
                 f"train.segment_samples {train.segment_samples} is not a multiple of "
                 f"mel.hop_length {hop}; the nearest is {near}"
             )
-        for key in ("max_steps", "batch_size", "accumulate", "valid_every", "log_every", "keep"):
-            if (value := vars(train)[key]) < 1:
-                raise InputError(f"train.{key} is {value}; give at least 1")
+        for key, least in LEAST.items():
+            section, name = key.split(".")
+            value = vars(vars(self)[section])[name]
+            if value is not None and value < least:
+                raise InputError(f"{key} is {value}; give at least {least}")
         if train.max_steps > train.valid_every and train.max_steps % train.valid_every:
             raise InputError(
                 f"train.max_steps {train.max_steps} is not a multiple of train.valid_every "
@@ -167,6 +169,16 @@ SECTIONS: dict[str, type] = {
     "train": TrainConfig,
     "decode": DecodeConfig,
     "score": ScoreConfig,
+}
+LEAST = {  # of numbers that have a least value
+    **dict.fromkeys(("train.max_steps", "train.batch_size", "train.accumulate"), 1),
+    **dict.fromkeys(("train.valid_every", "train.valid_levels", "train.valid_utterances"), 1),
+    **dict.fromkeys(("train.log_every", "train.keep", "train.processes"), 1),
+    **dict.fromkeys(("train.workers", "train.warmup_steps", "train.sample_every"), 0),
+    **dict.fromkeys(("train.clip_norm", "train.weight_decay"), 0),
+    **dict.fromkeys(("features.shard", "decode.batch_size", "decode.limit"), 1),
+    **dict.fromkeys(("corpus.samples", "score.classifier_steps"), 1),
+    "decode.generate": 2,
 }
 Source = tuple[str, Mapping[str, Any]]
 

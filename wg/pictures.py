@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,9 @@ FLOOR_DB = -100.0
 def decibels(audio: Tensor) -> Tensor:
     """Log-magnitude spectrogram in dB, [bins, frames]; 1024-point Hann window, hop 256."""
     window = torch.hann_window(1024)
-    spectrum = torch.stft(audio.float(), 1024, 256, window=window, return_complex=True).abs()
+    spectrum = torch.stft(
+        audio.float(), 1024, 256, window=window, pad_mode="constant", return_complex=True
+    ).abs()
     return (20 * torch.log10(spectrum.clamp_min(1e-5))).clamp_min(FLOOR_DB)
 
 
@@ -47,3 +50,10 @@ def spectrogram(audio: Tensor, sample_rate: int, path: Path) -> None:
     extent = (0, len(audio) / sample_rate, 0, sample_rate / 2000)
     axis.imshow(decibels(audio), origin="lower", aspect="auto", extent=extent, vmin=-80, vmax=30)
     figure.savefig(path, dpi=100)
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    """A picture file as [height, width, colours]."""
+    from matplotlib.image import imread
+
+    return imread(path)

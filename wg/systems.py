@@ -29,8 +29,10 @@ class WaveGrad(Diffusion, LightningModule):
 
     def denoise(self, x: Tensor, level: Tensor, cond: Any) -> Tensor:
         """The network's estimate of the noise, [B, T]."""
-        told = self.experiment.diffusion.network_input(level)
-        return self.network.denoise(x, told, cond)  # pyright: ignore[reportCallIssue]
+        network: Any = self.network
+        return self.experiment.diffusion.estimate(
+            lambda scaled, told: network.denoise(scaled, told, cond), x, level
+        )
 
 
 class DiffWave(Diffusion, LightningModule):
@@ -56,8 +58,10 @@ class DiffWave(Diffusion, LightningModule):
 
     def denoise(self, x: Tensor, level: Tensor, cond: Any) -> Tensor:
         """The network's estimate of the noise, [B, T]."""
-        told = self.experiment.diffusion.network_input(level)
-        return self.network.denoise(x, told, cond)  # pyright: ignore[reportCallIssue]
+        network: Any = self.network
+        return self.experiment.diffusion.estimate(
+            lambda scaled, told: network.denoise(scaled, told, cond), x, level
+        )
 
 
 def build_system(experiment: Experiment) -> LightningModule:

@@ -87,18 +87,23 @@ class Trained:
     ) -> Tensor:
         """Waveforms [B, T] from x at levels[-1], down to levels[0]."""
         network: Any = self.network
-        told = {
-            level: self.diffusion.network_input(torch.tensor([level], dtype=torch.float64))
-            for level in levels[1:].tolist()
-        }
 
         def denoise(x: Tensor, level: float) -> Tensor:
-            return network.denoise(x, told[level].to(x.device).expand(len(x)), cond)
+            column = torch.full((len(x),), level, dtype=torch.float64)
+            return self.diffusion.estimate(
+                lambda scaled, told: network.denoise(scaled, told, cond), x, column
+            )
 
         length = x.shape[1]
-        return sampler(options.sampler)(
+        wave = sampler(options.sampler)(
             denoise, x, levels, lambda k: noise(k, length), options.clip
         )
+        if not torch.isfinite(wave).all():
+            raise InputError(
+                f"sampling diverged with schedule {options.schedule!r}; bound the estimate of x_0 "
+                "(clip 1.0), or take a schedule that starts nearer to noise, such as a step count"
+            )
+        return wave
 
     def save_pretrained(self, folder: Path, card: str) -> None:
         """Writes the folder; `card` is the text of its README.md."""
@@ -124,14 +129,20 @@ class Trained:
         for name in ("config.json", "model.safetensors"):
             if not (folder / name).is_file():
                 raise InputError(f"{folder / name}: no such file; {folder} is not a vocoder folder")
-        config = read_config(folder / "config.json")
-        model_class = load(entry(config["model"]["name"]).config)
-        model = from_plain(model_class, config["model"], folder / "config.json")
-        mel_spec = MelSpec.from_dict(config["mel"])
-        network = build_network(model, mel_spec)
+        path = folder / "config.json"
+        config = read_config(path)
+        try:
+            model_class = load(entry(config["model"]["name"]).config)
+            model = from_plain(model_class, config["model"])
+            mel_spec = MelSpec.from_dict(config["mel"])
+            diffusion = from_plain(TrainingSchedule, config["diffusion"])
+            synthesis = from_plain(Synthesis, config["synthesis"])
+            network = build_network(model, mel_spec)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        except (TypeError, KeyError) as error:
+            raise InputError(f"{path}: not as wg wrote it ({error!r}); pack again") from None
         load_weights(network, folder / "model.safetensors")
-        diffusion = from_plain(TrainingSchedule, config["diffusion"], folder / "config.json")
-        synthesis = from_plain(Synthesis, config["synthesis"], folder / "config.json")
         return cls(network, model, mel_spec, diffusion, synthesis)
 
 
@@ -197,12 +208,12 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def from_plain(schema: type, content: dict[str, Any], source: Path) -> Any:
+def from_plain(schema: type, content: dict[str, Any]) -> Any:
     """A config dataclass from JSON: lists become tuples, unknown keys are errors."""
     names = {f.name for f in fields(schema)}
     for key in content:
         if key not in names:
-            raise InputError(f"{source}: unknown key {key!r}; {nearest(key, names)}")
+            raise InputError(f"unknown key {key!r}; {nearest(key, names)}")
     return schema(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
 
 

@@ -46,6 +46,45 @@ def test_discrete_networks_are_told_the_step() -> None:
     assert TrainingSchedule().network_input(torch.tensor([0.5])).item() == 0.5
 
 
+def test_plain_estimates_are_the_networks_own() -> None:
+    x, level = torch.randn(2, 8), torch.tensor([0.3, 0.9], dtype=torch.float64)
+    got = TrainingSchedule().estimate(lambda scaled, told: scaled * told.float()[:, None], x, level)
+    assert torch.equal(got, x * level.float()[:, None])
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.99, 0.99999])
+def test_a_preconditioned_network_starts_at_the_best_linear_estimate(level: float) -> None:
+    # For Gaussian data that estimate is E[eps | x] itself, so a network of zeros is perfect.
+    rms, spread = 0.07, (1 - level**2) ** 0.5
+    x = torch.randn(1, 100)
+    column = torch.tensor([level], dtype=torch.float64)
+    schedule = TrainingSchedule(data_rms=rms)
+    got = schedule.estimate(lambda scaled, told: torch.zeros_like(scaled), x, column)
+    best = spread / (level**2 * rms**2 + spread**2) * x
+    assert torch.allclose(got, best, rtol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.99, 0.99999])
+def test_a_preconditioned_network_sees_and_learns_unit_variance(level: float) -> None:
+    torch.manual_seed(0)
+    rms, seen = 0.07, []
+    clean, noise = rms * torch.randn(1, 100_000), torch.randn(1, 100_000)
+    column = torch.tensor([level], dtype=torch.float64)
+    x = diffuse(clean, column, noise)
+    schedule = TrainingSchedule(data_rms=rms)
+    zero = schedule.estimate(lambda s, told: seen.append(s) or torch.zeros_like(s), x, column)
+    one = schedule.estimate(lambda s, told: torch.ones_like(s), x, column)
+    target = (noise - zero) / (one - zero)
+    assert seen[0].std().item() == pytest.approx(1, abs=0.01)
+    assert target.std().item() == pytest.approx(1, abs=0.02)
+
+
+def test_log_snr_spacing_keeps_the_ends_of_the_linear_schedule() -> None:
+    linear = TrainingSchedule().levels()
+    spaced = TrainingSchedule(spacing="log_snr").levels()
+    assert spaced[[0, 1, -1]].tolist() == pytest.approx(linear[[0, 1, -1]].tolist())
+
+
 def test_validation_levels_are_centres_of_equal_shares_of_the_steps() -> None:
     schedule = TrainingSchedule()
     assert torch.equal(schedule.quantiles(2), schedule.levels()[[250, 750]])
@@ -59,6 +98,7 @@ def test_validation_levels_are_centres_of_equal_shares_of_the_steps() -> None:
         ({"start": 0.02}, "start"),
         ({"steps": 0}, "steps"),
         ({"start": math.nan}, "start"),
+        ({"data_rms": -0.1}, "data_rms"),
     ],
 )
 def test_a_bad_training_schedule_names_the_key(values: dict, key: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import soundfile
 import torch
 from torch import Tensor
 
-from wg.data.audio import load_audio
+from wg.data.audio import load_audio, write_audio
 from wg.errors import InputError
 from wg.stages.decode import protect_peak
 
@@ -23,6 +22,8 @@ def read_clip(path: Path, rate: int) -> Tensor:
         found = soundfile.info(path)
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path}: not readable audio ({error.error_string})") from None
+    if found.channels != 1:
+        raise InputError(f"{path}: {found.channels} channels; mix down to one first")
     if found.samplerate != rate:
         raise InputError(
             f"{path}: {found.samplerate} Hz, but the model works at {rate} Hz; "
@@ -36,8 +37,6 @@ def read_clip(path: Path, rate: int) -> Tensor:
 def write_clip(path: Path, wave: Tensor, rate: int) -> None:
     """A 16-bit wav, whole or not at all; says if it had to be turned down."""
     safe, gain = protect_peak(wave.float().cpu())
-    temporary = path.with_name(f"{path.name}.tmp")
-    soundfile.write(temporary, safe.numpy(), rate, subtype="PCM_16", format="WAV")
-    os.replace(temporary, path)
+    write_audio(path, safe.numpy(), rate)
     turned = "" if gain == 1 else f", turned down by {-20 * math.log10(gain):.1f} dB (full scale)"
     print(f"{path}: {len(wave) / rate:.2f} s{turned}")

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from wg.commands.clips import read_clip, write_clip
+from wg.commands.options import Options
+from wg.commands.vocode import device_of
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.generator import Generator
 
 
-def parser(name: str, output: str) -> argparse.ArgumentParser:
+def parser(name: str, output: str) -> Options:
     """Options that the three share."""
-    options = argparse.ArgumentParser(prog=f"wg {name}", allow_abbrev=False)
+    options = Options(prog=f"wg {name}", allow_abbrev=False)
     options.add_argument("-o", "--output", type=Path, required=True, help=output)
     options.add_argument("--model", type=Path, required=True, help="generator folder of stage 7")
     options.add_argument("--class", dest="kind", help="of a class-conditional model")
@@ -28,9 +28,7 @@ def parser(name: str, output: str) -> argparse.ArgumentParser:
 
 def load(options: argparse.Namespace) -> Generator:
     """The model on its device."""
-    device = options.device
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: this machine has no CUDA device")
+    device = device_of(options.device)
     if not options.output.parent.is_dir():
         raise InputError(f"-o {options.output}: no folder {options.output.parent}")
     return Generator.from_pretrained(options.model).to(device)

@@ -7,17 +7,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from wg.commands.options import Options
 from wg.config import load_experiment
 from wg.errors import InputError
 from wg.models import check_told, config_class
-from wg.stages.loop import BY_NAME, STAGES, number_of, run_stages, stage_table
+from wg.stages.loop import STAGES, number_of, run_stages, stage_table
 from wg.stages.stage import Context
 from wg.training.devices import Devices
 
 
 def recipe_parser(program: str) -> argparse.ArgumentParser:
     """Options of a recipe; everything else is `section.key=value`."""
-    parser = argparse.ArgumentParser(
+    parser = Options(
         prog=program,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -38,6 +39,8 @@ def context_of(recipe: Path, options: argparse.Namespace) -> Context:
     for name, least in (("ngpu", 0), ("nodes", 1), ("jobs", 1)):
         if vars(options)[name] < least:
             raise InputError(f"--{name} {vars(options)[name]}: give at least {least}")
+    if not (recipe / "corpus.yaml").is_file():
+        raise InputError(f"{recipe}: not a recipe folder, which has corpus.yaml, conf, prepare.py")
     overrides = list(options.overrides)
     if options.skip_bad:
         overrides.append("corpus.skip_bad=true")
@@ -66,8 +69,8 @@ def recipe(arguments: Sequence[str]) -> None:
     models = sorted(path.stem for path in folder.glob("conf/*.yaml")) if folder else []
     parser.epilog = "\n".join(["stages:", *stage_table(), "", "models: " + ", ".join(models)])
     options = parser.parse_intermixed_args(arguments[1:] if folder else arguments)
-    if folder is None or not folder.is_dir():
-        raise InputError(f"wg recipe: {folder or 'no folder'}: give a recipe folder")
+    if folder is None:
+        raise InputError("wg recipe: give a recipe folder first, then the options")
     run_stages(context_of(folder, options), options.stage, options.stop_stage, options.dry_run)
 
 
@@ -77,6 +80,7 @@ def stage(arguments: Sequence[str]) -> None:
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     if len(arguments) < 2:
         raise InputError("wg stage: give the stage and the recipe folder")
-    name = STAGES[number_of(arguments[0]) - 1].name
-    options = parser.parse_intermixed_args(arguments[2:])
-    BY_NAME[name].run(context_of(Path(arguments[1]), options))
+    chosen = STAGES[number_of(arguments[0]) - 1]
+    context = context_of(Path(arguments[1]), parser.parse_intermixed_args(arguments[2:]))
+    chosen.check(context)
+    chosen.run(context)

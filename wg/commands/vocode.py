@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +11,18 @@ import soundfile
 import torch
 from torch import Tensor
 
-from wg.data.audio import load_audio
+from wg.commands.options import Options
+from wg.data.audio import load_audio, write_audio
+from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.mel.extract import log_mel
 from wg.stages.decode import protect_peak
 from wg.vocoder import Vocoder
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Options:
     """Options."""
-    options = argparse.ArgumentParser(prog="wg vocode", allow_abbrev=False)
+    options = Options(prog="wg vocode", allow_abbrev=False)
     options.add_argument("input", type=Path, help="audio file, or mel as .npy [bands, frames]")
     options.add_argument("-o", "--output", type=Path, required=True, help="16-bit wav to write")
     options.add_argument("--vocoder", type=Path, required=True, help="folder from stage 7 (pack)")
@@ -56,7 +56,21 @@ def read_mel(path: Path, vocoder: Vocoder) -> Tensor:
             f"{path}: {found.samplerate} Hz, but the vocoder works at {spec.sample_rate} Hz; "
             f"resample first: sox {path} -r {spec.sample_rate} OUT.wav"
         )
-    return log_mel(torch.from_numpy(load_audio(path, 0, found.frames)), spec)
+    try:
+        return log_mel(torch.from_numpy(load_audio(path, 0, found.frames)), spec)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def device_of(name: str) -> torch.device:
+    """The device; InputError for one that this machine has not."""
+    kind, _, number = name.partition(":")
+    found = torch.cuda.device_count()
+    if name != "cpu" and (kind != "cuda" or (number and not number.isdigit())):
+        raise InputError(f"--device {name}: give cpu, cuda or cuda:NUMBER")
+    if kind == "cuda" and int(number or 0) >= found:
+        raise InputError(f"--device {name}: this machine has {found} CUDA devices")
+    return torch.device(name)
 
 
 def vocode(arguments: Sequence[str]) -> None:
@@ -64,18 +78,21 @@ def vocode(arguments: Sequence[str]) -> None:
     options = parser().parse_args(arguments)
     if not options.output.parent.is_dir():
         raise InputError(f"-o {options.output}: no folder {options.output.parent}")
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--device {options.device}: this machine has no CUDA device")
-    vocoder = Vocoder.from_pretrained(options.vocoder).to(options.device)
+    vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
     synthesis = vocoder.synthesis
     if options.steps is not None:
         synthesis = replace(synthesis, schedule=options.steps)
+    try:
+        inference_levels(synthesis.schedule, vocoder.diffusion.levels())
+    except InputError as error:
+        raise InputError(f"--steps: {error}") from None
     mel = read_mel(options.input, vocoder)
-    wave = vocoder(mel, synthesis, seeds=[options.seed]).float().cpu()
+    try:
+        wave = vocoder(mel, synthesis, seeds=[options.seed]).float().cpu()
+    except InputError as error:
+        raise InputError(f"{options.input}: {error}") from None
     safe, gain = protect_peak(wave)
-    temporary = options.output.with_name(f"{options.output.name}.tmp")
     rate = vocoder.mel_spec.sample_rate
-    soundfile.write(temporary, safe.numpy(), rate, subtype="PCM_16", format="WAV")
-    os.replace(temporary, options.output)
+    write_audio(options.output, safe.numpy(), rate)
     turned = "" if gain == 1 else f", turned down by {-20 * np.log10(gain):.1f} dB (full scale)"
     print(f"{options.output}: {len(wave) / rate:.2f} s{turned}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from wg.data.dump import write_bytes
 from wg.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,6 +68,13 @@ def load_audio(path: Path, start: int = 0, num_samples: int | None = None) -> np
             "the file changed or is truncated: run the prepare stage again"
         )
     return audio
+
+
+def write_audio(path: Path, audio: np.ndarray, sample_rate: int) -> None:
+    """A 16-bit WAV of samples [T] within full scale, which appears whole or not at all."""
+    content = io.BytesIO()
+    soundfile.write(content, audio, sample_rate, subtype="PCM_16", format="WAV")
+    write_bytes(path, content.getvalue())
 
 
 def check_audio(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from wg.data.audio import write_audio
 from wg.pictures import spectrogram
 from wg.report.table import Means, score_rows
 
@@ -44,10 +44,9 @@ def write_page(
 ) -> Path:
     """Writes index.html with its audio and spectrograms into a folder; the page's path."""
     for name, audio_of in systems.items():
-        (folder / name).mkdir(parents=True, exist_ok=True)
         for row in rows:
             audio, rate = audio_of(row.id)
-            soundfile.write(folder / name / f"{row.id}.wav", audio, rate, subtype="PCM_16")
+            write_audio(folder / name / f"{row.id}.wav", audio, rate)
             spectrogram(torch.from_numpy(audio), rate, folder / name / f"{row.id}.png")
     header, table = score_rows(means)
     content = {

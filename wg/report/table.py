@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,14 +13,25 @@ COLUMNS: dict[str, Metric | SetMetric] = {**METRICS, **SET_METRICS}
 Means = Mapping[str, Mapping[str, Mapping[str, Any]]]  # system -> metric -> statistics
 
 
+def number(value: float) -> str:
+    """A number to three significant digits, without an exponent above 1000."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
 def cell(statistics: Mapping[str, Any]) -> str:
-    """Mean, half the width of its 95% interval, and how many values are undefined, if any."""
+    """Mean, half the width of its 95% interval, and how many values are undefined, if any.
+
+    Both have the decimals that give the half width two significant digits.
+    """
     mean, low, high = (statistics[key] for key in ("mean", "low", "high"))
     missing = f" ({statistics['undefined']} undefined)" if statistics["undefined"] else ""
     if mean is None:
         return "undefined"
-    spread = f" ± {(high - low) / 2:.2g}" if low is not None else ""
-    return f"{mean:.3g}{spread}{missing}"
+    if low is None or high <= low:
+        return number(mean) + missing
+    half = (high - low) / 2
+    decimals = min(max(0, 1 - math.floor(math.log10(half))), 6)
+    return f"{mean:.{decimals}f} ± {half:.{decimals}f}{missing}"
 
 
 def heading(metric: str) -> str:
@@ -44,7 +56,9 @@ def print_scores(means: Means) -> None:
     from rich.table import Table
 
     header, rows = score_rows(means)
-    table = Table(*header)
+    table = Table(header[0])
+    for name in header[1:]:
+        table.add_column(name, justify="right")
     for row in rows:
         table.add_row(*row)
     # A log file has no width of its own; narrower tables would lose columns.
@@ -53,6 +67,7 @@ def print_scores(means: Means) -> None:
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
+    """A table in Markdown; a | in a cell is escaped."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    safe = [[value.replace("|", "\\|") for value in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in safe)

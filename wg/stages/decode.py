@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import soundfile
 import torch
 from torch import Tensor
 
 from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
+from wg.data.audio import write_audio
 from wg.data.dump import Dump, write_bytes
 from wg.diffusion.noise import seed_of
+from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import inference_levels
+from wg.errors import InputError
 from wg.stages.launch import place, relaunch, wait_for_all
-from wg.stages.stage import Context, Stage
+from wg.stages.stage import Context, Stage, features_of
 from wg.vocoder import Vocoder
 
 FULL_SCALE = 32767 / 32768
 WARM_UP = 50  # frames
 
 
+def check(context: Context) -> None:
+    """InputError for a schedule or sampler that there is not, and for missing devices."""
+    decode, diffusion = context.experiment.decode, context.experiment.diffusion
+    try:
+        diffusion.network_input(inference_levels(decode.schedule, diffusion.levels())[1:])
+        sampler(decode.sampler)
+    except InputError as error:
+        raise InputError(f"decode: {error}") from None
+    context.devices.check()
+
+
 def protect_peak(wave: Tensor) -> tuple[Tensor, float]:
-    """The wave within 16-bit full scale, and the gain it took (1: untouched)."""
+    """The wave within 16-bit full scale, and the gain it took (1: untouched).
+
+    InputError for a wave that is not finite.
+    """
     peak = float(wave.abs().max())
+    if not math.isfinite(peak):
+        raise InputError(
+            "the network's output is not finite; train it longer, or choose another schedule"
+        )
     gain = 1.0 if peak <= FULL_SCALE else FULL_SCALE / peak
     return wave * gain, gain
 
@@ -62,8 +82,7 @@ def run(context: Context) -> Mapping[str, Any]:
     decode, devices = context.experiment.decode, context.devices
     checkpoint = find_checkpoint(context.exp, decode.checkpoint)
     vocoder = vocoder_from_checkpoint(checkpoint, context.experiment)
-    devices.check()
-    dump = Dump(context.dump / decode.split)
+    dump = features_of(context, decode.split)
     indices = list(range(len(dump)))[: decode.limit]
     if devices.gpus * devices.nodes > 1 and place().world == 1:
         relaunch(context, STAGE.name, devices.gpus)
@@ -108,12 +127,12 @@ def decode_batches(
 
 def write_utterance(folder: Path, wave: Tensor, rate: int, made: dict[str, Any]) -> None:
     """One 16-bit wav and its JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
-    safe, gain = protect_peak(wave)
+    try:
+        safe, gain = protect_peak(wave)
+    except InputError as error:
+        raise InputError(f"{made['id']}: {error}") from None
     made |= {"gain": gain, "duration": len(wave) / rate, "rtf": made["seconds"] * rate / len(wave)}
-    temporary = folder / f"{made['id']}.wav.tmp"
-    soundfile.write(temporary, safe.numpy(), rate, subtype="PCM_16", format="WAV")
-    os.replace(temporary, folder / f"{made['id']}.wav")
+    write_audio(folder / f"{made['id']}.wav", safe.numpy(), rate)
     write_bytes(folder / f"{made['id']}.json", (json.dumps(made, indent=1) + "\n").encode())
 
 
@@ -138,8 +157,10 @@ def summarise(context: Context, ids: list[str]) -> dict[str, Any]:
 STAGE = Stage(
     name="decode",
     summary="test set to wavs, with the real-time factor",
-    keys=("decode", "model.fractional"),
+    keys=("mel", "model", "diffusion", "decode"),  # the checkpoint must be of these
     needs=("train",),
     output=lambda context: context.decoded,
     run=run,
+    check=check,
+    free_keys=("model.cache",),
 )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
 import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,10 @@ from wg.errors import InputError
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
 from wg.stages.launch import place, wait_for_all
+from wg.stages.pool import in_processes
 from wg.stages.stage import Context, Stage, digest
+
+ABANDONED = 3600  # seconds after which nobody is still writing a file
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,6 @@ def padded(audio: torch.Tensor, samples: int | None, path: str) -> torch.Tensor:
 
 def write_job(job: Job) -> float:
     """Computes and writes one shard; seconds of audio in it."""
-    torch.set_num_threads(1)
     entries, seconds = [], 0.0
     for clip in job.clips:
         audio = torch.from_numpy(load_audio(Path(clip.path), clip.start, clip.samples))
@@ -122,21 +123,31 @@ def run(context: Context) -> Mapping[str, Any]:
     """
     jobs = [job for split in SPLITS for job in plan(context, split)]
     note_resampling(jobs)
-    wanted = {job.path for job in jobs}
-    for path in context.dump.glob("*/*.safetensors"):
-        if path not in wanted:
-            path.unlink()
-    missing = [job for job in jobs if shard_fingerprint(job.path) != job.fingerprint]
-    if len(missing) < len(jobs):
-        print(f"{len(jobs) - len(missing)} of {len(jobs)} shards are there already")
+    remove_leftovers(context.dump, {job.path for job in jobs})
+    # Shared out before looking what is there: other processes may have begun to write.
+    mine = jobs[place().rank :: place().world]
+    missing = [job for job in mine if shard_fingerprint(job.path) != job.fingerprint]
+    if len(missing) < len(mine):
+        print(f"{len(mine) - len(missing)} of {len(mine)} shards are there already")
     started = time.monotonic()
-    mine = missing[place().rank :: place().world]
-    seconds = sum(in_processes(mine, context.jobs))
+    seconds = sum(in_processes(write_job, missing, context.jobs))
     if seconds:
         elapsed = time.monotonic() - started
-        print(f"{seconds / 3600:.2f} h of audio in {elapsed:.1f} s ({len(mine)} shards)")
+        print(f"{seconds / 3600:.2f} h of audio in {elapsed:.1f} s ({len(missing)} shards)")
     wait_for_all()
-    return {"shards": digest({str(job.path.name): job.fingerprint for job in jobs})}
+    shards = {str(job.path.relative_to(context.dump)): job.fingerprint for job in jobs}
+    return {"shards": digest(shards)}
+
+
+def remove_leftovers(dump: Path, wanted: set[Path]) -> None:
+    """Deletes shards of another plan, and half files that a killed run left."""
+    for path in dump.glob("*/*.safetensors"):
+        if path not in wanted:
+            path.unlink(missing_ok=True)
+    for path in dump.glob("*/*.tmp"):
+        with contextlib.suppress(OSError):  # another process may be done with it just now
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink()
 
 
 def note_resampling(jobs: list[Job]) -> None:
@@ -145,16 +156,6 @@ def note_resampling(jobs: list[Job]) -> None:
     for rate in sorted({clip.sample_rate for job in jobs for clip in job.clips} - {target}):
         empty = "; the band above its Nyquist frequency stays empty" if rate < target else ""
         print(f"resampling from {rate} to {target} Hz{empty}")
-
-
-def in_processes(jobs: list[Job], processes: int) -> list[float]:
-    """Runs jobs over processes; one process runs them here."""
-    if processes == 1 or len(jobs) <= 1:
-        return [write_job(job) for job in jobs]
-    # spawn: a forked child of a process that has used torch threads can deadlock.
-    start = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=start) as pool:
-        return list(pool.map(write_job, jobs))
 
 
 STAGE = Stage(

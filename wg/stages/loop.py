@@ -91,8 +91,11 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
     start, stop = number_of(first), number_of(last)
     if start > stop:
         raise InputError(f"--stage {first} comes after --stop-stage {last}")
+    chosen = STAGES[start - 1 : stop]
+    for stage in chosen:
+        stage.check(context)
     running: set[str] = set()
-    for number, stage in enumerate(STAGES[start - 1 : stop], start):
+    for number, stage in enumerate(chosen, start):
         decision = decide(stage, context, running)
         verb = "runs" if decision.runs else "skipped"
         title = f"stage {number} {stage.name}: {stage.summary}"

@@ -13,7 +13,7 @@ from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
 from wg.data.dump import Dump
 from wg.report.page import Audio, Row, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
-from wg.stages.stage import Context, Stage, fresh_folder, read_stamp
+from wg.stages.stage import Context, Stage, features_of, fresh_folder, read_stamp
 from wg.vocoder import Vocoder
 
 PAGE_ROWS = 10
@@ -49,7 +49,7 @@ def run(context: Context) -> Mapping[str, Any]:
     checkpoint = find_checkpoint(context.exp, experiment.decode.checkpoint)
     vocoder = vocoder_from_checkpoint(checkpoint, experiment)
     scores = json.loads((context.decoded / "scores.json").read_text("utf-8"))
-    dump = Dump(context.dump / experiment.decode.split)
+    dump = features_of(context, experiment.decode.split)
     indices = list(range(len(dump)))[: experiment.decode.limit][:PAGE_ROWS]
     with fresh_folder(context.exp / "vocoder") as folder:
         vocoder.save_pretrained(folder, model_card(context, vocoder, checkpoint))

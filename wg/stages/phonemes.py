@@ -22,6 +22,7 @@ STAGE = Stage(
     summary="text to phonemes and durations (models that read text)",
     keys=("model.name",),
     needs=("prepare",),
-    output=lambda context: context.exp,
+    # Not below exp, which training moves aside when its settings change.
+    output=lambda context: context.data / "phonemes" / context.experiment.model.name,
     run=run,
 )

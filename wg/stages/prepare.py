@@ -11,7 +11,7 @@ from typing import Any
 from wg.data.audio import check_audio, summary
 from wg.data.splits import SPLITS
 from wg.errors import InputError
-from wg.stages.stage import Context, Stage, fresh_folder, read_stamp
+from wg.stages.stage import Context, Stage, digest, fresh_folder, read_stamp
 
 
 def recipe_reader(recipe: Path) -> ModuleType:
@@ -44,19 +44,25 @@ def run(context: Context) -> Mapping[str, Any]:
     corpus = context.experiment.corpus
     splits = reader.read(corpus_dir, corpus)
     problems: list[str] = []
+    manifests: dict[str, str] = {}
     with fresh_folder(context.data) as folder:
         for name in SPLITS:
             cuts, bad = check_audio(splits[name], context.jobs, corpus.sample_rate, corpus.skip_bad)
             problems += bad
             if not len(cuts):
                 raise InputError(f"corpus.{name}: no usable utterances in {corpus_dir}")
+            manifests[name] = digest({"cuts": [cut.to_dict() for cut in list(cuts)]})
             cuts.to_file(folder / f"{name}.jsonl.gz")
             print(f"{name}: {summary(cuts)}")
         if problems:
             print(f"left out {len(problems)} bad clips (--skip-bad):")
             print("\n".join(f"  {problem}" for problem in problems))
             (folder / "left-out.txt").write_text("\n".join(problems) + "\n", "utf-8")
-    return {"corpus_dir": str(corpus_dir.resolve()), "left_out": len(problems)}
+    return {
+        "corpus_dir": str(corpus_dir.resolve()),
+        "left_out": len(problems),
+        "manifests": manifests,
+    }
 
 
 STAGE = Stage(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import torch
 
 from wg.data.dump import Dump, write_bytes
 from wg.diffusion.noise import seed_of
@@ -24,7 +21,8 @@ from wg.mel.griffinlim import griffin_lim
 from wg.metrics import METRICS, score
 from wg.metrics.statistics import summarise
 from wg.report.table import print_scores
-from wg.stages.stage import Context, Stage
+from wg.stages.pool import in_processes
+from wg.stages.stage import Context, Stage, features_of
 
 
 @dataclass(frozen=True)
@@ -48,12 +46,13 @@ def baseline(name: str, dump: Dump, index: int) -> np.ndarray:
     return griffin_lim(dump.mel(index), dump.spec, int(iterations), seed % 2**32).numpy()
 
 
-def check_names(metrics: tuple[str, ...], baselines: tuple[str, ...]) -> None:
-    """InputError for an unknown metric or baseline, before anything is computed."""
-    for name in metrics:
+def check(context: Context) -> None:
+    """InputError for an unknown metric or baseline."""
+    wanted = context.experiment.score
+    for name in wanted.metrics:
         if name not in METRICS:
             raise InputError(f"score.metrics: {name!r} is unknown; {nearest(name, METRICS)}")
-    for name in baselines:
+    for name in wanted.baselines:
         iterations = name.removeprefix("griffin-lim-")
         if name != "noise" and (iterations == name or not iterations.isdigit()):
             choices = ("noise", "griffin-lim-1", "griffin-lim-32")
@@ -62,7 +61,6 @@ def check_names(metrics: tuple[str, ...], baselines: tuple[str, ...]) -> None:
 
 def score_utterance(task: Task, name: str) -> dict[str, dict[str, float]]:
     """Scores of every system on one utterance."""
-    torch.set_num_threads(1)
     dump = Dump(task.dump)
     index = next(i for i, entry in enumerate(dump.utterances) if entry.id == name)
     path = task.decoded / f"{name}.wav"
@@ -89,15 +87,12 @@ def defined(content: Any) -> Any:
 def run(context: Context) -> Mapping[str, Any]:
     """Scores over `--jobs` processes; writes scores.json and prints the table."""
     wanted = context.experiment.score
-    check_names(wanted.metrics, wanted.baselines)
     decode = context.experiment.decode
-    dump = Dump(context.dump / decode.split)
+    dump = features_of(context, decode.split)
     names = [entry.id for entry in dump.utterances][: decode.limit]
     task = Task(dump.folder, context.decoded, wanted.metrics, wanted.baselines)
     started = time.monotonic()
-    start = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(context.jobs, mp_context=start) as pool:
-        rows = list(pool.map(partial(score_utterance, task), names))
+    rows = in_processes(partial(score_utterance, task), names, context.jobs)
     by_system = {
         system: {name: row[system] for name, row in zip(names, rows, strict=True)}
         for system in rows[0]
@@ -123,4 +118,5 @@ STAGE = Stage(
     needs=("decode",),
     output=lambda context: context.decoded,
     run=run,
+    check=check,
 )

@@ -44,8 +44,6 @@ def for_sets(stage: Stage, run: Run) -> Stage:
 def clips_of(context: Context) -> list[tuple[str, str | None]]:
     """(id, class or None) of each clip to generate, the classes taken evenly."""
     model, count = context.experiment.model, context.experiment.decode.generate
-    if count < 2:
-        raise InputError(f"decode.generate is {count}; a set has at least 2 samples")
     if conditions_of(model) == "none":
         return [(f"sample-{number:05d}", None) for number in range(1, count + 1)]
     classes = model.classes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from wg.config import Experiment, flatten, to_dict
+from wg.data.dump import Dump
 from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError
 from wg.training.devices import Devices
 
 STAMP = "stage-{name}.json"
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,14 @@ class Context:
         )
 
 
+def features_of(context: Context, split: str) -> Dump:
+    """The features of a split; InputError where none or those of another MelSpec are there."""
+    dump = Dump(context.dump / split)
+    if dump.spec != context.experiment.mel:
+        raise InputError(f"{dump.folder}: features of another MelSpec; run stage 2 (features)")
+    return dump
+
+
 @dataclass(frozen=True)
 class Stage:
     """A step of a recipe. `run` returns what is worth keeping in the stamp."""
@@ -71,6 +82,8 @@ class Stage:
     output: Callable[[Context], Path]
     run: Callable[[Context], Mapping[str, Any]]
     free_keys: tuple[str, ...] = ()  # keys below `keys` that change nothing
+    # InputError for what `run` would fail on; asked before any stage runs.
+    check: Callable[[Context], None] = lambda context: None
 
     def stamp_path(self, context: Context) -> Path:
         """Where its stamp lies."""
@@ -134,9 +147,9 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror}; free space or check access"
-        ) from (error)
+        if error.errno not in UNWRITABLE:
+            raise
+        raise InputError(f"cannot write {path}: {error.strerror}; free space there") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

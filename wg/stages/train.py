@@ -7,11 +7,9 @@ from typing import Any
 
 from wg.checkpoint import FREE, find_checkpoint
 from wg.config import flatten, load_experiment_file, save_experiment, to_dict
-from wg.data.dump import Dump
-from wg.errors import InputError
 from wg.models import config_class
 from wg.stages.launch import place, relaunch
-from wg.stages.stage import Context, Stage, changes, keep_aside
+from wg.stages.stage import Context, Stage, changes, features_of, keep_aside
 
 # A change of these continues a run; a change of anything else below `keys` starts a new one.
 CONTINUES = (
@@ -54,11 +52,7 @@ def run(context: Context) -> Mapping[str, Any]:
     from lightning import seed_everything
 
     experiment, devices = context.experiment, context.devices
-    devices.check()
-    dumps = Dump(context.dump / "train"), Dump(context.dump / "valid")
-    for dump in dumps:
-        if dump.spec != experiment.mel:
-            raise InputError(f"{dump.folder}: features of another MelSpec; run stage 2 (features)")
+    dumps = features_of(context, "train"), features_of(context, "valid")
     if place().rank == 0:
         set_changed_run_aside(context)
         context.exp.mkdir(parents=True, exist_ok=True)
@@ -74,7 +68,10 @@ def run(context: Context) -> Mapping[str, Any]:
         module = build_system(experiment)
         count = sum(parameter.numel() for parameter in module.parameters())
         print(f"{experiment.model.name}: {count:,} parameters", flush=True)
-        fit(experiment, module, dumps, context.exp, devices)
+        try:
+            fit(experiment, module, dumps, context.exp, devices)
+        except SystemExit:  # Lightning's answer to SIGINT and SIGTERM; to SIGTERM with status 0
+            raise KeyboardInterrupt from None
     best = find_checkpoint(context.exp, "best")
     return {"checkpoint": best.name}
 
@@ -86,5 +83,6 @@ STAGE = Stage(
     needs=("features",),
     output=lambda context: context.exp,
     run=run,
+    check=lambda context: context.devices.check(),
     free_keys=tuple(key for key in CONTINUES if key != "train.max_steps"),
 )

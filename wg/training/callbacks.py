@@ -18,7 +18,7 @@ from wg.diffusion.noise import PositionalNoise, seed_of
 from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
-from wg.pictures import spectrogram_pair
+from wg.pictures import pixels_of, spectrogram_pair
 
 
 class TrainingDiverged(InputError):
@@ -141,6 +141,8 @@ class SampleWriter(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_audio(name, audio, trainer.global_step, rate)
+                pixels = pixels_of(picture)
+                logger.experiment.add_image(name, pixels, trainer.global_step, dataformats="HWC")
             if isinstance(logger, WandbLogger):
                 logger.log_audio(f"audio/{name}", [str(folder / f"{name}.wav")])
                 logger.log_image(f"spectrogram/{name}", [str(picture)])

@@ -1,0 +1,171 @@
+"""`wg vocode`: audio and mels through a packed vocoder, and one line for every mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tiny_recipe import RATE, Outcome, TinyRecipe, tone, wg
+
+from wg.data.dump import Dump
+
+
+@pytest.fixture(scope="module")
+def ran(finished: tuple[TinyRecipe, Outcome]) -> TinyRecipe:
+    return finished[0]
+
+
+def vocode(ran: TinyRecipe, *arguments: str | Path) -> Outcome:
+    return wg("vocode", *map(str, arguments), "--vocoder", str(ran.exp / "vocoder"))
+
+
+def samples(path: Path) -> np.ndarray:
+    found = soundfile.info(path)
+    assert (found.subtype, found.samplerate, found.channels) == ("PCM_16", RATE, 1)
+    return soundfile.read(path)[0]
+
+
+def test_a_recording_is_analysed_and_spoken_again(ran: TinyRecipe, tmp_path: Path) -> None:
+    source, target = ran.corpus / "wavs" / "tone-09.wav", tmp_path / "out.wav"
+    outcome = vocode(ran, source, "-o", target)
+    assert outcome.code == 0 and outcome.err == ""
+    frames = soundfile.info(source).frames // 64
+    assert len(samples(target)) == frames * 64
+    assert f"{target}: {frames * 64 / RATE:.2f} s" in outcome.out
+
+
+def test_a_mel_file_gives_the_same_audio_as_its_recording(ran: TinyRecipe, tmp_path: Path) -> None:
+    dump = Dump(ran.dump / "test")
+    np.save(tmp_path / "mel.npy", dump.mel(0).numpy())
+    source = ran.corpus / "wavs" / f"{dump.utterances[0].id}.wav"
+    assert vocode(ran, source, "-o", tmp_path / "wav.wav").code == 0
+    assert vocode(ran, tmp_path / "mel.npy", "-o", tmp_path / "mel.wav").code == 0
+    assert (tmp_path / "wav.wav").read_bytes() == (tmp_path / "mel.wav").read_bytes()
+
+
+def test_steps_and_seed_are_heard_and_repeat(ran: TinyRecipe, tmp_path: Path) -> None:
+    source = ran.corpus / "wavs" / "tone-09.wav"
+    variants = {"a": (), "again": (), "seed": ("--seed", "5"), "steps": ("--steps", "6")}
+    made = {}
+    for name, options in variants.items():
+        assert vocode(ran, source, "-o", tmp_path / f"{name}.wav", *options).code == 0
+        made[name] = (tmp_path / f"{name}.wav").read_bytes()
+    assert made["a"] == made["again"]
+    assert len({made["a"], made["seed"], made["steps"]}) == 3
+
+
+def test_a_schedule_by_name_or_file(ran: TinyRecipe, tmp_path: Path) -> None:
+    source = ran.corpus / "wavs" / "tone-09.wav"
+    betas = tmp_path / "betas.json"
+    betas.write_text("[1e-6, 1.8928729e-5, 1.1943213e-4, 1.0047548e-3, 1.10942535e-2, 6e-2]")
+    for steps in ("ivanvovk-6", str(betas)):
+        outcome = vocode(ran, source, "-o", tmp_path / f"{len(steps)}.wav", "--steps", steps)
+        assert outcome.code == 0
+    first, second = sorted(tmp_path.glob("*.wav"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_peak_beyond_full_scale_is_turned_down_and_said(ran: TinyRecipe, tmp_path: Path) -> None:
+    source = ran.corpus / "wavs" / "tone-09.wav"
+    outcome = vocode(ran, source, "-o", tmp_path / "out.wav", "--steps", "1")
+    assert ", turned down by " in outcome.out and "dB (full scale)" in outcome.out
+    assert 0.999 < np.abs(samples(tmp_path / "out.wav")).max() < 1
+
+
+def wav(path: Path, audio: np.ndarray, rate: int = RATE) -> Path:
+    soundfile.write(path, audio, rate)
+    return path
+
+
+def npy(path: Path, array: object) -> Path:
+    np.save(path, np.asarray(array), allow_pickle=True)
+    return path
+
+
+INPUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "missing": (lambda d: d / "no.wav", "no.wav: no such file"),
+    "missing mel": (lambda d: d / "no.npy", "no.npy: no such file"),
+    "folder": (lambda d: d, "no such file"),
+    "rate": (lambda d: wav(d / "a.wav", tone(1), 11025), "11025 Hz, but the vocoder works at 8000"),
+    "stereo": (lambda d: wav(d / "a.wav", np.stack([tone(1)] * 2, 1)), "2 channels; mix down"),
+    "short": (lambda d: wav(d / "a.wav", tone(1)[:50]), "a.wav: waveform of 50 samples"),
+    "empty": (lambda d: wav(d / "a.wav", tone(1)[:0]), "a.wav: waveform of 0 samples"),
+    "text": (lambda d: npy(d / "a", 0).parent / "a.npy", "a.npy: holds int64; a mel holds float"),
+    "bands": (
+        lambda d: npy(d / "a.npy", np.zeros((80, 9))),
+        r"a.npy: mel of shape \[80, 9\]; .*10",
+    ),
+    "turned": (lambda d: npy(d / "a.npy", np.zeros((9, 10))), r"a.npy: mel of shape \[9, 10\]"),
+    "flat": (lambda d: npy(d / "a.npy", np.zeros(10)), r"a.npy: mel of shape \[10\]"),
+    "nan": (lambda d: npy(d / "a.npy", np.full((10, 9), np.nan)), "a.npy: mel holds NaN"),
+    "pickled": (lambda d: npy(d / "a.npy", {"mel": 1}), "a.npy: not a plain .npy array"),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_an_input_that_cannot_be_used_is_one_line(
+    ran: TinyRecipe, tmp_path: Path, name: str
+) -> None:
+    import re
+
+    make, message = INPUTS[name]
+    outcome = vocode(ran, make(tmp_path), "-o", tmp_path / "out.wav")
+    assert re.search(message, outcome.complaint()), outcome
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_file_that_is_neither_audio_nor_a_mel_is_named(ran: TinyRecipe, tmp_path: Path) -> None:
+    for name, words in (("a.wav", "not readable audio"), ("a.npy", "not a plain .npy array")):
+        (tmp_path / name).write_text("words")
+        line = vocode(ran, tmp_path / name, "-o", tmp_path / "out.wav").complaint()
+        assert f"{tmp_path / name}: {words}" in line
+
+
+OPTIONS = {
+    "steps": (["--steps", "0"], "--steps: steps is 0; give 1 to 10000"),
+    "name": (["--steps", "fast"], "--steps: schedule 'fast': not a step count"),
+    "file": (["--steps", "no.json"], "--steps: schedule file no.json: No such file"),
+    "seed": (["--seed", "x"], "--seed: invalid int value: 'x'; --help lists the options"),
+    "device": (["--device", "gpu"], "--device gpu: give cpu, cuda or cuda:NUMBER"),
+    "option": (["--stpes", "3"], "unrecognized arguments: --stpes 3; --help"),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_that_cannot_be_used_is_one_line(
+    ran: TinyRecipe, tmp_path: Path, name: str
+) -> None:
+    options, message = OPTIONS[name]
+    source = ran.corpus / "wavs" / "tone-09.wav"
+    assert message in vocode(ran, source, "-o", tmp_path / "out.wav", *options).complaint()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without CUDA")
+def test_a_device_that_is_not_there_is_named(ran: TinyRecipe, tmp_path: Path) -> None:
+    source = ran.corpus / "wavs" / "tone-09.wav"
+    for device in ("cuda", "cuda:1"):
+        outcome = vocode(ran, source, "-o", tmp_path / "out.wav", "--device", device)
+        assert f"--device {device}: this machine has 0 CUDA devices" in outcome.complaint()
+
+
+def test_an_output_that_cannot_be_written_is_one_line(ran: TinyRecipe, tmp_path: Path) -> None:
+    source = ran.corpus / "wavs" / "tone-09.wav"
+    line = vocode(ran, source, "-o", tmp_path / "no" / "out.wav").complaint()
+    assert f"no folder {tmp_path / 'no'}" in line
+    (tmp_path / "taken.wav").mkdir()
+    line = vocode(ran, source, "-o", tmp_path / "taken.wav").complaint()
+    assert f"cannot write {tmp_path / 'taken.wav'}: Is a directory" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["taken.wav"]
+
+
+def test_a_vocoder_that_is_none_is_named(ran: TinyRecipe, tmp_path: Path) -> None:
+    source = ran.corpus / "wavs" / "tone-09.wav"
+    arguments = ("vocode", str(source), "-o", str(tmp_path / "out.wav"))
+    assert "config.json: no such file" in wg(*arguments, "--vocoder", str(tmp_path)).complaint()
+    assert "--vocoder; --help lists the options" in wg(*arguments).complaint()
+    assert wg("vocode", "--help").code == 0

@@ -1,0 +1,159 @@
+"""Runs that are killed, or for which the disk is too small: started again, they end the same."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from tiny_recipe import TinyRecipe
+
+from wg.checkpoint import read_checkpoint
+
+PATIENCE_S = 120
+
+
+def wait_until(true: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Returns once it is true; fails when that takes too long, or the process ends before."""
+    started = time.monotonic()
+    while not true():
+        assert time.monotonic() - started < PATIENCE_S
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def running(group: int) -> list[str]:
+    """Processes of a group that are not dead."""
+    table = subprocess.run(["ps", "-eo", "pgid,stat,args"], capture_output=True, text=True).stdout
+    rows = [line.split(maxsplit=2) for line in table.splitlines()[1:]]
+    return [row[2] for row in rows if int(row[0]) == group and not row[1].startswith("Z")]
+
+
+def shards(recipe: TinyRecipe) -> dict[str, dict[str, object]]:
+    """What each shard holds, to the bit; safetensors orders a header's entries at random."""
+    content = {}
+    for path in sorted(recipe.dump.glob("*/*.safetensors")):
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name).numpy().tobytes() for name in file.keys()}
+            content[str(path.relative_to(recipe.dump))] = {**file.metadata(), **tensors}
+    return content
+
+
+def limit_files(size: int) -> Callable[[], None]:
+    """Makes every write beyond so many bytes of a file fail, as on a full disk."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads from a named pipe, looks with ps")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_features_killed_midway_go_on_and_end_the_same(recipe: TinyRecipe, jobs: str) -> None:
+    whole = TinyRecipe(recipe.root / "whole", recipe.corpus)
+    recipe.copy_recipe(whole.root)
+    features = ("features.shard=1", "--stop-stage", "features")
+    assert whole.run(*features).code == 0
+    assert recipe.run("--stop-stage", "prepare").code == 0
+    clip = recipe.corpus / "wavs" / "tone-05.wav"
+    content = clip.read_bytes()
+    clip.unlink()
+    os.mkfifo(clip)  # whoever opens it waits
+    process = recipe.start(*features, "--jobs", jobs)
+    others = 10 if jobs == "2" else 4
+    wait_until(lambda: len(shards(recipe)) == others, process)
+    time.sleep(0.2)
+    process.kill()  # this process alone: those it started find out
+    process.wait()
+    wait_until(lambda: not running(process.pid))
+    assert len(shards(recipe)) == others
+    assert not (recipe.dump / "stage-features.json").exists()
+    clip.unlink()
+    clip.write_bytes(content)
+    outcome = recipe.run(*features, "--jobs", jobs)
+    assert outcome.code == 0
+    assert f"{others} of 11 shards are there already\n" in outcome.out
+    assert f"({11 - others} shards)" in outcome.out
+    assert shards(recipe) == shards(whole)
+    assert not list(recipe.work.rglob("*.tmp"))
+
+
+def test_half_files_of_a_killed_run_are_removed_once_nobody_writes_them(recipe: TinyRecipe) -> None:
+    old, new = (recipe.dump / "train" / f"shard-00000.safetensors.{n}.tmp" for n in (1, 2))
+    old.parent.mkdir(parents=True)
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert recipe.run("--stop-stage", "features").code == 0
+    assert not old.exists() and new.exists()
+
+
+def test_a_full_disk_is_one_line_and_the_next_run_goes_on(recipe: TinyRecipe) -> None:
+    features = ("features.shard=2", "--stop-stage", "features")
+    outcome = recipe.run_apart(*features, preexec_fn=limit_files(60_000))
+    line = outcome.complaint()
+    assert "cannot write" in line and "File too large; free space" in line
+    whole = len(shards(recipe))
+    assert whole > 0
+    assert not list(recipe.work.rglob("*.tmp"))
+    assert not (recipe.dump / "stage-features.json").exists()
+    outcome = recipe.run(*features)
+    assert outcome.code == 0 and f"{whole} of 6 shards are there already" in outcome.out
+
+
+def test_training_on_a_full_disk_is_one_line_and_the_last_checkpoint_stays(
+    recipe: TinyRecipe,
+) -> None:
+    assert recipe.run("train.max_steps=4", "--stop-stage", "train").code == 0
+    last = recipe.exp / "checkpoints" / "last.ckpt"
+    before = last.read_bytes()
+    limit = limit_files(len(before) // 2)
+    outcome = recipe.run_apart("--stop-stage", "train", preexec_fn=limit)
+    assert "File too large; free space and run this again" in outcome.complaint()
+    assert last.read_bytes() == before
+    assert not (recipe.exp / "stage-train.json").exists()
+    assert recipe.run("--stop-stage", "train").code == 0
+
+
+def test_training_killed_midway_goes_on_and_ends_the_same(done: TinyRecipe) -> None:
+    whole = done.copy(done.root / "whole")
+    long = ("train.max_steps=120", "train.valid_every=20", "--stop-stage", "train")
+    assert whole.run(*long).code == 0
+    process = done.start(*long)
+    last = done.exp / "checkpoints" / "last.ckpt"
+    before = last.stat().st_mtime_ns  # set aside: another valid_every is another run
+
+    def saved() -> bool:
+        return last.is_file() and last.stat().st_mtime_ns != before
+
+    wait_until(saved, process)
+    process.kill()
+    out, _ = process.communicate()
+    assert "step 120/120" not in out
+    assert not (done.exp / "stage-train.json").exists()
+    outcome = done.run(*long)
+    assert outcome.code == 0 and f"resuming from {last}" in outcome.out
+    ends = [read_checkpoint(r.exp / "checkpoints" / "last.ckpt") for r in (done, whole)]
+    assert [end["global_step"] for end in ends] == [120, 120]
+    for name, value in ends[0]["state_dict"].items():
+        assert torch.equal(value, ends[1]["state_dict"][name]), name
+    assert done.run("--dry-run", *long).decisions()["train"] == "skipped: up to date"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_training_that_is_asked_to_stop_can_go_on(done: TinyRecipe, number: int) -> None:
+    long = ("train.max_steps=10000", "train.valid_every=20", "--stop-stage", "train")
+    process = done.start(*long)
+    last, before = done.exp / "checkpoints" / "last.ckpt", Path(done.exp).stat().st_ino
+    wait_until(lambda: last.is_file() and Path(done.exp).stat().st_ino != before, process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert err == "wg: interrupted; run the same command to go on\n"
+    assert 0 < read_checkpoint(last)["global_step"] < 10_000
+    assert not (done.exp / "stage-train.json").exists()

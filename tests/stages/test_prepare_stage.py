@@ -1,0 +1,175 @@
+"""Corpora with something wrong, through the command line: one line, and nothing half written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tiny_recipe import RATE, TinyRecipe, tone, wg
+
+from wg.data.dump import Dump
+
+PREPARE = ("--stop-stage", "prepare")
+FEATURES = ("--stop-stage", "features")
+
+
+def write(path: Path, audio: np.ndarray, rate: int = RATE, subtype: str = "PCM_16") -> None:
+    soundfile.write(path, audio, rate, subtype=subtype)
+
+
+def spoil_with_nan(path: Path) -> None:
+    audio = tone(5)
+    audio[123] = np.nan
+    write(path, audio, subtype="FLOAT")
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (lambda path: path.write_bytes(b""), "an empty file"),
+    "no samples": (lambda path: write(path, np.zeros(0)), "holds no samples"),
+    "truncated": (
+        lambda path: path.write_bytes(path.read_bytes()[:3000]),
+        "truncated: 2956 of 12100 bytes",
+    ),
+    "not audio": (lambda path: path.write_text("words, not samples\n"), "not audio in a known"),
+    "stereo": (lambda path: write(path, np.stack([tone(5)] * 2, 1)), "2 channels, one is needed"),
+    "8-bit": (lambda path: write(path, tone(5), subtype="PCM_U8"), "8-bit audio"),
+    "rate": (lambda path: write(path, tone(5), 11025), "11025 Hz where corpus.sample_rate is 8000"),
+    "silence": (lambda path: write(path, np.zeros(4000)), "digital silence"),
+    "nan": (spoil_with_nan, "not a number at sample 123"),
+    "loud": (lambda path: write(path, 9 * tone(5), subtype="FLOAT"), "beyond full scale"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_clip_is_named_and_can_be_left_out(recipe: TinyRecipe, name: str) -> None:
+    spoil, words = BAD[name]
+    clip = recipe.corpus / "wavs" / "tone-05.wav"
+    spoil(clip)
+    line = recipe.run().complaint()
+    assert f"{clip}: " in line and words in line
+    assert "(--skip-bad leaves such clips out)" in line
+    assert not recipe.work.exists() or not list(recipe.work.rglob("*"))
+
+    outcome = recipe.run("--skip-bad", *PREPARE)
+    assert outcome.code == 0
+    assert "train: 5 utterances" in outcome.out
+    assert f"left out 1 bad clips (--skip-bad):\n  {clip}: " in outcome.out
+    assert words in (recipe.work / "data" / "left-out.txt").read_text()
+    stamp = json.loads((recipe.work / "data" / "stage-prepare.json").read_text())
+    assert stamp["result"]["left_out"] == 1
+
+
+def test_every_clip_bad_is_an_error_even_if_bad_ones_may_be_left_out(recipe: TinyRecipe) -> None:
+    for clip in (recipe.corpus / "wavs").iterdir():
+        clip.write_bytes(b"")
+    line = recipe.run("--skip-bad").complaint()
+    assert "6 of 6 audio files cannot be used (no clip would be left)" in line
+    assert not (recipe.work / "data").exists()
+
+
+def test_a_folder_without_a_corpus_is_named(recipe: TinyRecipe) -> None:
+    recipe.corpus.rename(recipe.root / "elsewhere")
+    assert f"--corpus-dir {recipe.corpus}: no such folder" in recipe.run().complaint()
+    recipe.corpus.mkdir()
+    assert f"{recipe.corpus}: an empty folder; check --corpus-dir" in recipe.run().complaint()
+    (recipe.corpus / "metadata.csv").write_text("tone-01|One.\n")
+    assert f"{recipe.corpus / 'wavs'}: no such folder" in recipe.run().complaint()
+    (recipe.corpus / "wavs").mkdir()
+    assert "wavs: no WAV or FLAC file; put them there" in recipe.run().complaint()
+    assert not recipe.work.exists()
+
+
+def test_a_corpus_that_can_only_be_fetched_by_hand_says_so(recipe: TinyRecipe) -> None:
+    line = wg("recipe", str(recipe.folder), "--work-dir", str(recipe.work)).complaint()
+    assert "pass --corpus-dir" in line
+    assert not recipe.work.exists()
+
+
+def test_a_partial_corpus_is_used_with_one_notice(recipe: TinyRecipe) -> None:
+    (recipe.corpus / "wavs" / "tone-02.wav").unlink()
+    lines = (recipe.corpus / "metadata.csv").read_text().splitlines(keepends=True)
+    (recipe.corpus / "metadata.csv").write_text("".join(lines[:2] + lines[3:]))
+    outcome = recipe.run(*PREPARE)
+    assert outcome.code == 0 and "train: 4 utterances" in outcome.out
+
+
+def test_a_metadata_line_or_a_file_alone_is_counted_in_the_notice(
+    recipe: TinyRecipe, caplog: pytest.LogCaptureFixture
+) -> None:
+    (recipe.corpus / "wavs" / "tone-02.wav").unlink()
+    write(recipe.corpus / "wavs" / "extra.wav", tone(5))
+    assert recipe.run(*PREPARE).code == 0
+    (notice,) = [record.getMessage() for record in caplog.records]
+    assert "metadata lines without audio: 1 (tone-02)" in notice
+    assert "audio without metadata line: 1 (extra)" in notice
+
+
+def test_an_id_that_comes_twice_is_refused_with_both_lines(recipe: TinyRecipe) -> None:
+    with open(recipe.corpus / "metadata.csv", "a") as file:
+        file.write("tone-03|Again.\n")
+    line = recipe.run().complaint()
+    assert "metadata.csv: id tone-03 is on line 3 and on line 12; remove one" in line
+    assert not recipe.work.exists()
+
+
+def test_a_failed_prepare_leaves_the_one_before_in_place(recipe: TinyRecipe) -> None:
+    assert recipe.run(*PREPARE).code == 0
+    before = {path: path.read_bytes() for path in (recipe.work / "data").glob("*.jsonl.gz")}
+    (recipe.corpus / "wavs" / "tone-05.wav").write_bytes(b"")
+    recipe.run(*PREPARE, "corpus.language=fr").complaint()
+    found = {path: path.read_bytes() for path in (recipe.work / "data").glob("*.jsonl.gz")}
+    assert found == before and len(before) == 3
+    # Without its stamp it is not taken for finished.
+    assert recipe.run("--dry-run").decisions()["prepare"] == "runs: not done yet"
+
+
+@pytest.mark.parametrize("subtype", ["PCM_24", "FLOAT"])
+def test_finer_samples_than_16_bit_reach_the_features_unchanged(
+    recipe: TinyRecipe, subtype: str
+) -> None:
+    clip = recipe.corpus / "wavs" / "tone-05.wav"
+    write(clip, tone(5), subtype=subtype)
+    assert recipe.run(*FEATURES).code == 0
+    dump = Dump(recipe.dump / "train")
+    index = [entry.id for entry in dump.utterances].index("tone-05")
+    whole_frames = 64 * dump.utterances[index].frames
+    expected = torch.from_numpy(soundfile.read(clip, dtype="float32")[0])[:whole_frames]
+    assert len(expected) > 5900 and torch.equal(dump.recording(index), expected)
+
+
+def test_another_rate_is_resampled_only_when_the_config_allows_it(recipe: TinyRecipe) -> None:
+    time = np.arange(11025) / 11025
+    clip = recipe.corpus / "wavs" / "tone-05.wav"
+    write(clip, 0.5 * np.sin(2 * np.pi * 440 * time), 11025)
+    assert "11025 Hz where corpus.sample_rate is 8000" in recipe.run(*FEATURES).complaint()
+    outcome = recipe.run("corpus.sample_rate=null", *FEATURES)
+    assert outcome.code == 0 and "resampling from 11025 to 8000 Hz\n" in outcome.out
+    dump = Dump(recipe.dump / "train")
+    index = [entry.id for entry in dump.utterances].index("tone-05")
+    audio = dump.recording(index).numpy()
+    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)
+    assert len(audio) == 8000
+    assert np.abs(audio - expected)[200:-200].max() < 1e-3
+
+
+def test_a_clip_that_fits_no_window_is_named(recipe: TinyRecipe) -> None:
+    clip = recipe.corpus / "wavs" / "tone-05.wav"
+    write(clip, tone(5)[2000:2090])
+    line = recipe.run(*FEATURES).complaint()
+    assert f"{clip}: waveform of 90 samples; mel.n_fft 256 needs at least 97" in line
+    assert not list(recipe.dump.rglob("*"))
+
+
+def test_a_clip_that_changed_since_it_was_checked_is_named(recipe: TinyRecipe) -> None:
+    assert recipe.run(*PREPARE).code == 0
+    clip = recipe.corpus / "wavs" / "tone-05.wav"
+    write(clip, tone(5)[:2000])
+    line = recipe.run(*FEATURES).complaint()
+    assert f"{clip}: ends at sample 2000" in line and "run the prepare stage again" in line
+    clip.unlink()
+    assert f"{clip}: not readable as audio" in recipe.run(*FEATURES).complaint()

@@ -1,0 +1,160 @@
+"""`wg egs`: the catalogue of experiments; the results of README.md; new measurements."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from wg.commands.options import Options
+from wg.config import load_experiment
+from wg.errors import InputError
+from wg.models import config_class
+from wg.report.catalogue import FILE, Entry, disagreements, read_catalogue
+from wg.report.record import append_measured, commit_of, entry_of, measurement, stamps_of
+from wg.report.results import replace_block, results_block
+from wg.report.table import cell
+from wg.stages.loop import BY_NAME
+from wg.stages.stage import Context, changes
+from wg.training.devices import Devices
+
+ROOT = Path(__file__).resolve().parents[2]
+OVERRIDE = re.compile(r"[a-z]+\.\w+=")
+SHOWN = ("ls_mse", "mcd", "pesq_wb", "stoi")
+
+
+def parser(program: str) -> Options:
+    """What both forms of the command share."""
+    options = Options(prog=program, allow_abbrev=False)
+    options.add_argument("--root", type=Path, default=ROOT, help="checkout [that of wg]")
+    return options
+
+
+def read(root: Path) -> tuple[Entry, ...]:
+    """The catalogue of a checkout; InputError where it and the tree disagree."""
+    if not (root / FILE).is_file():
+        raise InputError(f"{root / FILE}: no such file; give a checkout of wg with --root")
+    entries = read_catalogue(root / FILE)
+    if problems := disagreements(entries, root, tuple(BY_NAME)):
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise InputError(f"{root / FILE}: {problems[0]}{more}")
+    return entries
+
+
+def write(path: Path, text: str) -> None:
+    """A text file that appears whole."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(text, "utf-8")
+    os.replace(temporary, path)
+
+
+def egs(arguments: Sequence[str]) -> None:
+    """Lists the catalogue, rewrites README.md's results, or (`wg egs record`) adds to it."""
+    if arguments and arguments[0] == "record":
+        record(arguments[1:])
+        return
+    options_parser = parser("wg egs")
+    options_parser.epilog = "`wg egs record --help`: how a measurement gets into the catalogue"
+    options_parser.add_argument("--readme", action="store_true", help="rewrite README.md's results")
+    options = options_parser.parse_args(arguments)
+    entries = read(options.root)
+    if options.readme:
+        print(f"README.md: {rewrite_readme(options.root, entries)}")
+    else:
+        print_catalogue(entries)
+
+
+def rewrite_readme(root: Path, entries: Sequence[Entry]) -> str:
+    """Puts the generated results between README.md's markers; "updated" or "unchanged"."""
+    path = root / "README.md"
+    before = path.read_text("utf-8")
+    after = replace_block(before, "results", results_block(entries))
+    if after == before:
+        return "unchanged"
+    write(path, after)
+    return "updated"
+
+
+def print_catalogue(entries: Sequence[Entry]) -> None:
+    """A line for each experiment and each of its measured schedules."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("experiment", "corpus", "model", "published", "measured", *SHOWN, "RTF")
+    for entry in entries:
+        known = [entry.name, entry.corpus, entry.model, str(len(entry.published) or "")]
+        if not entry.measured:
+            table.add_row(*known, "not yet")
+        for item in entry.latest:
+            scores = item.scores["wg"]
+            values = [cell(vars(scores[name])) if name in scores else "" for name in SHOWN]
+            table.add_row(*known, f"{item.date} {item.schedule}", *values, f"{item.rtf:.3g}")
+            known = [""] * len(known)
+    console = Console()
+    Console(width=max(console.width, 130)).print(table)  # a log file has no width of its own
+
+
+def record(arguments: Sequence[str]) -> None:
+    """Appends what a decoded and scored folder measured to its row of the catalogue."""
+    options_parser = parser("wg egs record")
+    options_parser.add_argument("folder", type=Path, help="exp/NAME/decode/SCHEDULE")
+    options_parser.add_argument("--command", required=True, help="what makes these numbers again")
+    options_parser.add_argument("--hardware", help="instead of what the decode stage noted")
+    options_parser.add_argument("--note", help="anything a reader has to know")
+    options = options_parser.parse_args(arguments)
+    decoded = options.folder.resolve()
+    entries = read(options.root)
+    stamps = stamps_of(decoded)
+    entry = entry_of(decoded, entries)
+    check_command(options.command, entry, options.root, stamps)
+    row = {
+        "command": options.command,
+        "date": date.today().isoformat(),
+        **measurement(decoded, stamps),
+    }
+    said = {**vars(options), "commit": commit_of(options.root)}
+    row |= {key: said[key] for key in ("hardware", "commit", "note") if said[key]}
+    row["scores"] = row.pop("scores")  # the longest part comes last
+    path = options.root / FILE
+    write(path, append_measured(path.read_text("utf-8"), entry, row))
+    count = len(next(item for item in read(options.root) if item.name == entry.name).measured)
+    assert count == len(entry.measured) + 1
+    print(f"{path}: {entry.name}, {row['schedule']} recorded; `wg egs --readme` shows it")
+
+
+def choices(command: str) -> tuple[str, list[str]]:
+    """The model and the overrides that a recipe's command line names."""
+    try:
+        words = shlex.split(command.replace("--model=", "--model "))
+    except ValueError as error:
+        raise InputError(f"--command {command!r}: not a command line ({error})") from None
+    model = words[words.index("--model") + 1] if "--model" in words[:-1] else "wavegrad"
+    return model, [word for word in words if OVERRIDE.match(word)]
+
+
+def check_command(
+    command: str, entry: Entry, root: Path, stamps: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """InputError unless the command's model and overrides give the settings that were run.
+
+    Keys that the run did not know yet, or that are gone since, cannot be compared.
+    """
+    model, overrides = choices(command)
+    if model != entry.experiment:
+        raise InputError(f"--command names the model {model}; the folder is of {entry.experiment}")
+    recipe = root / "recipes" / entry.recipe
+    experiment = load_experiment(recipe, model, overrides, config_class)
+    context = Context(recipe, recipe, model, experiment, Devices(), jobs=1)
+    for name in ("train", "decode", "score"):
+        ran, given = stamps[name]["settings"], BY_NAME[name].settings(context)
+        shared = ran.keys() & given.keys()
+        different = changes({k: given[k] for k in shared}, {k: ran[k] for k in shared})
+        if different:
+            raise InputError(
+                f"--command does not give this run: {'; '.join(different)} (command -> run); "
+                "add the overrides that were used"
+            )

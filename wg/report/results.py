@@ -1,0 +1,83 @@
+"""The results block of README.md, generated from the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wg.errors import InputError
+from wg.report.catalogue import Entry, Measured
+from wg.report.table import COLUMNS, cell, heading, markdown
+
+Rows = list[tuple[Entry, Measured]]
+
+
+def replace_block(text: str, name: str, content: str) -> str:
+    """`text` with what stands between its two marker comments replaced.
+
+    The markers are `<!-- NAME: begin ... -->` and `<!-- NAME: end -->`, each on its own line.
+    InputError where they are missing or stand more than once.
+    """
+    lines = text.splitlines()
+    begin = [i for i, line in enumerate(lines) if line.startswith(f"<!-- {name}: begin")]
+    end = [i for i, line in enumerate(lines) if line == f"<!-- {name}: end -->"]
+    if len(begin) != 1 or len(end) != 1 or end[0] < begin[0]:
+        raise InputError(
+            f"markers of {name!r}: {len(begin)} begin, {len(end)} end; write one line "
+            f"'<!-- {name}: begin -->' and, after it, one '<!-- {name}: end -->'"
+        )
+    kept = lines[: begin[0] + 1], lines[end[0] :]
+    return "\n".join([*kept[0], "", content, "", *kept[1]]) + "\n"
+
+
+def results_block(entries: Sequence[Entry]) -> str:
+    """Everything that README.md says of results, in Markdown."""
+    rows: Rows = [(entry, item) for entry in entries for item in entry.latest]
+    parts = [scores_table(rows), commands(rows)] if rows else []
+    waiting = [f"`{entry.name}`" for entry in entries if not entry.measured]
+    if waiting:
+        parts.append(f"Not measured yet: {', '.join(waiting)}.")
+    return "\n\n".join([*parts, published_table(entries)])
+
+
+def scores_table(rows: Rows) -> str:
+    """A row for each measured system; means with half the width of their 95% interval."""
+    found = {name for _, item in rows for scores in item.scores.values() for name in scores}
+    metrics = [name for name in COLUMNS if name in found]
+    header = ["", "experiment", "schedule", "system", *map(heading, metrics), "RTF ↓"]
+    lines = [
+        [
+            *((str(number), entry.name, item.schedule) if system == "wg" else ("", "", "")),
+            system,
+            *(cell(vars(scores[name])) if name in scores else "" for name in metrics),
+            f"{item.rtf:.3g}" if system == "wg" else "",
+        ]
+        for number, (entry, item) in enumerate(rows, 1)
+        for system, scores in item.scores.items()
+    ]
+    return markdown(header, lines)
+
+
+def commands(rows: Rows) -> str:
+    """What made each numbered row of the table."""
+    return "\n".join(
+        f"{number}. {item.utterances} utterances, {item.hardware}, {item.date}"
+        + (f", commit {item.commit}" if item.commit else "")
+        + (f", `{item.checkpoint}`" if item.checkpoint else "")
+        + f": `{item.command}`"
+        + (f" ({item.note})" if item.note else "")
+        for number, (_, item) in enumerate(rows, 1)
+    )
+
+
+def published_table(entries: Sequence[Entry]) -> str:
+    """What others printed, with its source."""
+    lines = [
+        [entry.name, item.what, str(item.value), item.source]
+        for entry in entries
+        for item in entry.published
+    ]
+    text = (
+        "Published by others, for orientation: their data, features and metric code are not "
+        "ours, so the figures do not compare digit by digit."
+    )
+    return "\n\n".join([text, markdown(["experiment", "what", "value", "source"], lines)])
