@@ -2,8 +2,8 @@
 
 `python benchmarks/overfit.py RECIPE CONF WAV [section.key=value ...]` trains the recipe's
 experiment on the middle two seconds of one file. The loss it prints is at the levels of the
-paper's training schedule, Linear(1e-6, 0.01, 1000), whatever the experiment's own spacing is,
-with noise fixed by seed. Then it scores the copy synthesis of the same two seconds.
+experiment's training schedule in the paper's linear spacing, whatever its own spacing is, with
+noise fixed by seed. Then it scores the copy synthesis of the same two seconds.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
