@@ -20,13 +20,21 @@ ROWS = {
     "models": 3,
     "systems": 3,
     "vocoder": 4,
+    "generator": 4,
     "checkpoint": 4,
     "report": 5,
     "stages": 5,
     "commands": 6,
     "__main__": 6,
 }
-LIGHT = ["wg.diffusion.samplers", "wg.mel.spec", "wg.models.wavegrad", "wg.vocoder"]
+LIGHT = [
+    "wg.diffusion.samplers",
+    "wg.mel.spec",
+    "wg.models.wavegrad",
+    "wg.models.diffwave",
+    "wg.vocoder",
+]
+LIGHT += ["wg.generator"]
 HEAVY = [
     "lightning",
     "omegaconf",

@@ -14,6 +14,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipe": ("wg.commands.recipe:recipe", "stages of a recipe (recipes/<corpus>/run.sh)"),
     "stage": ("wg.commands.recipe:stage", "one stage of a recipe, whether needed or not"),
     "vocode": ("wg.commands.vocode:vocode", "audio or a mel through a trained vocoder"),
+    "sample": ("wg.commands.generate:sample", "clips from a model that takes no mel"),
+    "denoise": ("wg.commands.generate:denoise", "a noisy clip through such a model"),
+    "interpolate": ("wg.commands.generate:interpolate", "a clip between two, by such a model"),
     "egs": ("wg.commands.egs:egs", "the catalogue of experiments, egs.yaml"),
 }
 
@@ -22,7 +25,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room for a file
 
 def usage() -> str:
     """A line a command."""
-    lines = [f"  {name:8} {summary}" for name, (_, summary) in COMMANDS.items()]
+    lines = [f"  {name:11} {summary}" for name, (_, summary) in COMMANDS.items()]
     return "\n".join([f"wg {__version__}", "usage: wg COMMAND ...; wg COMMAND --help", *lines])
 
 

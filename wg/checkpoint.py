@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from wg.config import Experiment, flatten, to_dict
 from wg.errors import InputError
+from wg.generator import Generator
 from wg.models import build_network
 from wg.vocoder import Synthesis, Vocoder
 
 LOSS = re.compile(r"step-(\d+)-loss-([\d.]+)\.ckpt")
 IDENTITY = ("model", "mel", "diffusion")  # sections that a checkpoint and its user must share
+FREE = ("cache", "fractional")  # keys of a model that change how it is used, not what it is
 
 
 def find_checkpoint(exp: Path, which: str) -> Path:
@@ -53,7 +56,8 @@ def check_identity(path: Path, stored: dict[str, Any], experiment: Experiment) -
     wanted = to_dict(experiment)
     for section in IDENTITY:
         have, want = flatten(stored[section]), flatten(wanted[section])
-        different = [key for key in sorted({*have, *want}) if have.get(key) != want.get(key)]
+        keys = sorted({*have, *want} - set(FREE))
+        different = [key for key in keys if have.get(key) != want.get(key)]
         if different:
             shown = ", ".join(
                 f"{section}.{key}: {have.get(key)} there, {want.get(key)} here"
@@ -65,8 +69,8 @@ def check_identity(path: Path, stored: dict[str, Any], experiment: Experiment) -
             )
 
 
-def vocoder_from_checkpoint(path: Path, experiment: Experiment) -> Vocoder:
-    """The vocoder in a checkpoint (its averaged weights, where training kept an average)."""
+def network_from_checkpoint(path: Path, experiment: Experiment) -> nn.Module:
+    """The network in a checkpoint (its averaged weights, where training kept an average)."""
     content = read_checkpoint(path)
     check_identity(path, content["experiment"], experiment)
     network = build_network(experiment.model, experiment.mel)
@@ -77,6 +81,21 @@ def vocoder_from_checkpoint(path: Path, experiment: Experiment) -> Vocoder:
         if name.startswith(prefix)
     }
     network.load_state_dict(weights)
+    return network
+
+
+def vocoder_from_checkpoint(path: Path, experiment: Experiment) -> Vocoder:
+    """The vocoder in a checkpoint."""
+    network = network_from_checkpoint(path, experiment)
     decode = experiment.decode
     synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip)
     return Vocoder(network, experiment.model, experiment.mel, experiment.diffusion, synthesis)
+
+
+def generator_from_checkpoint(path: Path, experiment: Experiment) -> Generator:
+    """The generator in a checkpoint; it makes clips as long as its training segments."""
+    network = network_from_checkpoint(path, experiment)
+    decode = experiment.decode
+    samples = experiment.train.segment_samples
+    synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip, samples)
+    return Generator(network, experiment.model, experiment.mel, experiment.diffusion, synthesis)

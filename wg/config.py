@@ -29,6 +29,7 @@ class CorpusConfig:
     name: str
     language: str = "en"
     sample_rate: int | None = None  # Hz that every file must have; None: any
+    samples: int | None = None  # at the target rate, to which each clip is padded; None: as it is
     train: tuple[str, ...] = ()  # ids, ranges FIRST..LAST or corpus parts; (): everything else
     valid: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
@@ -94,6 +95,7 @@ class DecodeConfig:
     limit: int | None = None  # first utterances only
     batch_size: int = 1
     checkpoint: str = "best"  # best, last or a path
+    generate: int = 1000  # samples of a model that takes no mel, shared evenly by its classes
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class ScoreConfig:
 
     metrics: tuple[str, ...] = ("ls_mse", "mcd", "f0_rmse_cents", "vde", "pesq_wb", "stoi")
     baselines: tuple[str, ...] = ("griffin-lim-1", "griffin-lim-32", "noise")
+    classifier_steps: int = 4000  # of the classifier that judges models which take no mel
 
 
 class ModelConfig(Protocol):
@@ -174,6 +177,8 @@ LEAST = {  # of numbers that have a least value
     **dict.fromkeys(("train.workers", "train.warmup_steps", "train.sample_every"), 0),
     **dict.fromkeys(("train.clip_norm", "train.weight_decay"), 0),
     **dict.fromkeys(("features.shard", "decode.batch_size", "decode.limit"), 1),
+    **dict.fromkeys(("corpus.samples", "score.classifier_steps"), 1),
+    "decode.generate": 2,
 }
 Source = tuple[str, Mapping[str, Any]]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import torch
 from lightning import LightningModule
 from torch import Tensor
 
 from wg.config import Experiment
-from wg.models import build_network, entry, load
+from wg.models import build_network, check_told, entry, load
 from wg.training.diffusion import Diffusion
 
 
@@ -24,6 +26,35 @@ class WaveGrad(Diffusion, LightningModule):
     def condition(self, batch: Mapping[str, Any]) -> Any:
         """The upsampled mel up to the first FiLM."""
         return self.network.condition(batch)  # pyright: ignore[reportCallIssue]
+
+    def denoise(self, x: Tensor, level: Tensor, cond: Any) -> Tensor:
+        """The network's estimate of the noise, [B, T]."""
+        network: Any = self.network
+        return self.experiment.diffusion.estimate(
+            lambda scaled, told: network.denoise(scaled, told, cond), x, level
+        )
+
+
+class DiffWave(Diffusion, LightningModule):
+    """DiffWave (2009.09761): mel, class or nothing to waveform."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        super().__init__()
+        check_told(experiment.model, experiment.diffusion)
+        self.experiment = experiment
+        # A condition serves one level here; keeping the work of whole batches costs gigabytes.
+        self.network = build_network(replace(experiment.model, cache="none"), experiment.mel)
+
+    def condition(self, batch: Mapping[str, Any]) -> Any:
+        """The mel, or the class that is the utterance's text, or neither."""
+        model = self.experiment.model
+        known: dict[str, Any] = {"frames": batch["frames"]} if "frames" in batch else {}
+        if model.conditions == "mel":
+            known["mel"] = batch["mel"]
+        if model.conditions == "class":
+            labels = [model.class_index(text) for text in batch["texts"]]
+            known["class"] = torch.tensor(labels, device=self.device)
+        return self.network.condition(known)  # pyright: ignore[reportCallIssue]
 
     def denoise(self, x: Tensor, level: Tensor, cond: Any) -> Tensor:
         """The network's estimate of the noise, [B, T]."""

@@ -1,5 +1,7 @@
 """A trained vocoder: mels in, waveforms out. Needs torch, numpy and safetensors only.
 
+`Trained` is what it shares with `wg.generator`, whose models take no mel.
+
 On disk it is a folder: `model.safetensors`, `config.json` (model, MelSpec, training schedule,
 default schedule) and `README.md`.
 """
@@ -11,7 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -24,9 +26,17 @@ from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
-from wg.models import build_network, entry, load
+from wg.models import build_network, conditions_of, entry, load
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 FORMAT = 1
+NOT_FOR = {  # what to do with a model of these conditions instead
+    "mel": "this model takes a mel: use wg vocode, or Vocoder",
+    "class": "this model takes a class, not a mel: use wg sample --class, or Generator",
+    "none": "this model is unconditional and takes no mel: use wg sample, or Generator",
+}
 
 
 @dataclass(frozen=True)
@@ -36,17 +46,17 @@ class Synthesis:
     schedule: str = "50"
     sampler: str = "ancestral"
     clip: float | None = None
+    samples: int | None = None  # that a model without mel generates
 
     def with_schedule(self, schedule: str) -> Synthesis:
         """The same with another schedule."""
         return replace(self, schedule=schedule)
 
 
-class Vocoder:
-    """Mel to waveform with a trained network.
+class Trained:
+    """A network with what it needs to be sampled, and its folder on disk."""
 
-    `voc = Vocoder.from_pretrained(folder); wave = voc(mel, schedule="6", seeds=[1])`
-    """
+    takes: tuple[str, ...] = ()  # conditions of the models that a subclass serves
 
     def __init__(
         self,
@@ -56,6 +66,8 @@ class Vocoder:
         diffusion: TrainingSchedule,
         synthesis: Synthesis,
     ) -> None:
+        if conditions_of(model) not in self.takes:
+            raise InputError(NOT_FOR[conditions_of(model)])
         self.network = network.eval().requires_grad_(False)
         self.model, self.mel_spec = model, mel_spec
         self.diffusion, self.synthesis = diffusion, synthesis
@@ -65,31 +77,16 @@ class Vocoder:
         """Where the weights are."""
         return next(self.network.parameters()).device
 
-    def to(self, device: torch.device | str) -> Vocoder:
+    def to(self, device: torch.device | str) -> Self:
         """Moves the weights; returns itself."""
         self.network.to(device)
         return self
 
-    @torch.inference_mode()
-    def __call__(
-        self,
-        mel: Tensor,
-        synthesis: Synthesis | None = None,
-        seeds: Sequence[int] = (0,),
-        frames: Tensor | None = None,
+    def reverse(
+        self, cond: Any, x: Tensor, levels: Tensor, noise: PositionalNoise, options: Synthesis
     ) -> Tensor:
-        """Waveform [T] of a mel [M, F], or [B, T] of a batch [B, M, F]; T = F * hop.
-
-        `seeds`: one an utterance; the result depends on it, not on the batch. `frames` [B]:
-        how many of a padded mel are real; samples beyond them mean nothing.
-        """
-        options = synthesis or self.synthesis
-        batch = self._batch(mel, frames, seeds)
-        length = batch["mel"].shape[-1] * self.mel_spec.hop_length
-        levels = inference_levels(options.schedule, self.diffusion.levels())
-        source = PositionalNoise(seeds, self.device)
+        """Waveforms [B, T] from x at levels[-1], down to levels[0]."""
         network: Any = self.network
-        cond = network.condition(batch)
 
         def denoise(x: Tensor, level: float) -> Tensor:
             column = torch.full((len(x),), level, dtype=torch.float64)
@@ -97,32 +94,16 @@ class Vocoder:
                 lambda scaled, told: network.denoise(scaled, told, cond), x, column
             )
 
+        length = x.shape[1]
         wave = sampler(options.sampler)(
-            denoise, source(0, length), levels, lambda k: source(k, length), options.clip
+            denoise, x, levels, lambda k: noise(k, length), options.clip
         )
         if not torch.isfinite(wave).all():
             raise InputError(
                 f"sampling diverged with schedule {options.schedule!r}; bound the estimate of x_0 "
                 "(clip 1.0), or take a schedule that starts nearer to noise, such as a step count"
             )
-        return wave if mel.ndim == 3 else wave[0]
-
-    def _batch(self, mel: Tensor, frames: Tensor | None, seeds: Sequence[int]) -> dict[str, Tensor]:
-        bands = self.mel_spec.n_mels
-        if mel.ndim not in (2, 3) or mel.shape[-2] != bands or not mel.shape[-1]:
-            raise InputError(
-                f"mel of shape {list(mel.shape)}; this vocoder takes [{bands}, frames] or "
-                f"[batch, {bands}, frames]"
-            )
-        if not torch.isfinite(mel).all():
-            raise InputError("mel holds NaN or infinite values; look at what computed it")
-        batch = mel if mel.ndim == 3 else mel[None]
-        if len(seeds) != len(batch):
-            raise InputError(f"{len(seeds)} seeds for {len(batch)} utterances; give one each")
-        tensors = {"mel": batch.to(self.device, torch.float32)}
-        if frames is not None and bool((frames < batch.shape[-1]).any()):
-            tensors["frames"] = frames.to(self.device)
-        return tensors
+        return wave
 
     def save_pretrained(self, folder: Path, card: str) -> None:
         """Writes the folder; `card` is the text of its README.md."""
@@ -142,8 +123,8 @@ class Vocoder:
         (folder / "README.md").write_text(card, "utf-8")
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> Vocoder:
-        """The vocoder of a folder that `save_pretrained` (or stage 7, pack) wrote."""
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """The model of a folder that `save_pretrained` (or stage 7, pack) wrote."""
         folder = Path(folder)
         for name in ("config.json", "model.safetensors"):
             if not (folder / name).is_file():
@@ -163,6 +144,54 @@ class Vocoder:
             raise InputError(f"{path}: not as wg wrote it ({error!r}); pack again") from None
         load_weights(network, folder / "model.safetensors")
         return cls(network, model, mel_spec, diffusion, synthesis)
+
+
+class Vocoder(Trained):
+    """Mel to waveform with a trained network.
+
+    `voc = Vocoder.from_pretrained(folder); wave = voc(mel, schedule="6", seeds=[1])`
+    """
+
+    takes = ("mel",)
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        mel: Tensor,
+        synthesis: Synthesis | None = None,
+        seeds: Sequence[int] = (0,),
+        frames: Tensor | None = None,
+    ) -> Tensor:
+        """Waveform [T] of a mel [M, F], or [B, T] of a batch [B, M, F]; T = F * hop.
+
+        `seeds`: one an utterance; the result depends on it, not on the batch. `frames` [B]:
+        how many of a padded mel are real; samples beyond them mean nothing.
+        """
+        options = synthesis or self.synthesis
+        batch = self._batch(mel, frames, seeds)
+        length = batch["mel"].shape[-1] * self.mel_spec.hop_length
+        levels = inference_levels(options.schedule, self.diffusion.levels())
+        noise = PositionalNoise(seeds, self.device)
+        network: Any = self.network
+        wave = self.reverse(network.condition(batch), noise(0, length), levels, noise, options)
+        return wave if mel.ndim == 3 else wave[0]
+
+    def _batch(self, mel: Tensor, frames: Tensor | None, seeds: Sequence[int]) -> dict[str, Tensor]:
+        bands = self.mel_spec.n_mels
+        if mel.ndim not in (2, 3) or mel.shape[-2] != bands or not mel.shape[-1]:
+            raise InputError(
+                f"mel of shape {list(mel.shape)}; this vocoder takes [{bands}, frames] or "
+                f"[batch, {bands}, frames]"
+            )
+        if not torch.isfinite(mel).all():
+            raise InputError("mel holds NaN or infinite values; look at what computed it")
+        batch = mel if mel.ndim == 3 else mel[None]
+        if len(seeds) != len(batch):
+            raise InputError(f"{len(seeds)} seeds for {len(batch)} utterances; give one each")
+        tensors = {"mel": batch.to(self.device, torch.float32)}
+        if frames is not None and bool((frames < batch.shape[-1]).any()):
+            tensors["frames"] = frames.to(self.device)
+        return tensors
 
 
 def read_config(path: Path) -> dict[str, Any]:

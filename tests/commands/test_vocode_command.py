@@ -91,7 +91,7 @@ INPUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda d: d / "no.wav", "no.wav: no such file"),
     "missing mel": (lambda d: d / "no.npy", "no.npy: no such file"),
     "folder": (lambda d: d, "no such file"),
-    "rate": (lambda d: wav(d / "a.wav", tone(1), 11025), "11025 Hz, but the vocoder works at 8000"),
+    "rate": (lambda d: wav(d / "a.wav", tone(1), 11025), "11025 Hz, but the model works at 8000"),
     "stereo": (lambda d: wav(d / "a.wav", np.stack([tone(1)] * 2, 1)), "2 channels; mix down"),
     "short": (lambda d: wav(d / "a.wav", tone(1)[:50]), "a.wav: waveform of 50 samples"),
     "empty": (lambda d: wav(d / "a.wav", tone(1)[:0]), "a.wav: waveform of 0 samples"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from wg.commands.options import Options
 from wg.config import load_experiment
 from wg.errors import InputError
-from wg.models import config_class
+from wg.models import check_told, config_class
 from wg.stages.launch import end_with_launcher
 from wg.stages.loop import STAGES, number_of, run_stages, stage_table
 from wg.stages.stage import Context
@@ -46,11 +46,13 @@ def context_of(recipe: Path, options: argparse.Namespace) -> Context:
     if options.skip_bad:
         overrides.append("corpus.skip_bad=true")
     recipe = recipe.resolve()
+    experiment = load_experiment(recipe, options.model, overrides, config_class)
+    check_told(experiment.model, experiment.diffusion)
     return Context(
         recipe=recipe,
         work=(options.work_dir or recipe).resolve(),
         name=options.model,
-        experiment=load_experiment(recipe, options.model, overrides, config_class),
+        experiment=experiment,
         devices=Devices(options.ngpu, options.nodes),
         jobs=options.jobs,
         corpus_dir=options.corpus_dir,

@@ -7,16 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
+from wg.commands.clips import read_clip, write_clip
 from wg.commands.options import Options
-from wg.data.audio import load_audio, write_audio
 from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.mel.extract import log_mel
-from wg.stages.decode import protect_peak
 from wg.vocoder import Vocoder
 
 
@@ -45,19 +43,9 @@ def read_mel(path: Path, vocoder: Vocoder) -> Tensor:
             raise InputError(f"{path}: holds {array.dtype}; a mel holds floating-point numbers")
         return torch.from_numpy(array).float()
     spec = vocoder.mel_spec
+    clip = read_clip(path, spec.sample_rate)
     try:
-        found = soundfile.info(path)
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: not readable audio ({error.error_string})") from None
-    if found.channels != 1:
-        raise InputError(f"{path}: {found.channels} channels; mix down to one first")
-    if found.samplerate != spec.sample_rate:
-        raise InputError(
-            f"{path}: {found.samplerate} Hz, but the vocoder works at {spec.sample_rate} Hz; "
-            f"resample first: sox {path} -r {spec.sample_rate} OUT.wav"
-        )
-    try:
-        return log_mel(torch.from_numpy(load_audio(path, 0, found.frames)), spec)
+        return log_mel(clip, spec)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -88,11 +76,7 @@ def vocode(arguments: Sequence[str]) -> None:
         raise InputError(f"--steps: {error}") from None
     mel = read_mel(options.input, vocoder)
     try:
-        wave = vocoder(mel, synthesis, seeds=[options.seed]).float().cpu()
+        wave = vocoder(mel, synthesis, seeds=[options.seed])
     except InputError as error:
         raise InputError(f"{options.input}: {error}") from None
-    safe, gain = protect_peak(wave)
-    rate = vocoder.mel_spec.sample_rate
-    write_audio(options.output, safe.numpy(), rate)
-    turned = "" if gain == 1 else f", turned down by {-20 * np.log10(gain):.1f} dB (full scale)"
-    print(f"{options.output}: {len(wave) / rate:.2f} s{turned}")
+    write_clip(options.output, wave, vocoder.mel_spec.sample_rate)

@@ -28,6 +28,7 @@ class Segment(NamedTuple):
     audio: Tensor  # [T]
     mel: Tensor  # [M, F]
     frames: int
+    text: str = ""
 
 
 class Segments(Dataset[Segment]):
@@ -53,13 +54,14 @@ class Segments(Dataset[Segment]):
             audio = fit(audio, self.frames * self.dump.spec.hop_length)
             silence = self.dump.spec.silence[:, None].expand(-1, self.frames - length)
             mel = torch.cat([mel, silence], 1)
-        return Segment(entry.id, audio, mel, length)
+        return Segment(entry.id, audio, mel, length, entry.text)
 
 
 def collate(segments: list[Segment]) -> dict[str, object]:
-    """Batch: ids, audio [B, T], mel [B, M, F], and frames [B] where some are padding."""
+    """Batch: ids, texts, audio [B, T], mel [B, M, F], and frames [B] where some are padding."""
     batch: dict[str, object] = {
         "ids": [segment.id for segment in segments],
+        "texts": [segment.text for segment in segments],
         "audio": torch.stack([segment.audio for segment in segments]),
         "mel": torch.stack([segment.mel for segment in segments]),
     }

@@ -3,7 +3,8 @@
 A network supplies two methods and nothing else is asked of it:
 
 - `condition(batch) -> cond`: everything that does not depend on the noise level, computed once,
-  from `batch["mel"]` [B, M, F] and, where some of it is padding, `batch["frames"]` [B];
+  from `batch["mel"]` [B, M, F] (or `batch["class"]` [B], or nothing) and, where some of it is
+  padding, `batch["frames"]` [B];
 - `denoise(x, noise_input, cond) -> eps`: x [B, T], noise_input [B] (a level or a fractional
   step, see `TrainingSchedule.network_input`), eps [B, T].
 """
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
 
@@ -40,6 +42,8 @@ class Entry:
     config: str
     network: str
     system: str
+    conditions: str | None = "mel"  # what it is conditioned on; None: its config says
+    told: tuple[str, ...] = ("continuous", "discrete")  # diffusion.conditioning it can work with
 
 
 REGISTRY: dict[str, Entry] = {
@@ -47,6 +51,13 @@ REGISTRY: dict[str, Entry] = {
         config="wg.models.wavegrad:WaveGradConfig",
         network="wg.models.wavegrad:WaveGradNetwork",
         system="wg.systems:WaveGrad",
+    ),
+    "diffwave": Entry(
+        config="wg.models.diffwave:DiffWaveConfig",
+        network="wg.models.diffwave:DiffWaveNetwork",
+        system="wg.systems:DiffWave",
+        conditions=None,
+        told=("discrete",),
     ),
 }
 
@@ -62,6 +73,22 @@ def entry(name: str) -> Entry:
     if name not in REGISTRY:
         raise InputError(f"model.name {name!r} is unknown; {nearest(name, REGISTRY)}")
     return REGISTRY[name]
+
+
+def conditions_of(config: Any) -> str:
+    """What a model is conditioned on: "mel", or for models that generate "class" or "none"."""
+    fixed = entry(config.name).conditions
+    return config.conditions if fixed is None else fixed
+
+
+def check_told(config: Any, diffusion: TrainingSchedule) -> None:
+    """InputError if the model cannot be told the noise the way `diffusion.conditioning` says."""
+    told = entry(config.name).told
+    if diffusion.conditioning not in told:
+        raise InputError(
+            f"diffusion.conditioning is {diffusion.conditioning!r}, but {config.name} takes "
+            f"{' or '.join(told)}; set diffusion.conditioning={told[0]}"
+        )
 
 
 def build_network(config: Any, mel: MelSpec) -> nn.Module:

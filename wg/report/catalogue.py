@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from wg.config import read_yaml
 from wg.errors import InputError, nearest
-from wg.metrics import METRICS
+from wg.report.table import COLUMNS
 
 FILE = "egs.yaml"
 NAMES = {str: "text", int: "a whole number", float: "a number", type(None): "null"}
@@ -181,7 +181,7 @@ def measured_problems(entry: Entry, item: Measured) -> list[str]:
     except ValueError:
         found.append(f"{where}: date is {item.date!r}; write YYYY-MM-DD")
     metrics = sorted({name for scores in item.scores.values() for name in scores})
-    found += [f"{where}: there is no metric {name!r}" for name in metrics if name not in METRICS]
+    found += [f"{where}: there is no metric {name!r}" for name in metrics if name not in COLUMNS]
     if "wg" not in item.scores:
         found.append(f"{where}: scores has no system 'wg'")
     return found

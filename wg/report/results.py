@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wg.errors import InputError
-from wg.metrics import METRICS
 from wg.report.catalogue import Entry, Measured
-from wg.report.table import cell, heading, markdown
+from wg.report.table import COLUMNS, cell, heading, markdown
 
 Rows = list[tuple[Entry, Measured]]
 
@@ -43,7 +42,7 @@ def results_block(entries: Sequence[Entry]) -> str:
 def scores_table(rows: Rows) -> str:
     """A row for each measured system; means with half the width of their 95% interval."""
     found = {name for _, item in rows for scores in item.scores.values() for name in scores}
-    metrics = [name for name in METRICS if name in found]
+    metrics = [name for name in COLUMNS if name in found]
     header = ["", "experiment", "schedule", "system", *map(heading, metrics), "RTF ↓"]
     lines = [
         [

@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from wg.metrics import METRICS
+from wg.metrics import METRICS, Metric
+from wg.metrics.generation import SET_METRICS, SetMetric
 
+COLUMNS: dict[str, Metric | SetMetric] = {**METRICS, **SET_METRICS}
 Means = Mapping[str, Mapping[str, Mapping[str, Any]]]  # system -> metric -> statistics
 
 
@@ -34,7 +36,7 @@ def cell(statistics: Mapping[str, Any]) -> str:
 
 def heading(metric: str) -> str:
     """Name, unit and the better direction."""
-    known = METRICS[metric]
+    known = COLUMNS[metric]
     arrow = {"lower": "↓", "higher": "↑", "zero": "→0"}[known.better]
     unit = f" ({known.unit})" if known.unit else ""
     return f"{metric}{unit} {arrow}"

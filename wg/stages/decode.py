@@ -162,4 +162,5 @@ STAGE = Stage(
     output=lambda context: context.decoded,
     run=run,
     check=check,
+    free_keys=("model.cache",),
 )

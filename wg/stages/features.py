@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from wg.data.audio import load_audio
-from wg.data.dump import Utterance, shard_fingerprint, write_shard
+from wg.data.dump import Utterance, fit, shard_fingerprint, write_shard
 from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.mel.extract import log_mel
@@ -45,6 +45,7 @@ class Job:
     clips: tuple[Clip, ...]
     spec: MelSpec
     fingerprint: str
+    samples: int | None = None  # to which each clip is padded
 
 
 def read_clips(manifest: Path) -> list[Clip]:
@@ -68,6 +69,15 @@ def read_clips(manifest: Path) -> list[Clip]:
     return clips
 
 
+def padded(audio: torch.Tensor, samples: int | None, path: str) -> torch.Tensor:
+    """Audio with zeros up to `corpus.samples`; InputError where it is longer than that."""
+    if samples is None:
+        return audio
+    if len(audio) > samples:
+        raise InputError(f"{path}: {len(audio)} samples, corpus.samples is {samples}; cut it")
+    return fit(audio, samples)
+
+
 def write_job(job: Job) -> float:
     """Computes and writes one shard; seconds of audio in it."""
     entries, seconds = [], 0.0
@@ -77,6 +87,7 @@ def write_job(job: Job) -> float:
             from torchaudio.functional import resample
 
             audio = resample(audio, clip.sample_rate, job.spec.sample_rate)
+        audio = padded(audio, job.samples, clip.path)
         try:
             mel = log_mel(audio, job.spec)
         except InputError as error:
@@ -97,8 +108,11 @@ def plan(context: Context, split: str) -> list[Job]:
     for number, first in enumerate(range(0, len(clips), size)):
         part = tuple(clips[first : first + size])
         content = {"clips": [vars(clip) for clip in part], "spec": experiment.mel.to_dict()}
+        samples = experiment.corpus.samples
+        if samples is not None:
+            content["samples"] = samples
         path = context.dump / split / f"shard-{number:05d}.safetensors"
-        jobs.append(Job(path, part, experiment.mel, digest(content)))
+        jobs.append(Job(path, part, experiment.mel, digest(content), samples))
     return jobs
 
 
@@ -147,7 +161,7 @@ def note_resampling(jobs: list[Job]) -> None:
 STAGE = Stage(
     name="features",
     summary="manifests to audio at the target rate and mels",
-    keys=("mel", "features.shard"),
+    keys=("mel", "features.shard", "corpus.samples"),
     needs=("prepare",),
     output=lambda context: context.dump,
     run=run,

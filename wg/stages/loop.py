@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from wg import __version__
 from wg.errors import InputError, nearest
-from wg.stages import decode, features, pack, phonemes, prepare, score, train
+from wg.stages import features, phonemes, prepare, sets, train
 from wg.stages.stage import Context, Stage, changes, digest, read_stamp, write_stamp
 
-STAGES: tuple[Stage, ...] = tuple(
-    module.STAGE for module in (prepare, features, phonemes, train, decode, score, pack)
+STAGES: tuple[Stage, ...] = (
+    *(module.STAGE for module in (prepare, features, phonemes, train)),
+    *sets.STAGES,
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
 

@@ -10,10 +10,10 @@ from wg.stages.stage import Context, Stage
 
 
 def run(context: Context) -> Mapping[str, Any]:
-    """Says that the model reads mels; no registered model reads text yet."""
+    """Says that the model reads no text; no registered model does yet."""
     name = context.experiment.model.name
     assert entry(name)
-    print(f"{name} reads mels: nothing to do")
+    print(f"{name} reads no text: nothing to do")
     return {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wg.checkpoint import find_checkpoint
+from wg.checkpoint import FREE, find_checkpoint
 from wg.config import flatten, load_experiment_file, save_experiment, to_dict
 from wg.models import config_class
 from wg.stages.launch import place, relaunch
@@ -26,6 +26,7 @@ CONTINUES = (
     "train.wandb_project",
     "train.wandb_mode",
     "train.max_loss",
+    *(f"model.{key}" for key in FREE),
 )
 
 

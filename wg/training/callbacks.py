@@ -129,9 +129,11 @@ class SampleWriter(Callback):
             self._write(trainer, pl_module, index, self.folder / f"step-{step:07d}")
 
     def _write(self, trainer: Trainer, module: LightningModule, index: int, folder: Path) -> None:
-        name, rate = self.dump.utterances[index].id, self.dump.spec.sample_rate
+        entry, rate = self.dump.utterances[index], self.dump.spec.sample_rate
+        name = entry.id
         mel = self.dump.mel(index)[None].to(module.device)
-        audio = synthesise(module, {"mel": mel, "ids": [name]}, self.experiment, self.levels)[0]
+        batch = {"mel": mel, "ids": [name], "texts": [entry.text]}
+        audio = synthesise(module, batch, self.experiment, self.levels)[0]
         folder.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / f"{name}.wav", audio.numpy(), rate, subtype="FLOAT")
         picture = folder / f"{name}.png"

@@ -1,0 +1,95 @@
+"""DiffWave under the trainer: every kind of condition learns, resumes and is a checkpoint."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import dumps, experiment
+
+from wg.checkpoint import (
+    find_checkpoint,
+    generator_from_checkpoint,
+    network_from_checkpoint,
+    vocoder_from_checkpoint,
+)
+from wg.config import Experiment
+from wg.data.dump import Dump, write_shard
+from wg.errors import InputError
+from wg.systems import DiffWave, build_system
+from wg.training.devices import Devices
+from wg.training.trainer import fit
+
+DISCRETE = {"start": 1e-4, "end": 0.05, "steps": 50, "conditioning": "discrete"}
+MODEL = {"name": "diffwave", "channels": 8, "layers": 4, "dilation_cycle": 4}
+CONDITIONS = {
+    "mel": {},
+    "none": {"conditions": "none"},
+    "class": {"conditions": "class", "classes": ["low", "high"]},
+}
+
+
+def diffwave(conditions: str, **train: object) -> Experiment:
+    """Tiny DiffWave; the WaveGrad keys of the tiny experiment do not apply."""
+    from tiny import CONTENT
+
+    from wg.config import compose
+    from wg.models import config_class
+
+    content = {**CONTENT, "model": {**MODEL, **CONDITIONS[conditions]}, "diffusion": DISCRETE}
+    content["train"] = {**CONTENT["train"], "loss": "l2", **train}
+    return compose([("tiny", content)], config_class)
+
+
+def worded(folder: Path) -> tuple[Dump, Dump]:
+    """The tiny dumps with texts low and high in turn."""
+    made = []
+    for dump in dumps(folder / "plain"):
+        clips = [
+            (replace(entry, text=("low", "high")[i % 2]), dump.recording(i), dump.mel(i))
+            for i, entry in enumerate(dump.utterances)
+        ]
+        split = folder / dump.folder.name
+        write_shard(split / "shard-00000.safetensors", clips, dump.spec, "worded")
+        made.append(Dump(split))
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize("conditions", list(CONDITIONS))
+def test_training_lowers_the_loss_whatever_the_condition(tmp_path: Path, conditions: str) -> None:
+    made = diffwave(conditions, max_steps=40, valid_every=20, learning_rate=5e-3)
+    module = build_system(made)
+    assert isinstance(module, DiffWave)
+    fit(made, module, worded(tmp_path), tmp_path / "exp", Devices())
+    best = find_checkpoint(tmp_path / "exp", "best")
+    # The last layer starts at zero, so the loss starts at the noise's variance.
+    assert float(best.stem.split("loss-")[1]) < 0.95
+    build = vocoder_from_checkpoint if conditions == "mel" else generator_from_checkpoint
+    other = generator_from_checkpoint if conditions == "mel" else vocoder_from_checkpoint
+    assert build(best, made).model == made.model
+    with pytest.raises(InputError, match="this model"):
+        other(best, made)
+
+
+def test_what_is_cached_may_change_after_training(tmp_path: Path) -> None:
+    made = diffwave("mel", max_steps=2, valid_every=2)
+    fit(made, build_system(made), dumps(tmp_path), tmp_path / "exp", Devices())
+    best = find_checkpoint(tmp_path / "exp", "best")
+    lean = replace(made, model=replace(made.model, cache="none", fractional="sinusoid"))
+    assert network_from_checkpoint(best, lean)
+    with pytest.raises(InputError, match="model.step_frequencies: rising there, falling here"):
+        falling = replace(made.model, step_frequencies="falling")
+        network_from_checkpoint(best, replace(made, model=falling))
+
+
+def test_a_text_that_is_no_class_is_named() -> None:
+    module = build_system(diffwave("class"))
+    batch = {"ids": ["a"], "texts": ["middling"], "mel": torch.zeros(1, 10, 8)}
+    with pytest.raises(InputError, match="class 'middling' is unknown; .*high, low"):
+        module.condition(batch)  # pyright: ignore
+
+
+def test_continuous_conditioning_is_refused() -> None:
+    made = replace(diffwave("mel"), diffusion=experiment().diffusion)
+    with pytest.raises(InputError, match="set diffusion.conditioning=discrete"):
+        build_system(made)

@@ -1,0 +1,104 @@
+"""`wg sample`, `wg denoise` and `wg interpolate`: what a model that takes no mel can do."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from wg.commands.clips import read_clip, write_clip
+from wg.commands.options import Options
+from wg.commands.vocode import device_of
+from wg.diffusion.noise import seed_of
+from wg.errors import InputError
+from wg.generator import Generator
+
+
+def parser(name: str, output: str) -> Options:
+    """Options that the three share."""
+    options = Options(prog=f"wg {name}", allow_abbrev=False)
+    options.add_argument("-o", "--output", type=Path, required=True, help=output)
+    options.add_argument("--model", type=Path, required=True, help="generator folder of stage 7")
+    options.add_argument("--class", dest="kind", help="of a class-conditional model")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    return options
+
+
+def load(options: argparse.Namespace) -> Generator:
+    """The model on its device."""
+    device = device_of(options.device)
+    if not options.output.parent.is_dir():
+        raise InputError(f"-o {options.output}: no folder {options.output.parent}")
+    return Generator.from_pretrained(options.model).to(device)
+
+
+def classes(options: argparse.Namespace, count: int) -> list[str] | None:
+    """The class of each clip; None where --class is not given."""
+    return None if options.kind is None else [options.kind] * count
+
+
+def sample(arguments: Sequence[str]) -> None:
+    """Generates clips into a folder: `wg sample --model DIR -n 10 [--class seven] -o OUT`."""
+    asked = parser("sample", "folder to write wavs into")
+    asked.add_argument("-n", "--count", type=int, default=1, help="clips [%(default)s]")
+    asked.add_argument("--samples", type=int, help="length of a clip [as trained]")
+    asked.add_argument("--steps", help="step count, published schedule or JSON file of betas")
+    asked.add_argument("--batch-size", type=int, default=8, help="clips at a time [%(default)s]")
+    options = asked.parse_args(arguments)
+    for name in ("count", "batch_size"):
+        if vars(options)[name] < 1:
+            raise InputError(f"--{name.replace('_', '-')} {vars(options)[name]}: give at least 1")
+    if options.samples is not None and options.samples < 1:
+        raise InputError(f"--samples {options.samples}: give at least 1")
+    generator = load(options)
+    synthesis = generator.synthesis
+    if options.steps is not None:
+        synthesis = synthesis.with_schedule(options.steps)
+    if options.samples is not None:
+        synthesis = replace(synthesis, samples=options.samples)
+    names = [f"{options.kind or 'sample'}-{number:05d}" for number in range(1, options.count + 1)]
+    for first in range(0, len(names), options.batch_size):
+        batch = names[first : first + options.batch_size]
+        seeds = [seed_of(name, options.seed) for name in batch]
+        waves = generator(seeds, classes(options, len(batch)), synthesis)
+        options.output.mkdir(exist_ok=True)
+        for name, wave in zip(batch, waves, strict=True):
+            write_clip(options.output / f"{name}.wav", wave, generator.mel_spec.sample_rate)
+
+
+def denoise(arguments: Sequence[str]) -> None:
+    """Zero-shot denoising of a clip: `wg denoise NOISY --model DIR -o OUT.wav`."""
+    asked = parser("denoise", "16-bit wav to write")
+    asked.add_argument("input", type=Path, help="noisy clip at the model's rate")
+    asked.add_argument("--step", type=int, help="where to start [an eighth, the paper's 25 of 200]")
+    options = asked.parse_args(arguments)
+    generator = load(options)
+    rate, total = generator.mel_spec.sample_rate, generator.diffusion.steps
+    noisy = read_clip(options.input, rate)
+    step = max(1, total // 8) if options.step is None else options.step
+    wave = generator.denoise(noisy[None], step, classes(options, 1), options.seed)[0]
+    write_clip(options.output, wave, rate)
+
+
+def interpolate(arguments: Sequence[str]) -> None:
+    """A clip between two: `wg interpolate A B --share 0.5 --model DIR -o OUT.wav`."""
+    asked = parser("interpolate", "16-bit wav to write")
+    asked.add_argument("first", type=Path, help="clip at the model's rate")
+    asked.add_argument("second", type=Path, help="clip of the same length")
+    asked.add_argument("--share", type=float, default=0.5, help="of the second [%(default)s]")
+    asked.add_argument("--step", type=int, help="where to mix [a quarter, the paper's 50 of 200]")
+    options = asked.parse_args(arguments)
+    generator = load(options)
+    rate, total = generator.mel_spec.sample_rate, generator.diffusion.steps
+    clips = read_clip(options.first, rate), read_clip(options.second, rate)
+    if clips[0].shape != clips[1].shape:
+        raise InputError(
+            f"{options.first} has {len(clips[0])} samples and {options.second} {len(clips[1])}; "
+            "cut or pad one"
+        )
+    step = max(1, total // 4) if options.step is None else options.step
+    kind = classes(options, 1)
+    wave = generator.interpolate(clips, options.share, step, kind, options.seed)
+    write_clip(options.output, wave, rate)

@@ -1,0 +1,120 @@
+"""A trained model that takes no mel: samples, and clips denoised or interpolated with it.
+
+Needs torch, numpy and safetensors only. T samples a clip, B clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wg.diffusion.noise import PositionalNoise
+from wg.diffusion.process import diffuse
+from wg.diffusion.schedules import inference_levels
+from wg.errors import InputError
+from wg.vocoder import Synthesis, Trained
+
+
+class Generator(Trained):
+    """Waveforms from noise, of a class where the model knows classes.
+
+    `gen = Generator.from_pretrained(folder); waves = gen(seeds=[0, 1], classes=["two", "six"])`
+    """
+
+    takes = ("class", "none")
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        seeds: Sequence[int],
+        classes: Sequence[str] | None = None,
+        synthesis: Synthesis | None = None,
+    ) -> Tensor:
+        """Waveforms [B, T], one a seed; `classes` names one a seed, if the model knows any.
+
+        A clip depends on its seed and class, not on the batch. T is `synthesis.samples`.
+        """
+        options = synthesis or self.synthesis
+        if options.samples is None or options.samples < 1:
+            raise InputError(f"length of {options.samples} samples; give at least 1")
+        cond = self._condition(len(seeds), classes)
+        levels = inference_levels(options.schedule, self.diffusion.levels())
+        noise = PositionalNoise(seeds, self.device)
+        return self.reverse(cond, noise(0, options.samples), levels, noise, options)
+
+    @torch.inference_mode()
+    def denoise(
+        self, wave: Tensor, step: int, classes: Sequence[str] | None = None, seed: int = 0
+    ) -> Tensor:
+        """Zero-shot speech denoising, DiffWave section 5.4: [B, T] -> [B, T].
+
+        The noisy waves themselves are taken for x_t at t = `step`, and every step from there to
+        1 is undone; the paper takes t = 25 of 200 for white noise of a tenth.
+        """
+        check_waves(wave)
+        cond = self._condition(len(wave), classes)
+        levels = self._levels(step)
+        noise = PositionalNoise([seed + row for row in range(len(wave))], self.device)
+        return self.reverse(cond, wave.to(self.device), levels, noise, self.synthesis)
+
+    @torch.inference_mode()
+    def interpolate(
+        self,
+        waves: tuple[Tensor, Tensor],
+        share: float,
+        step: int,
+        classes: Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> Tensor:
+        """Between two clips in latent space, DiffWave section 5.4: two [T] -> [T].
+
+        x_t = (1 - share) x_t^a + share x_t^b at t = `step`, then every step to 1; the paper takes
+        t = 50 of 200. Both are diffused with the same noise, so that x_t is as noisy as step t.
+        """
+        if waves[0].shape != waves[1].shape:
+            shapes = [list(wave.shape) for wave in waves]
+            raise InputError(f"clips of shapes {shapes[0]} and {shapes[1]}; give the same length")
+        if not 0 <= share <= 1:
+            raise InputError(f"share {share:g}; give 0 (the first clip) to 1 (the second)")
+        both = torch.stack(waves)
+        check_waves(both)
+        cond = self._condition(1, classes)
+        levels = self._levels(step)
+        source = PositionalNoise([seed], self.device)
+        level = levels[-1:].expand(2)
+        x = diffuse(both.to(self.device), level, source(0, both.shape[1]).expand(2, -1))
+        mixed = (1 - share) * x[:1] + share * x[1:]
+        return self.reverse(cond, mixed, levels, source, self.synthesis)[0]
+
+    def _levels(self, step: int) -> Tensor:
+        """Training levels 1 .. l_step."""
+        last = self.diffusion.steps
+        if not 1 <= step <= last:
+            raise InputError(f"step {step}; the model was trained on steps 1 to {last}")
+        return self.diffusion.levels()[: step + 1]
+
+    def _condition(self, count: int, classes: Sequence[str] | None) -> Any:
+        """The network's condition for `count` clips."""
+        network: Any = self.network
+        known = self.model.classes
+        if not known:
+            if classes is not None:
+                raise InputError(f"class {classes[0]!r} given, but the model is unconditional")
+            return network.condition({})
+        if classes is None:
+            raise InputError(f"the model needs a class; choose from: {', '.join(known)}")
+        if len(classes) != count:
+            raise InputError(f"{len(classes)} classes for {count} clips; give one each")
+        labels = [self.model.class_index(name) for name in classes]
+        return network.condition({"class": torch.tensor(labels, device=self.device)})
+
+
+def check_waves(waves: Tensor) -> None:
+    """InputError unless they are [B, T], not empty and finite."""
+    if waves.ndim != 2 or not waves.shape[1]:
+        raise InputError(f"waves of shape {list(waves.shape)}; give [clips, samples], not empty")
+    if not torch.isfinite(waves).all():
+        raise InputError("a wave holds NaN or infinite values; look at what made it")

@@ -1,0 +1,314 @@
+"""DiffWave (2009.09761): dilated residual layers, told the diffusion step.
+
+| symbol | meaning |
+|---|---|
+| C | residual channels |
+| t | diffusion step, 1..T, fractional where an inference level lies between two trained ones |
+| gate | tanh of the first C channels times sigmoid of the second C, as in the author's code |
+
+Shapes: B batch, M mels, F frames, T = F * hop samples.
+
+The paper's 2.64M (BASE) and 6.91M (LARGE) parameters are met exactly with one mel upsampler a
+layer and the gains of weight normalisation counted, as the author's code has them; both are the
+defaults. The paper prints step frequencies that rise to 10^4; the author's code has them fall to
+10^-4. What it stores as two convolutions, residual and skip, is one here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from wg.errors import InputError, nearest
+from wg.mel.spec import MelSpec
+
+WAVES = 64  # sines, and as many cosines, of a step
+STEP_WIDTH = 512
+CLASS_WIDTH = 128
+SLOPE = 0.4  # of the upsampler
+
+
+@dataclass(frozen=True)
+class DiffWaveConfig:
+    """BASE vocoder of the paper; LARGE has 128 channels, both of its SC09 models 256."""
+
+    name: str = "diffwave"
+    conditions: Literal["mel", "class", "none"] = "mel"
+    classes: tuple[str, ...] = ()  # names of the labels, for conditions=class
+    channels: int = 64
+    layers: int = 30
+    dilation_cycle: int = 10  # dilations 1, 2, 4 .. 2^(cycle - 1), over and over
+    factors: tuple[int, ...] | None = None  # upsampling; None: two, derived from the hop
+    upsampler: Literal["shared", "per_layer"] = "per_layer"
+    step_frequencies: Literal["rising", "falling"] = "rising"  # paper, lmnt; author's code
+    fractional: Literal["table", "sinusoid"] = "table"  # between two steps: lmnt; paper's rule
+    weight_norm: bool = True
+    residual_quirk: bool = False  # the step enters the residual too: weights of the author's code
+    # What synthesis keeps of its step-independent work. Memory in floats a sample of audio: full,
+    # the projections, 2 * channels * layers; upsampled, the mels, bands (* layers if per_layer).
+    cache: Literal["full", "upsampled", "none"] = "full"
+
+    def __post_init__(self) -> None:
+        for key in ("channels", "layers", "dilation_cycle"):
+            if (value := vars(self)[key]) < 1:
+                raise InputError(f"model.{key} is {value}; give at least 1")
+        if (self.conditions == "class") != bool(self.classes):
+            raise InputError(
+                f"model.conditions is {self.conditions!r} and model.classes {list(self.classes)}; "
+                "class conditions need names of classes, other models have none"
+            )
+        if len(set(self.classes)) < len(self.classes):
+            raise InputError(f"model.classes {list(self.classes)} names a class twice")
+        if self.conditions != "mel" and self.factors is not None:
+            raise InputError(
+                f"model.factors {list(self.factors)} upsample a mel, but model.conditions is "
+                f"{self.conditions!r}; leave model.factors out"
+            )
+
+    def check(self, mel: MelSpec) -> None:
+        """InputError if the upsampler cannot make the hop."""
+        if self.conditions == "mel":
+            self.resolved_factors(mel.hop_length)
+
+    def resolved_factors(self, hop: int) -> tuple[int, ...]:
+        """Upsampling factors, checked against the hop or derived from it: 256 -> 16, 16."""
+        if self.factors is None:
+            return two_factors(hop)
+        factors = tuple(self.factors)
+        if not factors or min(factors) < 1 or math.prod(factors) != hop:
+            raise InputError(
+                f"model.factors {list(factors)} multiply to {math.prod(factors)}, but "
+                f"mel.hop_length is {hop}; make them agree (or leave model.factors out)"
+            )
+        return factors
+
+    def class_index(self, name: str) -> int:
+        """Label of a class; InputError with the nearest name."""
+        if name not in self.classes:
+            raise InputError(f"class {name!r} is unknown; {nearest(name, self.classes)}")
+        return self.classes.index(name)
+
+
+def two_factors(hop: int) -> tuple[int, int]:
+    """The two factors of the hop that are nearest to each other, larger first: 300 -> 20, 15."""
+    small = max(d for d in range(1, math.isqrt(hop) + 1) if hop % d == 0)
+    if small == 1 and hop > 3:
+        raise InputError(
+            f"mel.hop_length {hop} is prime, so no two factors make it; choose another hop, or set "
+            f"model.factors=[{hop}] for a single upsampling layer"
+        )
+    return hop // small, small
+
+
+def conv(c_in: int, c_out: int, kernel: int, dilation: int, config: DiffWaveConfig) -> nn.Module:
+    """Convolution that keeps the length, Kaiming normal, weight-normalised if so configured."""
+    padding = dilation * (kernel // 2)
+    layer = nn.Conv1d(c_in, c_out, kernel, padding=padding, dilation=dilation)
+    nn.init.kaiming_normal_(layer.weight)
+    return weight_norm(layer) if config.weight_norm else layer
+
+
+class StepEmbedding(nn.Module):
+    """[B] steps -> [B, 512]: 64 sines and 64 cosines, then two layers with swish."""
+
+    def __init__(self, config: DiffWaveConfig) -> None:
+        super().__init__()
+        self.sign = 1.0 if config.step_frequencies == "rising" else -1.0
+        self.interpolate = config.fractional == "table"
+        self.fc1 = nn.Linear(2 * WAVES, STEP_WIDTH)
+        self.fc2 = nn.Linear(STEP_WIDTH, STEP_WIDTH)
+
+    def sinusoid(self, index: Tensor) -> Tensor:
+        """sin and cos of 10^(+-4 i / 63) t, i = 0 .. 63, float64 [B] -> [B, 128]."""
+        i = torch.arange(WAVES, dtype=torch.float64, device=index.device)
+        angle = index[:, None] * 10.0 ** (self.sign * 4.0 * i / (WAVES - 1))
+        return torch.cat([angle.sin(), angle.cos()], 1)
+
+    def forward(self, step: Tensor) -> Tensor:
+        """1-based steps, possibly fractional; the sinusoid counts from 0, as every port does."""
+        # In float64: rising angles reach two million rad.
+        index = step.double() - 1
+        wave = self.sinusoid(index)
+        if self.interpolate:
+            # Rising frequencies turn many times between two steps: only the trained, whole
+            # steps mean anything, and between them the mixture of both.
+            low = index.floor()
+            share = (index - low)[:, None]
+            wave = (1 - share) * self.sinusoid(low) + share * self.sinusoid(low + 1)
+        y = F.silu(self.fc1(wave.to(self.fc1.weight)))
+        return F.silu(self.fc2(y))
+
+
+class Upsampler(nn.Module):
+    """Mel [B, M, F] -> [B, M, T]: a transposed convolution over (mel, time) a factor."""
+
+    def __init__(self, factors: tuple[int, ...], config: DiffWaveConfig) -> None:
+        super().__init__()
+        self.factors = factors
+        layers = []
+        for factor in factors:
+            pad = (factor + 1) // 2  # kernel 2 * factor, one more where that is odd
+            layer = nn.ConvTranspose2d(1, 1, (3, factor + 2 * pad), (1, factor), (1, pad))
+            nn.init.kaiming_normal_(layer.weight)
+            layers.append(weight_norm(layer) if config.weight_norm else layer)
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, mel: Tensor, frames: Tensor | None) -> Tensor:
+        """Padding beyond `frames` [B] does not reach what is before it."""
+        y, length = mel[:, None], frames
+        for factor, layer in zip(self.factors, self.layers, strict=True):
+            y = layer(y if length is None else y * keep(length, y)[:, None])
+            y = F.leaky_relu(y, SLOPE)
+            length = None if length is None else length * factor
+        return y[:, 0]
+
+
+def keep(length: Tensor, y: Tensor) -> Tensor:
+    """1 before each row's length and 0 from there on, [B, 1, L] for y [..., L]."""
+    index = torch.arange(y.shape[-1], device=y.device)
+    return (index < length[:, None].to(y.device))[:, None].to(y)
+
+
+class ResidualLayer(nn.Module):
+    """One box of the paper's figure: dilated convolution, gate, residual and skip."""
+
+    def __init__(self, dilation: int, width: int, config: DiffWaveConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        self.quirk = config.residual_quirk
+        self.step = nn.Linear(STEP_WIDTH, channels)
+        self.dilated = conv(channels, 2 * channels, 3, dilation, config)
+        # `width` of the condition; 0: unconditional.
+        self.condition = conv(width, 2 * channels, 1, 1, config) if width else None
+        self.output = conv(channels, 2 * channels, 1, 1, config)
+
+    def forward(
+        self, x: Tensor, step: Tensor, projection: Tensor | None, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """(x, skip), each [B, C, T]; step [B, 512], projection [B, 2C, T or 1]."""
+        h = x + self.step(step)[..., None]
+        if self.quirk:
+            x = h
+        y = self.dilated(h if mask is None else h * mask)
+        if projection is not None:
+            y = y + projection
+        main, gate = y.chunk(2, 1)
+        residual, skip = self.output(torch.tanh(main) * torch.sigmoid(gate)).chunk(2, 1)
+        return (x + residual) * math.sqrt(0.5), skip
+
+
+class Condition(NamedTuple):
+    """What does not depend on the step, as far as `cache` lets it be kept."""
+
+    mel: Tensor | None  # [B, M, F]
+    upsampled: tuple[Tensor, ...]  # [B, M, T], one or one a layer
+    projections: tuple[Tensor, ...]  # [B, 2C, T] a layer; [B, 2C, 1] of a class
+    frames: Tensor | None  # [B], where some are padding
+
+
+class DiffWaveNetwork(nn.Module):
+    """eps(x, condition, step)."""
+
+    def __init__(self, config: DiffWaveConfig, mel: MelSpec) -> None:
+        super().__init__()
+        self.config, self.bands, self.hop = config, mel.n_mels, mel.hop_length
+        channels, conditions = config.channels, config.conditions
+        self.input = conv(1, channels, 1, 1, config)
+        self.embedding = StepEmbedding(config)
+        if conditions == "mel":
+            factors = config.resolved_factors(mel.hop_length)
+            count = config.layers if config.upsampler == "per_layer" else 1
+            self.upsamplers = nn.ModuleList(Upsampler(factors, config) for _ in range(count))
+        if conditions == "class":
+            self.classes = nn.Embedding(len(config.classes), CLASS_WIDTH)
+        width = {"mel": mel.n_mels, "class": CLASS_WIDTH, "none": 0}[conditions]
+        self.layers = nn.ModuleList(
+            ResidualLayer(2 ** (i % config.dilation_cycle), width, config)
+            for i in range(config.layers)
+        )
+        self.skip = conv(channels, channels, 1, 1, config)
+        self.output = nn.Conv1d(channels, 1, 1)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)  # pyright: ignore[reportArgumentType]
+
+    def condition(self, batch: Mapping[str, Any]) -> Condition:
+        """From batch["mel"] [B, M, F] or batch["class"] [B], and batch["frames"] [B] if present."""
+        self._check(batch)
+        frames = batch["frames"] if "frames" in batch else None
+        conditions = self.config.conditions
+        if conditions == "none":
+            return Condition(None, (), (), frames)
+        if conditions == "class":
+            label = self.classes(batch["class"])[..., None]
+            return Condition(None, (), tuple(self._project(i, label) for i in self._all), frames)
+        mel = batch["mel"]
+        if self.config.cache == "none":
+            return Condition(mel, (), (), frames)
+        if self.config.cache == "upsampled":
+            return Condition(None, self._upsample(mel, frames), (), frames)
+        shared = self._upsample(mel, frames) if len(self.upsamplers) == 1 else None
+        projections = (
+            self._project(i, shared[0] if shared else self.upsamplers[i](mel, frames))
+            for i in self._all
+        )
+        return Condition(None, (), tuple(projections), frames)
+
+    @property
+    def _all(self) -> range:
+        return range(len(self.layers))
+
+    def _upsample(self, mel: Tensor, frames: Tensor | None) -> tuple[Tensor, ...]:
+        return tuple(upsampler(mel, frames) for upsampler in self.upsamplers)
+
+    def _project(self, i: int, condition: Tensor) -> Tensor:
+        return self.layers[i].condition(condition)  # pyright: ignore[reportCallIssue]
+
+    def _projection(self, i: int, cond: Condition) -> Tensor | None:
+        """Layer i's projection of the condition, from whatever was kept of it."""
+        if cond.projections:
+            return cond.projections[i]
+        if cond.upsampled:
+            return self._project(i, cond.upsampled[i % len(cond.upsampled)])
+        if cond.mel is None:
+            return None
+        return self._project(i, self.upsamplers[i](cond.mel, cond.frames))
+
+    def _check(self, batch: Mapping[str, Any]) -> None:
+        """InputError where the batch conditions on something that the model does not take."""
+        conditions = self.config.conditions
+        takes = {"mel": "a mel", "class": "a class", "none": "no condition"}[conditions]
+        for key in ("mel", "class"):
+            if key in batch and key != conditions:
+                raise InputError(f"a {key} was given, but this model takes {takes}")
+        if conditions != "none" and conditions not in batch:
+            raise InputError(f"no {conditions} was given, but this model takes {takes}")
+        if conditions == "class":
+            labels, count = batch["class"], len(self.config.classes)
+            if labels.ndim != 1 or bool(((labels < 0) | (labels >= count)).any()):
+                raise InputError(f"class labels {labels.tolist()}; give [B] of 0 to {count - 1}")
+        if conditions == "mel":
+            shape = list(batch["mel"].shape)
+            if len(shape) != 3 or shape[1] != self.bands or not shape[2]:
+                raise InputError(
+                    f"mel of shape {shape}; this model takes [B, {self.bands}, frames]"
+                )
+
+    def denoise(self, x: Tensor, noise_input: Tensor, cond: Condition) -> Tensor:
+        """eps [B, T] from x [B, T] and the 1-based step [B], fractional or whole."""
+        if cond.mel is not None and len(self.upsamplers) == 1:
+            cond = cond._replace(mel=None, upsampled=self._upsample(cond.mel, cond.frames))
+        mask = None if cond.frames is None else keep(cond.frames * self.hop, x)
+        step = self.embedding(noise_input)
+        h = F.relu(self.input(x[:, None]))  # [B, C, T]
+        total = torch.zeros((), dtype=h.dtype, device=h.device)
+        for i, layer in enumerate(self.layers):
+            h, skip = layer(h, step, self._projection(i, cond), mask)
+            total = total + skip
+        return self.output(F.relu(self.skip(total * len(self.layers) ** -0.5)))[:, 0]
