@@ -40,7 +40,7 @@ model:
   down_channels: [4, 4, 8, 8]
 train: {segment_samples: 512, batch_size: 4, max_steps: 8, valid_every: 4, valid_levels: 3,
         learning_rate: 1.0e-3, ema: 0.9, workers: 0, log_every: 4, sample_every: 0}
-decode: {schedule: "2"}
+decode: {schedule: "2", clip: 0.5}
 score: {metrics: [ls_mse, f0_rmse_cents, pesq_wb], baselines: [griffin-lim-1, noise]}
 """
 

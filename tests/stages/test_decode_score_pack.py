@@ -20,8 +20,8 @@ from wg.stages.decode import FULL_SCALE, protect_peak
 from wg.vocoder import Vocoder
 
 IDS = ["tone-09", "tone-10", "tone-11"]
-# One step of an untrained network divides by a noise level: its output is far beyond full scale.
-LOUD = "decode.schedule=1"
+# One step of a barely trained network divides by a noise level: far beyond full scale.
+LOUD = ("decode.schedule=1", "decode.clip=null")
 
 
 @pytest.fixture
@@ -35,10 +35,7 @@ def made(folder: Path, name: str) -> dict[str, Any]:
 
 
 def decoded(folder: Path) -> dict[str, np.ndarray]:
-    """Samples as they were before the peak was protected."""
-    return {
-        name: soundfile.read(folder / f"{name}.wav")[0] / made(folder, name)["gain"] for name in IDS
-    }
+    return {name: soundfile.read(folder / f"{name}.wav")[0] for name in IDS}
 
 
 def test_every_test_clip_becomes_a_16_bit_wav_of_its_length(ran: TinyRecipe) -> None:
@@ -57,7 +54,7 @@ def test_each_wav_says_how_it_was_made(ran: TinyRecipe) -> None:
         content = made(ran.decoded, name)
         assert content["id"] == name and content["sampler"] == "ancestral"
         assert len(content["levels"]) == 3 and content["levels"][0] == 1.0
-        assert content["checkpoint"].startswith("step-") and 0 < content["gain"] <= 1
+        assert content["checkpoint"].startswith("step-") and content["gain"] == 1
         assert content["rtf"] == pytest.approx(content["seconds"] / content["duration"])
         seeds.add(content["seed"])
     assert len(seeds) == 3
@@ -71,8 +68,7 @@ def test_the_batch_makes_no_difference(ran: TinyRecipe, tmp_path: Path, size: in
     for alone, together in zip(
         decoded(ran.decoded).values(), decoded(copy.decoded).values(), strict=True
     ):
-        scale = max(1.0, np.abs(alone).max())  # the tiny network shouts
-        assert np.abs(alone - together).max() / scale < 1e-4
+        assert np.abs(alone).max() > 0.1 and np.abs(alone - together).max() < 1e-4
 
 
 def test_an_utterance_sounds_the_same_wherever_it_stands(ran: TinyRecipe, tmp_path: Path) -> None:
@@ -88,12 +84,8 @@ def test_another_seed_is_another_waveform(ran: TinyRecipe, tmp_path: Path) -> No
     copy = ran.copy(tmp_path)
     assert copy.run("decode.seed=1", "decode.limit=1", "--stop-stage", "decode").code == 0
     assert made(copy.decoded, "tone-09")["seed"] != made(ran.decoded, "tone-09")["seed"]
-    first, second = (decoded_one(r.decoded) for r in (ran, copy))
+    first, second = (soundfile.read(r.decoded / "tone-09.wav")[0] for r in (ran, copy))
     assert np.abs(first - second).max() > 0.01
-
-
-def decoded_one(folder: Path) -> np.ndarray:
-    return soundfile.read(folder / "tone-09.wav")[0]
 
 
 @pytest.mark.parametrize(("peak", "gain"), [(0.5, 1.0), (FULL_SCALE, 1.0), (2.0, FULL_SCALE / 2)])
@@ -112,7 +104,7 @@ def test_output_that_is_not_finite_is_an_error() -> None:
 
 def test_turned_down_files_are_counted_with_the_worst(ran: TinyRecipe, tmp_path: Path) -> None:
     copy = ran.copy(tmp_path)
-    outcome = copy.run(LOUD, "--stop-stage", "decode")
+    outcome = copy.run(*LOUD, "--stop-stage", "decode")
     folder = copy.exp / "decode" / "1-steps"
     gains = [made(folder, name)["gain"] for name in IDS]
     assert max(gains) < 1

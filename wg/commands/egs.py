@@ -84,15 +84,18 @@ def print_catalogue(entries: Sequence[Entry]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("experiment", "corpus", "model", "published", "measured", *SHOWN, "RTF")
+    table = Table()
+    for name in ("experiment", "model", "published", "measured", "schedule", *SHOWN, "RTF"):
+        # A name cut at its end could be another's.
+        table.add_column(name, no_wrap=name in ("experiment", "measured"))
     for entry in entries:
-        known = [entry.name, entry.corpus, entry.model, str(len(entry.published) or "")]
+        known = [entry.name, entry.model, str(len(entry.published) or "")]
         if not entry.measured:
             table.add_row(*known, "not yet")
         for item in entry.latest:
             scores = item.scores["wg"]
             values = [cell(vars(scores[name])) if name in scores else "" for name in SHOWN]
-            table.add_row(*known, f"{item.date} {item.schedule}", *values, f"{item.rtf:.3g}")
+            table.add_row(*known, item.date, item.schedule, *values, f"{item.rtf:.3g}")
             known = [""] * len(known)
     console = Console()
     Console(width=max(console.width, 130)).print(table)  # a log file has no width of its own

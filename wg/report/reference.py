@@ -80,6 +80,11 @@ MEANINGS = {
     "model.down": "downsampling: every n-th sample, linear, or strided convolution",
     "model.level_encoding": "sinusoids of the level (paper), or coqui's variant",
     "model.down_repeats": "DBlocks a resolution",
+    "model.conditions": "what it is given besides the step",
+    "model.channels": "of the residual layers",
+    "model.layers": "residual layers",
+    "model.upsampler": "of the mel: one for all layers, or one a layer (the paper's count)",
+    "model.weight_norm": "weight normalisation of the convolutions",
 }
 FIELD = re.compile(r"    (\w+): [^#]*?(?:  # (.*))?")
 COMMENT = re.compile(r"    # (.*)")
