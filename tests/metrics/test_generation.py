@@ -53,6 +53,11 @@ def test_fid_of_samples_approaches_that_of_their_gaussians() -> None:
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
 
 
+def test_fid_of_a_set_with_itself_is_zero_with_fewer_clips_than_features() -> None:
+    features = RNG(4).standard_normal((20, 96))
+    assert frechet_distance(features, features) == pytest.approx(0, abs=1e-9)
+
+
 def test_fid_needs_two_clips() -> None:
     with pytest.raises(InputError, match="generated features of shape"):
         frechet_distance(np.zeros((5, 3)), np.zeros((1, 3)))

@@ -47,12 +47,16 @@ def gaussian_distance(
     mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray
 ) -> float:
     """Squared Fréchet distance of two Gaussians: |m_a - m_b|^2 + tr(A + B - 2 (A B)^0.5)."""
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    # A B and A^0.5 B A^0.5 have the same eigenvalues; the latter is symmetric.
-    mixed = np.linalg.eigvalsh(root @ cov_b @ root)
-    cross = np.sqrt(np.maximum(mixed, 0)).sum()
+    # The eigenvalues of A B are the squared singular values of A^0.5 B^0.5, whose roundoff stays
+    # small where few clips leave the covariances singular.
+    cross = np.linalg.svd(_root(cov_a) @ _root(cov_b), compute_uv=False).sum()
     return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+
+
+def _root(cov: np.ndarray) -> np.ndarray:
+    """Symmetric square root of a covariance."""
+    values, vectors = np.linalg.eigh(cov)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 def frechet_distance(reference: np.ndarray, generated: np.ndarray) -> float:
