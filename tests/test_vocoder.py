@@ -150,7 +150,7 @@ def test_an_unknown_way_to_sample_is_refused(
         ({"mel": {"hop_len": 60}}, "unknown key 'mel.hop_len'; did you mean 'hop_length'"),
         ({"mel": {"n_mels": 11}}, "weights do not fit config.json"),
         ({"diffusion": {"end": 2.0}}, "betas need 0 < start <= end < 1"),
-        ({"synthesis": {"sampling": "x"}}, "unknown key 'sampling'; did you mean 'sampler'"),
+        ({"synthesis": {"samplr": "x"}}, "unknown key 'samplr'; did you mean 'sampler'"),
         ({"format": 99}, "format 99; this wg reads format 1"),
         ({"model": None}, "config.json: not as wg wrote it"),
     ],

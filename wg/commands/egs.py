@@ -85,11 +85,11 @@ def print_catalogue(entries: Sequence[Entry]) -> None:
     from rich.table import Table
 
     table = Table()
-    for name in ("experiment", "model", "published", "measured", "schedule", *SHOWN, "RTF"):
+    for name in ("experiment", "published", "measured", "schedule", *SHOWN, "RTF"):
         # A name cut at its end could be another's.
-        table.add_column(name, no_wrap=name in ("experiment", "measured"))
+        table.add_column(name, no_wrap=name not in SHOWN)
     for entry in entries:
-        known = [entry.name, entry.model, str(len(entry.published) or "")]
+        known = [entry.name, str(len(entry.published) or "")]
         if not entry.measured:
             table.add_row(*known, "not yet")
         for item in entry.latest:
