@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -217,12 +217,26 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
         check_keys(label, content, sections)
         for section, values in content.items():
             try:
-                configs[section] = OmegaConf.merge(configs[section], OmegaConf.create(dict(values)))
+                words = as_words(values, sections[section])
+                configs[section] = OmegaConf.merge(configs[section], OmegaConf.create(words))
             except OmegaConfBaseException as error:
                 raise InputError(f"{label}: {explain(section, error)}") from None
     experiment = Experiment(**{key: to_object(key, config) for key, config in configs.items()})
     experiment.check()
     return experiment
+
+
+def as_words(values: Mapping[str, Any], schema: type) -> dict[str, Any]:
+    """Numbers as text where the schema has a choice of words: YAML reads precision 16 as 16."""
+    hints = get_type_hints(schema)
+    return {
+        key: str(value)
+        if get_origin(hints[key]) is Literal
+        and isinstance(get_args(hints[key])[0], str)
+        and isinstance(value, int)
+        else value
+        for key, value in values.items()
+    }
 
 
 def to_object(section: str, config: Any) -> Any:

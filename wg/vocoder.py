@@ -149,7 +149,7 @@ class Trained:
 class Vocoder(Trained):
     """Mel to waveform with a trained network.
 
-    `voc = Vocoder.from_pretrained(folder); wave = voc(mel, schedule="6", seeds=[1])`
+    `voc = Vocoder.from_pretrained(folder); wave = voc(mel, Synthesis("6"), seeds=[1])`
     """
 
     takes = ("mel",)

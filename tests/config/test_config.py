@@ -91,6 +91,12 @@ def test_overrides_on_the_command_line_reach_any_key() -> None:
     assert experiment.model.factors == (8, 4, 2, 2, 2)
 
 
+def test_a_number_is_a_word_where_words_are_chosen_from() -> None:
+    given = ["train.precision=16", "decode.schedule=6"]
+    experiment = load_experiment(RECIPES / "ljspeech", "wavegrad", given, config_class)
+    assert experiment.train.precision == "16" and experiment.decode.schedule == "6"
+
+
 @pytest.mark.parametrize("item", ["max_steps=3", "train.max_steps", "=", "train.betas=[1"])
 def test_a_malformed_override_is_named(item: str) -> None:
     with pytest.raises(InputError, match=r"max_steps|'='|train.betas"):

@@ -16,6 +16,7 @@ from tiny_recipe import RATE, Outcome, TinyRecipe, tone
 
 from wg.data.dump import Dump
 from wg.errors import InputError
+from wg.report.table import cell
 from wg.stages.decode import FULL_SCALE, protect_peak
 from wg.vocoder import Vocoder
 
@@ -225,8 +226,9 @@ def test_the_page_lists_every_row_and_brings_its_files(ran: TinyRecipe, tmp_path
 
 def test_the_card_says_what_the_vocoder_takes_and_how_it_scored(ran: TinyRecipe) -> None:
     card = (ran.exp / "vocoder" / "README.md").read_text()
-    mean = json.loads((ran.decoded / "scores.json").read_text())["means"]["wg"]["ls_mse"]["mean"]
-    for words in ("6,761 parameters", "| n_mels | 10 |", "3 test utterances", f"| wg | {mean:.3g}"):
+    means = json.loads((ran.decoded / "scores.json").read_text())["means"]
+    row = f"| wg | {cell(means['wg']['ls_mse'])} |"
+    for words in ("6,761 parameters", "| n_mels | 10 |", "3 test utterances", row):
         assert words in card
 
 

@@ -234,3 +234,10 @@ def test_the_stamp_says_what_a_stage_was_made_with(finished: tuple[TinyRecipe, O
     stamp = json.loads((recipe.exp / "stage-train.json").read_text())
     assert stamp["settings"]["train.max_steps"] == 8 and stamp["settings"]["mel.n_mels"] == 10
     assert stamp["result"]["checkpoint"].startswith("step-")
+
+
+def test_another_split_starts_a_new_training(done: TinyRecipe) -> None:
+    # Going on would train further on weights that have seen what are now test clips.
+    outcome = done.run("corpus.valid=[tone-08]", "--stop-stage", "train")
+    assert "the features: made of another corpus or other splits" in outcome.out
+    assert done.exp.with_name("tiny-wavegrad.old-1").is_dir()

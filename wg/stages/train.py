@@ -9,8 +9,17 @@ from wg.checkpoint import FREE, find_checkpoint
 from wg.config import flatten, load_experiment_file, save_experiment, to_dict
 from wg.models import config_class
 from wg.stages.launch import place, relaunch
-from wg.stages.stage import Context, Stage, changes, features_of, keep_aside
+from wg.stages.stage import (
+    STAMP,
+    Context,
+    Stage,
+    changes,
+    features_of,
+    keep_aside,
+    read_stamp,
+)
 
+FEATURES = "features.txt"  # in exp: the digest of what the run was trained on
 # A change of these continues a run; a change of anything else below `keys` starts a new one.
 CONTINUES = (
     "train.max_steps",
@@ -42,9 +51,21 @@ def set_changed_run_aside(context: Context) -> None:
         {k: v for k, v in before.items() if k.startswith(sections) and k not in CONTINUES},
         {k: v for k, v in now.items() if k.startswith(sections) and k not in CONTINUES},
     )
+    made_of = context.exp / FEATURES
+    features = features_digest(context)
+    remade = features is not None and made_of.is_file() and made_of.read_text("utf-8") != features
+    if remade and not different:
+        # Going on would train on what may be test clips of the new splits.
+        different.append("the features: made of another corpus or other splits")
     if different:
         print("changed since this model was trained: " + "; ".join(different))
         print(f"the run before is kept in {keep_aside(context.exp)}")
+
+
+def features_digest(context: Context) -> str | None:
+    """Digest of the finished features, corpus and splits included."""
+    stamp = read_stamp(context.dump / STAMP.format(name="features"))
+    return stamp["digest"] if stamp else None
 
 
 def check(context: Context) -> None:
@@ -73,6 +94,7 @@ def run(context: Context) -> Mapping[str, Any]:
         set_changed_run_aside(context)
         context.exp.mkdir(parents=True, exist_ok=True)
         save_experiment(experiment, context.exp / "config.yaml")
+        (context.exp / FEATURES).write_text(features_digest(context) or "", "utf-8")
     if count_processes(context) > 1 and place().world == 1:
         relaunch(context, STAGE.name, devices.gpus or experiment.train.processes)
     else:
