@@ -49,7 +49,7 @@ class Generator(Trained):
     def denoise(
         self, wave: Tensor, step: int, classes: Sequence[str] | None = None, seed: int = 0
     ) -> Tensor:
-        """Zero-shot speech denoising, DiffWave section 5.4: [B, T] -> [B, T].
+        """Zero-shot speech denoising as in the DiffWave paper: [B, T] -> [B, T].
 
         The noisy waves themselves are taken for x_t at t = `step`, and every step from there to
         1 is undone; the paper takes t = 25 of 200 for white noise of a tenth.
@@ -69,10 +69,11 @@ class Generator(Trained):
         classes: Sequence[str] | None = None,
         seed: int = 0,
     ) -> Tensor:
-        """Between two clips in latent space, DiffWave section 5.4: two [T] -> [T].
+        """Between two clips in latent space, as in the DiffWave paper: two [T] -> [T].
 
         x_t = (1 - share) x_t^a + share x_t^b at t = `step`, then every step to 1; the paper takes
-        t = 50 of 200. Both are diffused with the same noise, so that x_t is as noisy as step t.
+        t = 50 of 200. Both are diffused with the same noise, so that x_t is as noisy as step t
+        (ours).
         """
         if waves[0].shape != waves[1].shape:
             shapes = [list(wave.shape) for wave in waves]
