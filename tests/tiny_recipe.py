@@ -20,7 +20,7 @@ from wg.__main__ import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RATE = 8000  # Hz
-PATIENCE_S = 120
+PATIENCE_S = 300
 
 CORPUS = """
 corpus:
