@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from tiny_recipe import wg
 
 from wg.config import CorpusConfig
 from wg.errors import InputError
@@ -100,3 +101,17 @@ def test_the_real_clips_split_as_their_lists_say(caplog) -> None:
         "test": 148,
     }
     assert "5 of 337 clips are shorter" in caplog.text
+
+
+def test_a_corrupted_clip_is_named_and_can_be_left_out(corpus: Path, tmp_path_factory) -> None:
+    bad = corpus / "five" / "aa_nohash_0.wav"
+    bad.write_bytes(bad.read_bytes()[:1000])
+    asked = ("--model", "diffwave_class_small", "--corpus-dir", str(corpus))
+    asked += ("--work-dir", str(tmp_path_factory.mktemp("work")), "--stop-stage", "prepare")
+    recipe = ("recipe", str(ROOT / "recipes" / "sc09"))
+    line = wg(*recipe, *asked).complaint()
+    assert f"{bad}: truncated" in line and "--skip-bad leaves such clips out" in line
+    outcome = wg(*recipe, *asked, "--skip-bad")
+    assert outcome.code == 0, outcome
+    assert f"left out 1 bad clips (--skip-bad):\n  {bad}: truncated" in outcome.out
+    assert "train: 9 utterances" in outcome.out

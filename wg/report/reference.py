@@ -19,6 +19,7 @@ from wg.diffusion.schedules import PUBLISHED, levels_from_betas
 from wg.mel.hub import SPECS
 from wg.mel.spec import MelSpec
 from wg.metrics import METRICS
+from wg.metrics.generation import SET_METRICS
 from wg.models import REGISTRY, config_class
 from wg.report.results import replace_block
 from wg.report.table import markdown
@@ -179,7 +180,8 @@ def peculiarities(spec: MelSpec) -> str:
 def metrics() -> str:
     """Names, units and directions of the metrics."""
     words = {"lower": "lower", "higher": "higher", "zero": "closer to 0"}
-    rows = [[f"`{m.name}`", m.unit or "-", words[m.better]] for m in METRICS.values()]
+    listed = [*METRICS.values(), *SET_METRICS.values()]
+    rows = [[f"`{m.name}`", m.unit or "-", words[m.better]] for m in listed]
     return markdown(["name", "unit", "better"], rows)
 
 
