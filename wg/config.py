@@ -105,6 +105,7 @@ class ScoreConfig:
     metrics: tuple[str, ...] = ("ls_mse", "mcd", "f0_rmse_cents", "vde", "pesq_wb", "stoi")
     baselines: tuple[str, ...] = ("griffin-lim-1", "griffin-lim-32", "noise")
     classifier_steps: int = 4000  # of the classifier that judges models which take no mel
+    classifier: str = ""  # MODULE:FACTORY of another one, see docs/diffwave.md
 
 
 class ModelConfig(Protocol):

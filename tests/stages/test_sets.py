@@ -117,6 +117,36 @@ def test_recordings_score_better_than_untrained_samples(made) -> None:
             assert "accuracy" not in values["wg"]
 
 
+JUDGE = """
+import torch
+
+def bands(classes, sample_rate):
+    split = 1 + int(2048 * 800 / (sample_rate / 2))
+
+    def listen(audio):
+        power = torch.fft.rfft(audio).abs()
+        low, high = power[:, :split].mean(1), power[:, split:].mean(1)
+        return torch.stack([low, high], 1), torch.stack([high, low], 1).log()
+
+    return listen
+"""
+
+
+def test_another_classifier_can_judge(made, tmp_path: Path, monkeypatch) -> None:
+    recipe = made[0].copy(tmp_path)
+    (tmp_path / "my_judge.py").write_text(JUDGE)
+    monkeypatch.syspath_prepend(tmp_path)
+    outcome = recipe.run("--model", "words", "score.classifier=my_judge:bands")
+    assert outcome.code == 0, outcome
+    assert outcome.decisions()["decode"] == "skipped: up to date"
+    scores = json.loads((decoded(recipe, "words") / "scores.json").read_text())
+    assert scores["classifier"] == {"supplied": "my_judge:bands", "train": 1.0, "test": 1.0}
+    line = recipe.run("--model", "words", "score.classifier=my_judge:bnds").complaint()
+    assert "score.classifier 'my_judge:bnds': my_judge has no such function; did you mean" in line
+    line = recipe.run("--model", "words", "score.classifier=nowhere:f").complaint()
+    assert "cannot import 'nowhere'" in line and "PYTHONPATH" in line
+
+
 def test_the_page_and_the_card_show_the_set(made) -> None:
     recipe, _ = made
     exp = recipe.work / "exp" / "tiny-words"

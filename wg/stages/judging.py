@@ -12,17 +12,18 @@ import torch
 
 from wg.data.dump import Dump, write_bytes
 from wg.errors import InputError
-from wg.mel.extract import log_mel
 from wg.metrics import generation
 from wg.report.table import print_scores
 from wg.stages.stage import Context, read_stamp
 from wg.training.classifier import (
-    Classifier,
     Judged,
+    Listener,
+    check_length,
     classes_of,
     judge,
     labels_of,
-    mels_of,
+    listener,
+    supplied,
     trained,
 )
 
@@ -55,43 +56,46 @@ def compare(
     }
 
 
-def decoded_mels(context: Context, names: list[str], dump: Dump) -> torch.Tensor:
-    """Mels [N, M, F] of generated clips; InputError where their length is not the corpus's."""
-    frames, mels = dump.utterances[0].frames, []
+def recordings(dump: Dump) -> torch.Tensor:
+    """All clips [N, T] of a split; InputError unless they are of one length."""
+    check_length(dump)
+    return torch.stack([dump.audio(index) for index in range(len(dump))])
+
+
+def decoded_audio(context: Context, names: list[str], samples: int) -> torch.Tensor:
+    """Generated clips [N, T]; InputError where their length is not the corpus's."""
+    clips = []
     for name in names:
         audio, _ = soundfile.read(context.decoded / f"{name}.wav", dtype="float32")
-        mels.append(log_mel(torch.from_numpy(audio), dump.spec))
-        if mels[-1].shape[1] != frames:
+        if len(audio) != samples:
             raise InputError(
-                f"{name}.wav: {mels[-1].shape[1]} frames, recordings have {frames}; set "
+                f"{name}.wav: {len(audio)} samples, recordings have {samples}; set "
                 "train.segment_samples to corpus.samples"
             )
-    return torch.stack(mels)
+        clips.append(torch.from_numpy(audio))
+    return torch.stack(clips)
 
 
-def noise_mels(dump: Dump) -> torch.Tensor:
-    """Mels of white noise as loud as each recording: a floor."""
-    mels = []
-    for index in range(min(NOISE_CLIPS, len(dump))):
-        recording = dump.recording(index)
-        generator = torch.Generator().manual_seed(index)
-        noise = torch.randn(len(recording), generator=generator)
-        mels.append(log_mel(noise * recording.square().mean().sqrt(), dump.spec))
-    return torch.stack(mels)
+def noise_like(clips: torch.Tensor) -> torch.Tensor:
+    """White noise as loud as each of the first clips [N, T]: a floor."""
+    clips = clips[:NOISE_CLIPS]
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(clips.shape, generator=generator) * clips.square().mean(1, True).sqrt()
 
 
 def evaluate(context: Context) -> Mapping[str, Any]:
     """Stage 6 of sets: trains the classifier if need be, writes scores.json, prints the table."""
     train, test = Dump(context.dump / "train"), Dump(context.dump / "test")
-    model, classes = classifier_of(context, train), classes_of(train)
+    listen, classes = listener_of(context, train), classes_of(train)
     names, kinds = decoded_clips(context)
     labels = None if kinds is None else np.array([classes.index(kind) for kind in kinds])
-    made = judge(model, decoded_mels(context, names, train))
+    made = judge(listen, decoded_audio(context, names, train.audio(0).shape[0]))
+    audio = {"train": recordings(train), "test": recordings(test)}
     recorded = {
-        name: (judge(model, mels_of(dump)), labels_of(dump, classes).numpy())
+        name: (judge(listen, audio[name]), labels_of(dump, classes).numpy())
         for name, dump in {"train": train, "test": test}.items()
     }
-    noise = judge(model, noise_mels(test))
+    noise = judge(listen, noise_like(audio["test"]))
     own = {k: generation.accuracy(j.posteriors, true) for k, (j, true) in recorded.items()}
     print(
         f"classifier: {own['train']:.1%} right on {len(train)} training clips, "
@@ -103,8 +107,13 @@ def evaluate(context: Context) -> Mapping[str, Any]:
         name: {"class": classes[int(row.argmax())], "probability": float(row.max())}
         for name, row in zip(names, made.posteriors, strict=True)
     }
-    steps = context.experiment.score.classifier_steps
-    content = {"means": means, "heard": heard, "classifier": {"steps": steps, **own}}
+    wanted = context.experiment.score
+    about = {"supplied": wanted.classifier} if wanted.classifier else {}
+    content = {
+        "means": means,
+        "heard": heard,
+        "classifier": {**(about or {"steps": wanted.classifier_steps}), **own},
+    }
     write_bytes(context.decoded / "scores.json", (json.dumps(content, indent=1) + "\n").encode())
     print_scores(means)
     return {"means": means["wg"], "classifier": content["classifier"]}
@@ -143,10 +152,14 @@ def statistic(value: float | None, count: int) -> dict[str, Any]:
     return NOT_DEFINED if value is None else NOT_DEFINED | {"mean": value, "count": count}
 
 
-def classifier_of(context: Context, train: Dump) -> Classifier:
-    """The recipe's classifier, kept beside the features it was trained on."""
+def listener_of(context: Context, train: Dump) -> Listener:
+    """The user's classifier, or the recipe's, kept beside the features it was trained on."""
+    wanted = context.experiment.score
+    if wanted.classifier:
+        return supplied(wanted.classifier)(classes_of(train), train.spec.sample_rate)
     stamp = read_stamp(context.dump / "stage-features.json")
     assert stamp is not None
     device = torch.device("cuda" if context.devices.gpus else "cpu")
-    steps = context.experiment.score.classifier_steps
-    return trained(context.dump / "classifier.safetensors", train, steps, stamp["digest"], device)
+    path = context.dump / "classifier.safetensors"
+    model = trained(path, train, wanted.classifier_steps, stamp["digest"], device)
+    return listener(model, train.spec)

@@ -26,6 +26,7 @@ from wg.stages import decode, pack, score
 from wg.stages.judging import evaluate
 from wg.stages.launch import place, relaunch, wait_for_all
 from wg.stages.stage import Context, Stage, fresh_folder, read_stamp
+from wg.training.classifier import supplied
 
 Run = Callable[[Context], Mapping[str, Any]]
 PAGE_ROWS = 30
@@ -149,8 +150,15 @@ def card(context: Context, generator: Generator, checkpoint: Path, scores: Any) 
     return render("generator.md", content)
 
 
+def check_classifier(context: Context) -> None:
+    """What the score stage checks, and InputError for a `score.classifier` that there is not."""
+    score.check(context)
+    if context.experiment.score.classifier:
+        supplied(context.experiment.score.classifier)
+
+
 STAGES = (
     for_sets(decode.STAGE, generate),
-    for_sets(score.STAGE, evaluate),
+    for_sets(replace(score.STAGE, check=check_classifier), evaluate),
     for_sets(pack.STAGE, publish),
 )

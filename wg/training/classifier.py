@@ -1,13 +1,15 @@
 """A small classifier of clips by their text, for scoring models that take no mel.
 
 It is an instrument, not a model of a recipe: a plain loop on one device, the same weights for
-the same dump and step count, and small enough to train on a CPU.
+the same dump and step count, and small enough to train on a CPU. `supplied` loads another one.
 
-Shapes: B clips, M mels, F frames, K classes, D features.
+Shapes: N or B clips, T samples, M mels, F frames, K classes, D features.
 """
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from wg.data.dump import Dump, write_bytes
-from wg.errors import InputError
+from wg.errors import InputError, nearest
+from wg.mel.extract import log_mel
+from wg.mel.spec import MelSpec
+
+# Audio [B, T] -> features [B, D] and logits [B, K].
+Listener = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 WIDTHS = (16, 32, 64, 96)
 BATCH = 32
@@ -79,11 +86,10 @@ def classes_of(dump: Dump) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def mels_of(dump: Dump) -> Tensor:
-    """All mels [N, M, F]; InputError unless they are of one length (`corpus.samples`)."""
+def check_length(dump: Dump) -> None:
+    """InputError unless all clips are of one length (`corpus.samples`)."""
     if len({entry.frames for entry in dump.utterances}) > 1:
         raise InputError(f"{dump.folder}: clips of different lengths; set corpus.samples")
-    return torch.stack([dump.mel(index) for index in range(len(dump))])
 
 
 def augmented(mel: Tensor, silence: Tensor, generator: torch.Generator) -> Tensor:
@@ -103,7 +109,9 @@ def augmented(mel: Tensor, silence: Tensor, generator: torch.Generator) -> Tenso
 
 def train(dump: Dump, classes: tuple[str, ...], steps: int, device: torch.device) -> Classifier:
     """A classifier after `steps` batches, with AdamW and one cycle of the learning rate."""
-    mels, labels = mels_of(dump), labels_of(dump, classes)
+    check_length(dump)
+    mels = torch.stack([dump.mel(index) for index in range(len(dump))])
+    labels = labels_of(dump, classes)
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     model = Classifier(mels.shape[1], len(classes)).to(device)
@@ -127,12 +135,39 @@ def train(dump: Dump, classes: tuple[str, ...], steps: int, device: torch.device
     return model.eval()
 
 
-@torch.inference_mode()
-def judge(model: Classifier, mels: Tensor) -> Judged:
-    """Features and posteriors of mels [N, M, F]."""
+def listener(model: Classifier, spec: MelSpec) -> Listener:
+    """The classifier as a function of audio."""
     device = model.head.weight.device
-    made = [model(batch.to(device)) for batch in mels.split(256)]
-    features = torch.cat([features for features, _ in made]).cpu().numpy()
+    return lambda audio: model(log_mel(audio, spec).to(device))
+
+
+def supplied(reference: str) -> Callable[[tuple[str, ...], int], Listener]:
+    """The user's factory of a classifier, `module:factory`: (classes, sample rate) -> Listener.
+
+    InputError where there is no such function.
+    """
+    module, _, name = reference.partition(":")
+    try:
+        names = vars(importlib.import_module(module))
+    except (ImportError, ValueError) as error:
+        raise InputError(
+            f"score.classifier {reference!r}: cannot import {module!r} ({error}); write "
+            "MODULE:FACTORY, and put the module's folder into PYTHONPATH"
+        ) from None
+    if name not in names:
+        functions = [key for key, value in names.items() if callable(value)]
+        raise InputError(
+            f"score.classifier {reference!r}: {module} has no such function; "
+            f"{nearest(name, functions)}"
+        )
+    return names[name]
+
+
+@torch.inference_mode()
+def judge(listen: Listener, clips: Tensor) -> Judged:
+    """Features and posteriors of clips [N, T]."""
+    made = [listen(batch) for batch in clips.split(256)]
+    features = torch.cat([features for features, _ in made]).float().cpu().numpy()
     posteriors = torch.cat([logits for _, logits in made]).double().softmax(1).cpu().numpy()
     return Judged(features, posteriors)
 
