@@ -40,6 +40,23 @@ def test_discrete_levels_are_the_schedules_own_and_equally_likely() -> None:
     assert (counts / 10_000 - 1).abs().max() < 0.03
 
 
+@pytest.mark.parametrize("conditioning", ["continuous", "discrete"])
+def test_stratified_levels_come_one_from_each_share_of_the_steps(conditioning) -> None:
+    schedule = TrainingSchedule(0.01, 0.03, 40, conditioning, draws="stratified")
+    edges = schedule.levels()[::5]  # of eight shares
+    for seed in range(50):
+        drawn = schedule.draw(8, torch.Generator().manual_seed(seed))
+        assert ((drawn <= edges[:-1]) & (drawn >= edges[1:])).all()
+
+
+def test_a_stratified_level_is_distributed_as_an_independent_one() -> None:
+    schedule = TrainingSchedule(start=0.1, end=0.3, steps=4, draws="stratified")
+    generator = torch.Generator().manual_seed(1)
+    drawn = torch.cat([schedule.draw(3, generator) for _ in range(14_000)])
+    counts = torch.histogram(drawn, schedule.levels().flip(0)).hist
+    assert (counts / 10_500 - 1).abs().max() < 0.03
+
+
 def test_discrete_networks_are_told_the_step() -> None:
     schedule = TrainingSchedule(start=1e-4, end=0.05, steps=50, conditioning="discrete")
     assert schedule.network_input(schedule.levels()[[7]]).item() == pytest.approx(7)

@@ -35,6 +35,9 @@ class TrainingSchedule:
     # Ours: speech has an RMS of about 0.07, so linear betas spend most draws on levels where it
     # drowns in noise; short training gains from spending them where it emerges.
     spacing: Literal["linear", "log_snr"] = "linear"
+    # Of a batch's levels. stratified, ours: one from each of as many equal shares of the steps, so
+    # that a small batch sees all of them; each level's distribution is the same.
+    draws: Literal["independent", "stratified"] = "independent"
     # RMS of the data, for `estimate` to precondition the network with; 0: the papers' plain eps.
     data_rms: float = 0.0
 
@@ -63,10 +66,13 @@ class TrainingSchedule:
         Discrete: l = l_s, DiffWave Algorithm 1.
         """
         levels = self.levels()
-        s = torch.randint(1, self.steps + 1, (count,), generator=generator)
+        place = torch.rand(count, dtype=torch.float64, generator=generator)
+        if self.draws == "stratified":
+            place = (torch.arange(count) + place) / count
+        s = (place * self.steps).ceil().long().clamp(1, self.steps)
         if self.conditioning == "discrete":
             return levels[s]
-        share = torch.rand(count, dtype=torch.float64, generator=generator)
+        share = s - place * self.steps
         return levels[s] + share * (levels[s - 1] - levels[s])
 
     def network_input(self, level: Tensor) -> Tensor:

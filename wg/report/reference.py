@@ -47,6 +47,7 @@ MEANINGS = {
     "diffusion.end": "last beta",
     "diffusion.steps": "number of betas",
     "diffusion.spacing": "of the levels: by linear betas (papers), or even in log-SNR (ours)",
+    "diffusion.draws": "of the levels of a batch: as in the papers, or one from each equal share",
     "diffusion.conditioning": "what the network is told: the noise level, or its step",
     "train.seed": "of initial weights, order, crops, levels and noise",
     "train.max_steps": "optimiser steps; a multiple of valid_every",
