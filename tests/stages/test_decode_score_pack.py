@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import socket
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,30 @@ def test_an_utterance_sounds_the_same_wherever_it_stands(ran: TinyRecipe, tmp_pa
     assert copy.run(*fewer, "--stage", "decode", "--stop-stage", "decode").code == 0
     first = (ran.decoded / "tone-11.wav").read_bytes()
     assert (copy.decoded / "tone-11.wav").read_bytes() == first
+
+
+def test_two_tasks_of_srun_share_the_decoding(ran: TinyRecipe, tmp_path: Path) -> None:
+    tasks = ran.copy(tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    slurm = {"SLURM_NTASKS": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    options = ("--stage", "decode", "--stop-stage", "decode", "decode.clip=0.9")
+    started = [
+        tasks.start(
+            *options,
+            env={**os.environ, **slurm, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)},
+        )
+        for rank in (0, 1)
+    ]
+    printed = [process.communicate(timeout=300) for process in started]
+    assert [process.returncode for process in started] == [0, 0], printed
+    alone = ran.copy(tmp_path / "alone")
+    assert alone.run(*options).code == 0
+    for name in IDS:
+        np.testing.assert_array_equal(decoded(tasks.decoded)[name], decoded(alone.decoded)[name])
+    outcome = tasks.run(*options)
+    assert outcome.decisions() == {"decode": "skipped: up to date"}
 
 
 def test_another_seed_is_another_waveform(ran: TinyRecipe, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from wg import __version__
 from wg.errors import InputError, nearest
 from wg.stages import features, phonemes, prepare, sets, train
+from wg.stages.launch import place, wait_for_all
 from wg.stages.stage import Context, Stage, changes, digest, read_stamp, write_stamp
 
 STAGES: tuple[Stage, ...] = (
@@ -83,7 +84,10 @@ def finish(stage: Stage, context: Context) -> None:
         "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
     key = digest({"settings": settings, "inputs": inputs, "result": result})
-    write_stamp(stage.stamp_path(context), {**content, "digest": key})
+    wait_for_all()  # under srun each process comes here, and the stamp says that all are done
+    if place().rank == 0:
+        write_stamp(stage.stamp_path(context), {**content, "digest": key})
+    wait_for_all()
 
 
 def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
