@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipe": ("wg.commands.recipe:recipe", "stages of a recipe (recipes/<corpus>/run.sh)"),
     "stage": ("wg.commands.recipe:stage", "one stage of a recipe, whether needed or not"),
     "vocode": ("wg.commands.vocode:vocode", "audio or a mel through a trained vocoder"),
+    "import": ("wg.commands.import_model:import_model", "another project's checkpoint"),
     "check-mel": ("wg.commands.check_mel:check_mel", "whether a foreign mel fits a vocoder"),
     "sample": ("wg.commands.generate:sample", "clips from a model that takes no mel"),
     "denoise": ("wg.commands.generate:denoise", "a noisy clip through such a model"),

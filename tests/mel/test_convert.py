@@ -154,9 +154,7 @@ def test_a_mel_that_is_none_is_refused(mel: Tensor, message: str) -> None:
 
 
 def test_named_specs_of_one_analysis_convert_to_each_other() -> None:
-    pairs = {
-        (a, b) for a in SPECS for b in SPECS if a < b and not obstacles(SPECS[a], SPECS[b])
-    }
+    pairs = {(a, b) for a in SPECS for b in SPECS if a < b and not obstacles(SPECS[a], SPECS[b])}
     assert pairs == {
         ("diffwave-paper", "tacotron2"),
         ("diffwave-paper", "waveglow"),

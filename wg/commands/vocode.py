@@ -27,9 +27,15 @@ def parser() -> Options:
     options.add_argument("input", type=Path, help="audio file, or mel as .npy [bands, frames]")
     options.add_argument("-o", "--output", type=Path, required=True, help="16-bit wav to write")
     options.add_argument("--vocoder", type=Path, required=True, help="folder from stage 7 (pack)")
-    options.add_argument("--mel", help="what the .npy is, if not the vocoder's own: a named spec, or JSON")
     options.add_argument(
-        "--accept", nargs="+", default=[], metavar="FIELD", help="differences to bear (docs/mels.md)"
+        "--mel", help="what the .npy is, if not the vocoder's own: a named spec, or JSON"
+    )
+    options.add_argument(
+        "--accept",
+        nargs="+",
+        default=[],
+        metavar="FIELD",
+        help="differences to bear (docs/mels.md)",
     )
     options.add_argument("--steps", help="step count, published schedule or JSON file of betas")
     options.add_argument("--seed", type=int, default=0)
@@ -100,7 +106,7 @@ def vocode(arguments: Sequence[str]) -> None:
         raise InputError(f"--steps: {error}") from None
     mel = read_mel(options, vocoder)
     try:
-        wave = vocoder(mel, synthesis, seeds=[options.seed])
+        wave = vocoder(mel, synthesis, seed=options.seed)
     except InputError as error:
         raise InputError(f"{options.input}: {error}") from None
     write_clip(options.output, wave, vocoder.mel_spec.sample_rate)
