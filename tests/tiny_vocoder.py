@@ -14,9 +14,7 @@ from wg.models.diffwave import DiffWaveConfig
 from wg.models.wavegrad import WaveGradConfig
 from wg.vocoder import Synthesis, Vocoder
 
-MEL = MelSpec(
-    sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=10, framing="hop"
-)
+MEL = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=10, framing="hop")
 WAVEGRAD = WaveGradConfig(
     mel_channels=16,
     up_channels=(16, 16, 8, 8, 8),

@@ -35,7 +35,9 @@ def local_folder(source: Path | str, revision: str | None = None) -> Path:
         ) from None
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{source}: no such folder, and not to be had as a hub id: {reason}") from None
+        raise InputError(
+            f"{source}: no such folder, and not to be had as a hub id: {reason}"
+        ) from None
 
 
 def push(folder: Path, repo_id: str, private: bool, token: str | None) -> str:

@@ -53,9 +53,7 @@ class Synthesis:
         """The same with another schedule."""
         return replace(self, schedule=schedule)
 
-    def override(
-        self, steps: int | None, schedule: str | None, sampler: str | None
-    ) -> Synthesis:
+    def override(self, steps: int | None, schedule: str | None, sampler: str | None) -> Synthesis:
         """The same with those that are not None; `steps` is a schedule of so many."""
         if steps is not None and schedule is not None:
             raise InputError(f"steps {steps} and schedule {schedule!r} both given; give one")
@@ -210,7 +208,7 @@ class Trained:
     def from_pretrained(cls, source: Path | str, revision: str | None = None) -> Self:
         """The model of a folder that `save_pretrained` (or stage 7, pack) wrote, or of a hub id.
 
-        No network is used for a folder, nor for a hub id that the cache holds.
+        A folder needs no network, nor does a hub id that the cache holds.
         """
         folder = local_folder(source, revision)
         path = folder / "config.json"

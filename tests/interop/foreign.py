@@ -16,13 +16,13 @@ State = dict[str, Tensor]
 LMNT_DILATIONS = ((1, 2, 1, 2), (1, 2, 1, 2), (1, 2, 4, 8), (1, 2, 4, 8), (1, 2, 4, 8))
 
 
-def draw(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> State:
-    """Random weights that keep signals at about their size, biases included."""
+def draw(shapes: dict[str, tuple[int, ...]], seed: int = 0, gain: float = 1.0) -> State:
+    """Random weights that keep signals at about their size times `gain` a layer, and biases."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in shapes.items():
         fan = math.prod(shape[1:]) if len(shape) > 1 else 25
-        state[name] = torch.randn(shape, generator=generator) * 0.6 / math.sqrt(fan)
+        state[name] = torch.randn(shape, generator=generator) * gain / math.sqrt(fan)
     return state
 
 
@@ -148,7 +148,7 @@ def wavegrad_state(port: Port, bands: int, seed: int = 0) -> State:
         layers[port.up_dense.format(u)] = (c_out, c_in, 1)
         for j, name in enumerate(port.up_convs):
             layers[name.format(u)] = (c_out, c_out if j else c_in, 3)
-    return draw(with_biases(layers), seed)
+    return draw(with_biases(layers), seed, gain=0.6)
 
 
 def encode(x: Tensor, level: Tensor, kind: str) -> Tensor:
@@ -161,10 +161,11 @@ def encode(x: Tensor, level: Tensor, kind: str) -> Tensor:
             angle = position / 10000 ** (2 * i / x.shape[1])
             pe[2 * i], pe[2 * i + 1] = angle.sin(), angle.cos()
         return x + level[:, None, None] + pe / 5000
+    # In float64, as the formula says: there, float32 leaves angles of 5000 rad 3e-4 of rounding.
     factor = 5000.0 if kind == "5000 level" else 1.0
-    exponents = torch.arange(half).float() / half
-    angle = factor * level[:, None] * 1e-4 ** exponents[None]
-    return x + torch.cat([angle.sin(), angle.cos()], -1)[..., None]
+    exponents = torch.arange(half).double() / half
+    angle = factor * level[:, None].double() * 1e-4 ** exponents[None]
+    return x + torch.cat([angle.sin(), angle.cos()], -1)[..., None].float()
 
 
 def wavegrad(state: State, port: Port, y: Tensor, mel: Tensor, level: Tensor) -> Tensor:
@@ -224,7 +225,7 @@ def lmnt_diffwave_state(bands: int | None, channels: int, layers: int, seed: int
         if bands:
             shapes[f"residual_layers.{i}.conditioner_projection"] = (2 * c, bands, 1)
     if bands:
-        shapes["spectrogram_upsampler.conv1"] = shapes["spectrogram_upsampler.conv2"] = (1, 1, 3, 32)
+        shapes |= {f"spectrogram_upsampler.conv{j}": (1, 1, 3, 32) for j in (1, 2)}
     return draw(with_biases(shapes), seed)
 
 

@@ -247,9 +247,10 @@ def test_a_pickle_with_code_is_refused_unless_it_is_trusted(tmp_path: Path) -> N
 
 def test_a_zip_bomb_is_not_opened(tmp_path: Path) -> None:
     path = saved(tmp_path, {"model": draw({"a": (200_000,)}) | {"b": torch.zeros(2_000_000)}})
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(
-        tmp_path / "bomb.ckpt", "w", zipfile.ZIP_DEFLATED
-    ) as target:
+    with (
+        zipfile.ZipFile(path) as source,
+        zipfile.ZipFile(tmp_path / "bomb.ckpt", "w", zipfile.ZIP_DEFLATED) as target,
+    ):
         for entry in source.infolist():
             target.writestr(entry.filename, source.read(entry))
     with pytest.raises(InputError, match="unpacks to 8,8.* no checkpoint of torch.save does"):
@@ -280,9 +281,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
         "weights last_conv.bias are missing",
     ),
     "other hop": (
-        lambda d: saved(
-            d, {"model": wavegrad_state(LMNT, 80), "params": {"hop_samples": 256}}
-        ),
+        lambda d: saved(d, {"model": wavegrad_state(LMNT, 80), "params": {"hop_samples": 256}}),
         r"model.factors \[5, 5, 3, 2, 2\] multiply to 300, but mel.hop_length is 256",
     ),
     "safetensors": (
@@ -291,8 +290,9 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "truncated": (
         lambda d: (
-            p := saved(d, {"model": wavegrad_state(LMNT, 80)})
-        ).write_bytes(p.read_bytes()[:5000]) and p,
+            (p := saved(d, {"model": wavegrad_state(LMNT, 80)})).write_bytes(p.read_bytes()[:5000])
+            and p
+        ),
         "their.ckpt: ",
     ),
 }

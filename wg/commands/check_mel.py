@@ -28,7 +28,7 @@ def check_mel(arguments: Sequence[str]) -> None:
     """Says what the mel is and whether it fits; InputError where it does not."""
     options_parser = Options(prog="wg check-mel", allow_abbrev=False)
     options_parser.add_argument("mel", type=Path, help=".npy file [bands, frames]")
-    options_parser.add_argument("--vocoder", type=Path, required=True, help="vocoder folder")
+    options_parser.add_argument("--vocoder", required=True, help="vocoder folder or hub id")
     options_parser.add_argument("--wav", type=Path, help="the audio that the mel was made of")
     options_parser.add_argument("--save", type=Path, help="JSON to write the measured spec to")
     options = options_parser.parse_args(arguments)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from wg.errors import InputError
 from wg.mel.extract import log_mel
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
-from wg.vocoder import Vocoder
+from wg.vocoder import Synthesis, Vocoder
 
 
 def parser() -> Options:
@@ -26,7 +25,7 @@ def parser() -> Options:
     options = Options(prog="wg vocode", allow_abbrev=False)
     options.add_argument("input", type=Path, help="audio file, or mel as .npy [bands, frames]")
     options.add_argument("-o", "--output", type=Path, required=True, help="16-bit wav to write")
-    options.add_argument("--vocoder", type=Path, required=True, help="folder from stage 7 (pack)")
+    options.add_argument("--vocoder", required=True, help="folder from stage 7 (pack), or hub id")
     options.add_argument(
         "--mel", help="what the .npy is, if not the vocoder's own: a named spec, or JSON"
     )
@@ -91,19 +90,22 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
+def check_synthesis(vocoder: Vocoder, synthesis: Synthesis) -> None:
+    """InputError naming --steps for a schedule that the vocoder cannot use."""
+    try:
+        inference_levels(synthesis.schedule, vocoder.diffusion.levels())
+    except InputError as error:
+        raise InputError(f"--steps: {error}") from None
+
+
 def vocode(arguments: Sequence[str]) -> None:
     """Reads, synthesises, writes; says how fast."""
     options = parser().parse_args(arguments)
     if not options.output.parent.is_dir():
         raise InputError(f"-o {options.output}: no folder {options.output.parent}")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
-    synthesis = vocoder.synthesis
-    if options.steps is not None:
-        synthesis = replace(synthesis, schedule=options.steps)
-    try:
-        inference_levels(synthesis.schedule, vocoder.diffusion.levels())
-    except InputError as error:
-        raise InputError(f"--steps: {error}") from None
+    synthesis = vocoder.synthesis.override(None, options.steps, None)
+    check_synthesis(vocoder, synthesis)
     mel = read_mel(options, vocoder)
     try:
         wave = vocoder(mel, synthesis, seed=options.seed)

@@ -66,8 +66,8 @@ def mel_of(bands: int, audio: Mapping[str, Any]) -> MelSpec:
     high, gain = float(_said(audio, "max_norm", 4.0)), float(_said(audio, "spec_gain", 20))
     slope = 2 * high / -low
     values = {
-        "gain": slope * gain / 20,
-        "offset": slope * (-ref - low) - high,
+        "gain": round(slope * gain / 20, 9),
+        "offset": round(slope * (-ref - low) - high, 9),
         "clip_min": -high,
         "clip_max": high,
     }
@@ -90,9 +90,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     noise |= config["train_noise_schedule"] if "train_noise_schedule" in config else {}
     audio = config["audio"] if "audio" in config else {}
     return Imported(
-        model=WaveGradConfig(
-            **sizes, factors=factors, dilations=order, level_encoding="coqui"
-        ),
+        model=WaveGradConfig(**sizes, factors=factors, dilations=order, level_encoding="coqui"),
         mel=mel_of(wavegrad_bands(weights), audio),
         diffusion=TrainingSchedule(noise["min_val"], noise["max_val"], noise["num_steps"]),
         synthesis=Synthesis("50", clip=1.0),

@@ -113,9 +113,7 @@ def to_program(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> torch.expo
     return torch.export.export(module, inputs, dynamic_shapes=shapes)
 
 
-def save_program(
-    vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path
-) -> None:
+def save_program(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
     """Writes a .pt2 file for torch.export.load, and its description."""
     temporary = path.with_name(f"{path.stem}.tmp.pt2")
     torch.export.save(to_program(vocoder, part, synthesis), temporary)

@@ -82,9 +82,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     start, end = schedule["betas_range"] if schedule else (1e-6, 0.01)
     steps = schedule["n_iter"] if schedule else 1000
     return Imported(
-        model=WaveGradConfig(
-            **sizes, factors=factors, dilations=order, up="linear", down="linear"
-        ),
+        model=WaveGradConfig(**sizes, factors=factors, dilations=order, up="linear", down="linear"),
         mel=mel_of(wavegrad_bands(weights), config["data_config"] if config else {}),
         diffusion=TrainingSchedule(start, end, steps),
         synthesis=Synthesis("50", clip=1.0),

@@ -59,9 +59,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     else:
         cycle = 10 if mel else 12
         base = mel and sizes["channels"] == 64
-        schedule = TrainingSchedule(
-            1e-4, 0.05 if base else 0.02, 50 if base else 200, "discrete"
-        )
+        schedule = TrainingSchedule(1e-4, 0.05 if base else 0.02, 50 if base else 200, "discrete")
     spec = named("diffwave-paper")
     trained = config["trainset_config"] if "trainset_config" in config else {}
     rate = trained["sampling_rate"] if "sampling_rate" in trained else 0

@@ -19,9 +19,7 @@ def wavegrad_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     downs = count(weights, "dblocks.{}.0.shortcut.weight")
     return {
         "mel_channels": weights["mel_conv.weight"].shape[0],
-        "up_channels": tuple(
-            weights[f"ublocks.{u}.0.convs.1.weight"].shape[0] for u in range(ups)
-        ),
+        "up_channels": tuple(weights[f"ublocks.{u}.0.convs.1.weight"].shape[0] for u in range(ups)),
         "wave_channels": weights["wave_conv.weight"].shape[0],
         "down_channels": tuple(
             weights[f"dblocks.{d}.0.shortcut.weight"].shape[0] for d in range(downs)

@@ -1,9 +1,9 @@
 """Mels of one spec as mels of another, where an exact conversion exists.
 
-Two specs whose linear mels are the same up to a factor a band differ only in what `MelSpec.compress`
-does with them, and that can be undone: exactly above the source's floor and inside its clip; what
-it clipped stays at the value it was clipped to. Everything before it (rate, window, hop, band
-edges, power) cannot be undone.
+Two specs whose linear mels are the same up to a factor a band differ only in what
+`MelSpec.compress` does with them, and that can be undone: exactly above the source's floor and
+inside its clip; what it clipped stays at the value it was clipped to. Everything before it (rate,
+window, hop, band edges, power) cannot be undone.
 """
 
 from __future__ import annotations
