@@ -66,7 +66,7 @@ def page_of(vocoder: Vocoder) -> Any:
         except InputError as error:
             raise gradio.Error(str(error)) from None
 
-    with gradio.Blocks(title="wg") as page:
+    with gradio.Blocks(title="wg", analytics_enabled=False) as page:
         gradio.Markdown(f"# wg\n\n{facts}")
         recording = gradio.Audio(label="recording", type="filepath", elem_id="recording")
         with gradio.Row():
