@@ -75,7 +75,6 @@ def test_half_precision_sounds_much_the_same(name: str, cast: str, most: float) 
     assert got.dtype == torch.float32
     error = (got - expected).square().mean().sqrt() / expected.square().mean().sqrt()
     assert 0 < float(error) < most
-    assert short.float()(mel).dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -105,19 +105,13 @@ class Trained:
         return self
 
     def half(self) -> Self:
-        """Network in float16; returns itself."""
-        return self._in(torch.float16)
+        """Network in float16; returns itself. Load it again to have float32 back."""
+        self.network.half()
+        return self
 
     def bfloat16(self) -> Self:
-        """Network in bfloat16; returns itself."""
-        return self._in(torch.bfloat16)
-
-    def float(self) -> Self:
-        """Network in float32; returns itself. Digits that half precision cut stay lost."""
-        return self._in(torch.float32)
-
-    def _in(self, dtype: torch.dtype) -> Self:
-        self.network.to(dtype)
+        """Network in bfloat16; returns itself. Load it again to have float32 back."""
+        self.network.bfloat16()
         return self
 
     def compile(self, backend: str = "inductor") -> Self:
@@ -261,7 +255,11 @@ class Vocoder(Trained):
         given: Tensor = as_tensor(mel) if isinstance(mel, np.ndarray) else mel
         batch = self._batch(given, lengths)
         count, length = len(batch["mel"]), batch["mel"].shape[-1] * self.mel_spec.hop_length
-        seeds = [seed] * count if isinstance(seed, int) else [int(one) for one in seed]
+        seeds = (
+            [int(seed)] * count
+            if isinstance(seed, int | np.integer)
+            else [int(one) for one in seed]
+        )
         if len(seeds) != count:
             raise InputError(f"{len(seeds)} seeds for {count} utterances; give one, or one each")
         levels = inference_levels(options.schedule, self.diffusion.levels())

@@ -91,7 +91,8 @@ class ParallelWaveGANVocoder(HostVocoder):
         """[F, M] -> [T, 1]. With `normalize_before` the mel is one before statistics."""
         given = torch.as_tensor(c, dtype=torch.float32)
         if normalize_before and self.mel.mean is not None and self.mel.std is not None:
-            given = (given - torch.tensor(self.mel.mean)) / torch.tensor(self.mel.std)
+            mean, std = (given.new_tensor(values) for values in (self.mel.mean, self.mel.std))
+            given = (given - mean) / std
         return self.speak(given.T)[:, None]
 
 
