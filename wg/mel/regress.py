@@ -67,7 +67,9 @@ def explain(
         if (fit := _fit(mel.double(), wave.double(), spec)) is not None
     ]
     # Specs that differ in the floor only explain what is loud equally well.
-    return min(found, key=lambda fit: (round(fit.residual / FITS, 1), fit.error), default=None)
+    return min(
+        found, key=lambda fit: (round(fit.residual / FITS, 1), round(fit.error, 4)), default=None
+    )
 
 
 def _candidates(
