@@ -2,36 +2,37 @@
 
 `Trained` is what it shares with `wg.generator`, whose models take no mel.
 
-On disk it is a folder: `model.safetensors`, `config.json` (model, MelSpec, training schedule,
-default schedule) and `README.md`.
+On disk it is a folder (`wg.folder`), which can lie on the Hugging Face hub.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import inference_levels
-from wg.errors import InputError, nearest
+from wg.errors import InputError
+from wg.folder import from_plain, load_weights, read_config, write_folder
+from wg.hub import local_folder, push
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-FORMAT = 1
+LONGEST = 30 * 60  # seconds of audio in a call
+Progress = Callable[[int, int], None]  # told after each step: (steps done, steps in all)
+Array = TypeVar("Array", Tensor, np.ndarray)
 NOT_FOR = {  # what to do with a model of these conditions instead
     "mel": "this model takes a mel: use wg vocode, or Vocoder",
     "class": "this model takes a class, not a mel: use wg sample --class, or Generator",
@@ -52,6 +53,17 @@ class Synthesis:
         """The same with another schedule."""
         return replace(self, schedule=schedule)
 
+    def override(self, steps: int | None, schedule: str | None, sampler: str | None) -> Synthesis:
+        """The same with those that are not None; `steps` is a schedule of so many."""
+        if steps is not None and schedule is not None:
+            raise InputError(f"steps {steps} and schedule {schedule!r} both given; give one")
+        chosen = schedule if steps is None else str(steps)
+        return replace(
+            self,
+            schedule=self.schedule if chosen is None else chosen,
+            sampler=self.sampler if sampler is None else sampler,
+        )
+
 
 class Trained:
     """A network with what it needs to be sampled, and its folder on disk."""
@@ -71,28 +83,82 @@ class Trained:
         self.network = network.eval().requires_grad_(False)
         self.model, self.mel_spec = model, mel_spec
         self.diffusion, self.synthesis = diffusion, synthesis
+        self._compiled: Callable[..., Tensor] | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.network.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights; sampling itself is in float32."""
+        return next(self.network.parameters()).dtype
+
     def to(self, device: torch.device | str) -> Self:
-        """Moves the weights; returns itself."""
-        self.network.to(device)
+        """Moves the weights; returns itself. InputError for a device that is not there."""
+        try:
+            self.network.to(device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"device {str(device)!r} cannot be used: {reason}") from None
         return self
 
+    def half(self) -> Self:
+        """Network in float16; returns itself. Load it again to have float32 back."""
+        self.network.half()
+        return self
+
+    def bfloat16(self) -> Self:
+        """Network in bfloat16; returns itself. Load it again to have float32 back."""
+        self.network.bfloat16()
+        return self
+
+    def compile(self, backend: str = "inductor") -> Self:
+        """Compiles the network with torch.compile for any length; returns itself."""
+        network: Any = self.network
+        self._compiled = torch.compile(network.denoise, backend=backend, dynamic=True)
+        return self
+
+    def info(self) -> dict[str, Any]:
+        """What it is and how it samples by default, in plain values."""
+        spec = self.mel_spec
+        return {
+            "model": self.model.name,
+            "conditions": conditions_of(self.model),
+            "parameters": sum(weight.numel() for weight in self.network.parameters()),
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "sample_rate": spec.sample_rate,
+            "bands": spec.n_mels,
+            "hop_length": spec.hop_length,
+            "schedule": self.synthesis.schedule,
+            "sampler": self.synthesis.sampler,
+        }
+
     def reverse(
-        self, cond: Any, x: Tensor, levels: Tensor, noise: PositionalNoise, options: Synthesis
+        self,
+        cond: Any,
+        x: Tensor,
+        levels: Tensor,
+        noise: PositionalNoise,
+        options: Synthesis,
+        progress: Progress | None = None,
     ) -> Tensor:
         """Waveforms [B, T] from x at levels[-1], down to levels[0]."""
         network: Any = self.network
+        run, done = self._compiled or network.denoise, 0
 
         def denoise(x: Tensor, level: float) -> Tensor:
+            nonlocal done
             column = torch.full((len(x),), level, dtype=torch.float64)
-            return self.diffusion.estimate(
-                lambda scaled, told: network.denoise(scaled, told, cond), x, column
+            eps = self.diffusion.estimate(
+                lambda scaled, told: run(scaled.to(self.dtype), told, cond).to(x), x, column
             )
+            done += 1
+            if progress is not None:
+                progress(done, len(levels) - 1)
+            return eps
 
         length = x.shape[1]
         wave = sampler(options.sampler)(
@@ -105,32 +171,42 @@ class Trained:
             )
         return wave
 
-    def save_pretrained(self, folder: Path, card: str) -> None:
-        """Writes the folder; `card` is the text of its README.md."""
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        temporary = folder / "model.safetensors.tmp"
-        save_file(state, temporary, metadata={"format": "pt"})
-        os.replace(temporary, folder / "model.safetensors")
-        config = {
-            "format": FORMAT,
+    def save_pretrained(self, folder: Path | str, card: str | None = None) -> None:
+        """Writes the folder; `card` is the text of its README.md, None: a short one."""
+        sections = {
             "model": asdict(self.model),
             "mel": self.mel_spec.to_dict(),
             "diffusion": asdict(self.diffusion),
             "synthesis": asdict(self.synthesis),
         }
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-        (folder / "README.md").write_text(card, "utf-8")
+        text = self._card() if card is None else card
+        write_folder(Path(folder), self.network.state_dict(), sections, text)
+
+    def _card(self) -> str:
+        facts = "\n".join(f"- {key}: {value}" for key, value in self.info().items())
+        name = type(self).__name__
+        front = f"---\nlibrary_name: wg\ntags: [vocoder, diffusion, {self.model.name}]\n---\n"
+        return (
+            f"{front}\n# {self.model.name}\n\n{facts}\n\n"
+            f"```python\nfrom wg import {name}\n\n"
+            f'model = {name}.from_pretrained("THIS FOLDER")\n```\n'
+        )
+
+    def push_to_hub(self, repo_id: str, private: bool = False, token: str | None = None) -> str:
+        """Uploads the folder to the Hugging Face hub as USER/NAME; its URL."""
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return push(Path(folder), repo_id, private, token)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> Self:
-        """The model of a folder that `save_pretrained` (or stage 7, pack) wrote."""
-        folder = Path(folder)
-        for name in ("config.json", "model.safetensors"):
-            if not (folder / name).is_file():
-                raise InputError(f"{folder / name}: no such file; {folder} is not a vocoder folder")
+    def from_pretrained(cls, source: Path | str, revision: str | None = None) -> Self:
+        """The model of a folder that `save_pretrained` (or stage 7, pack) wrote, or of a hub id.
+
+        A folder needs no network, nor does a hub id that the cache holds.
+        """
+        folder = local_folder(source, revision)
         path = folder / "config.json"
-        config = read_config(path)
+        config = read_config(folder)
         try:
             model_class = load(entry(config["model"]["name"]).config)
             model = from_plain(model_class, config["model"])
@@ -142,14 +218,15 @@ class Trained:
             raise InputError(f"{path}: {error}") from None
         except (TypeError, KeyError) as error:
             raise InputError(f"{path}: not as wg wrote it ({error!r}); pack again") from None
-        load_weights(network, folder / "model.safetensors")
+        load_weights(network, folder, config)
         return cls(network, model, mel_spec, diffusion, synthesis)
 
 
 class Vocoder(Trained):
     """Mel to waveform with a trained network.
 
-    `voc = Vocoder.from_pretrained(folder); wave = voc(mel, Synthesis("6"), seeds=[1])`
+    `voc = Vocoder.from_pretrained("folder"); wave = voc(mel, steps=6, seed=1)`. A call changes
+    nothing in it, so that threads can share one.
     """
 
     takes = ("mel",)
@@ -157,74 +234,82 @@ class Vocoder(Trained):
     @torch.inference_mode()
     def __call__(
         self,
-        mel: Tensor,
+        mel: Array,
         synthesis: Synthesis | None = None,
-        seeds: Sequence[int] = (0,),
-        frames: Tensor | None = None,
-    ) -> Tensor:
+        *,
+        steps: int | None = None,
+        schedule: str | None = None,
+        sampler: str | None = None,
+        seed: int | Sequence[int] = 0,
+        lengths: Sequence[int] | Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> Array:
         """Waveform [T] of a mel [M, F], or [B, T] of a batch [B, M, F]; T = F * hop.
 
-        `seeds`: one an utterance; the result depends on it, not on the batch. `frames` [B]:
-        how many of a padded mel are real; samples beyond them mean nothing.
+        Float32, on the vocoder's device; numpy for numpy. `steps` or `schedule` and `sampler`
+        override `synthesis`, and that the vocoder's own. `seed`: one for all utterances, or one
+        each. `lengths` [B]: how many frames of a padded mel are real; the rest becomes silence.
+        An utterance's waveform depends on its mel and seed, not on the batch around it.
         """
-        options = synthesis or self.synthesis
-        batch = self._batch(mel, frames, seeds)
-        length = batch["mel"].shape[-1] * self.mel_spec.hop_length
+        options = (synthesis or self.synthesis).override(steps, schedule, sampler)
+        given: Tensor = as_tensor(mel) if isinstance(mel, np.ndarray) else mel
+        batch = self._batch(given, lengths)
+        count, length = len(batch["mel"]), batch["mel"].shape[-1] * self.mel_spec.hop_length
+        seeds = (
+            [int(seed)] * count
+            if isinstance(seed, int | np.integer)
+            else [int(one) for one in seed]
+        )
+        if len(seeds) != count:
+            raise InputError(f"{len(seeds)} seeds for {count} utterances; give one, or one each")
         levels = inference_levels(options.schedule, self.diffusion.levels())
         noise = PositionalNoise(seeds, self.device)
         network: Any = self.network
-        wave = self.reverse(network.condition(batch), noise(0, length), levels, noise, options)
-        return wave if mel.ndim == 3 else wave[0]
+        cond = network.condition(batch)
+        wave = self.reverse(cond, noise(0, length), levels, noise, options, progress)
+        if "frames" in batch:
+            ends = batch["frames"][:, None] * self.mel_spec.hop_length
+            wave = wave * (torch.arange(length, device=wave.device) < ends)
+        wave = wave if given.ndim == 3 else wave[0]
+        return wave.cpu().numpy() if isinstance(mel, np.ndarray) else wave  # pyright: ignore
 
-    def _batch(self, mel: Tensor, frames: Tensor | None, seeds: Sequence[int]) -> dict[str, Tensor]:
-        bands = self.mel_spec.n_mels
-        if mel.ndim not in (2, 3) or mel.shape[-2] != bands or not mel.shape[-1]:
+    def _batch(self, mel: Tensor, lengths: Sequence[int] | Tensor | None) -> dict[str, Tensor]:
+        """What the network is conditioned on; InputError for a mel or lengths that are none."""
+        bands, spec = self.mel_spec.n_mels, self.mel_spec
+        if not isinstance(mel, Tensor):
+            raise InputError(f"mel is a {type(mel).__name__}; give a torch tensor or numpy array")
+        if mel.ndim not in (2, 3) or mel.shape[-2] != bands or not mel.numel():
+            turned = mel.ndim in (2, 3) and mel.shape[-1] == bands
             raise InputError(
                 f"mel of shape {list(mel.shape)}; this vocoder takes [{bands}, frames] or "
-                f"[batch, {bands}, frames]"
+                f"[batch, {bands}, frames]" + ("; it looks transposed" if turned else "")
+            )
+        if not mel.is_floating_point():
+            raise InputError(f"mel of {mel.dtype}; a mel holds floating-point numbers")
+        frames = mel.shape[-1]
+        if frames * spec.hop_length > LONGEST * spec.sample_rate:
+            minutes = frames * spec.hop_length / spec.sample_rate / 60
+            raise InputError(
+                f"mel of {frames} frames, {minutes:.0f} minutes of audio; give at most "
+                f"{LONGEST // 60} minutes at a time"
             )
         if not torch.isfinite(mel).all():
             raise InputError("mel holds NaN or infinite values; look at what computed it")
         batch = mel if mel.ndim == 3 else mel[None]
-        if len(seeds) != len(batch):
-            raise InputError(f"{len(seeds)} seeds for {len(batch)} utterances; give one each")
-        tensors = {"mel": batch.to(self.device, torch.float32)}
-        if frames is not None and bool((frames < batch.shape[-1]).any()):
-            tensors["frames"] = frames.to(self.device)
+        tensors = {"mel": batch.to(self.device, self.dtype)}
+        if lengths is not None:
+            real = torch.as_tensor(lengths)
+            if real.shape != (len(batch),) or real.is_floating_point():
+                raise InputError(f"lengths {real.tolist()}; give {len(batch)} whole numbers")
+            if bool(((real < 1) | (real > frames)).any()):
+                raise InputError(f"lengths {real.tolist()}; each is 1 to {frames} frames")
+            if bool((real < frames).any()):
+                tensors["frames"] = real.to(self.device)
         return tensors
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The contents of config.json."""
-    try:
-        config = json.loads(path.read_text("utf-8"))
-        missing = {"format", "model", "mel", "diffusion", "synthesis"} - set(config)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: not readable JSON ({error})") from None
-    if missing:
-        raise InputError(f"{path}: keys {sorted(missing)} are missing; not a wg vocoder")
-    if config["format"] != FORMAT:
-        raise InputError(f"{path}: format {config['format']}; this wg reads format {FORMAT}")
-    return config
-
-
-def from_plain(schema: type, content: dict[str, Any]) -> Any:
-    """A config dataclass from JSON: lists become tuples, unknown keys are errors."""
-    names = {f.name for f in fields(schema)}
-    for key in content:
-        if key not in names:
-            raise InputError(f"unknown key {key!r}; {nearest(key, names)}")
-    return schema(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Loads a safetensors file; every key and shape must fit."""
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error})") from None
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{path}: weights do not fit config.json: {reason}") from None
+def as_tensor(array: np.ndarray) -> Tensor:
+    """A copy of a numeric array; InputError for any other."""
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"mel of {array.dtype}; a mel holds floating-point numbers")
+    return torch.from_numpy(np.array(array))

@@ -91,15 +91,15 @@ def test_fast_sampling_equals_algorithm_2_with_the_papers_symbols() -> None:
             if s > 0:
                 variance = (1 - before) / (1 - bar) * eta[s]
                 x = x + variance**0.5 * noise(s + 1, 160)
-    got = made(mel, seeds=[7])
+    got = made(mel, seed=7)
     assert (got - x[0]).abs().max() < 1e-4
 
 
 def test_an_utterance_sounds_the_same_in_a_batch() -> None:
     made = vocoder(CONFIG, BASE, "6")
     mel = torch.randn(2, 6, 12)
-    together = made(mel, seeds=[1, 2], frames=torch.tensor([8, 12]))[0, :128]
-    assert torch.allclose(together, made(mel[0, :, :8], seeds=[1]), atol=1e-5)
+    together = made(mel, seed=[1, 2], lengths=torch.tensor([8, 12]))[0, :128]
+    assert torch.allclose(together, made(mel[0, :, :8], seed=1), atol=1e-5)
 
 
 def test_what_is_cached_does_not_change_the_waveform() -> None:

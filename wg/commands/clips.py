@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import soundfile
 import torch
 from torch import Tensor
@@ -32,6 +33,20 @@ def read_clip(path: Path, rate: int) -> Tensor:
     if not found.frames:
         raise InputError(f"{path}: holds no samples")
     return torch.from_numpy(load_audio(path, 0, found.frames))
+
+
+def read_array(path: Path) -> Tensor:
+    """The floats of a .npy file as float32; InputError for a pickle and for other numbers."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path}: not a plain .npy array ({error})") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        kind = array.dtype if isinstance(array, np.ndarray) else "several arrays"
+        raise InputError(f"{path}: holds {kind}; a mel holds floating-point numbers")
+    return torch.from_numpy(array).float()
 
 
 def write_clip(path: Path, wave: Tensor, rate: int) -> None:

@@ -82,15 +82,21 @@ class TrainingSchedule:
         return aligned_step(level.cpu(), self.levels()).to(level.device)
 
     def estimate(
-        self, network: Callable[[Tensor, Tensor], Tensor], x: Tensor, level: Tensor
+        self,
+        network: Callable[[Tensor, Tensor], Tensor],
+        x: Tensor,
+        level: Tensor,
+        told: Tensor | None = None,
     ) -> Tensor:
         """Estimate of the noise in x [B, T] at float64 levels [B]; network: (x, told) -> [B, T].
+
+        `told`: `network_input(level)`, where the caller has it already.
 
         With data_rms r, and v = l^2 r^2 + s^2 the variance of x, the network F only adds to the
         best linear estimate: eps = s / v x + l r / sqrt(v) F(x / sqrt(v)), so that its input and
         its target have unit variance at every level (EDM, 2206.00364, sec. 5, in terms of eps).
         """
-        told = self.network_input(level).to(x.device)
+        told = (self.network_input(level) if told is None else told).to(x.device)
         if not self.data_rms:
             return network(x, told)
         signal, spread = level * self.data_rms, (1 - level**2).sqrt()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_type_hints
@@ -173,6 +173,12 @@ class MelSpec:
             value = value * _column(self.std, value) + _column(self.mean, value)
         linear = torch.exp((value - self.offset) / (self.gain * LOG_FACTOR[self.log]))
         return linear if self.floor_mode == "clip" else (linear - self.floor).clamp(min=0)
+
+    def convert(self, mel: Tensor, to: MelSpec, accept: Collection[str] = ()) -> Tensor:
+        """The mel [..., M, F] of this spec as one of `to`; see `wg.mel.convert`."""
+        from wg.mel.convert import convert
+
+        return convert(mel, self, to, accept)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

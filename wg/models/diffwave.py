@@ -47,7 +47,8 @@ class DiffWaveConfig:
     dilation_cycle: int = 10  # dilations 1, 2, 4 .. 2^(cycle - 1), over and over
     factors: tuple[int, ...] | None = None  # upsampling; None: two, derived from the hop
     upsampler: Literal["shared", "per_layer"] = "per_layer"
-    step_frequencies: Literal["rising", "falling"] = "rising"  # paper, lmnt; author's code
+    # rising: paper; rising_single: in float32, as lmnt's weights were trained; falling: author's.
+    step_frequencies: Literal["rising", "rising_single", "falling"] = "rising"
     fractional: Literal["table", "sinusoid"] = "table"  # between two steps: lmnt; paper's rule
     weight_norm: bool = True
     residual_quirk: bool = False  # the step enters the residual too: weights of the author's code
@@ -120,15 +121,18 @@ class StepEmbedding(nn.Module):
 
     def __init__(self, config: DiffWaveConfig) -> None:
         super().__init__()
-        self.sign = 1.0 if config.step_frequencies == "rising" else -1.0
+        self.sign = -1.0 if config.step_frequencies == "falling" else 1.0
+        single = config.step_frequencies == "rising_single"
+        self.precision = torch.float32 if single else torch.float64
         self.interpolate = config.fractional == "table"
         self.fc1 = nn.Linear(2 * WAVES, STEP_WIDTH)
         self.fc2 = nn.Linear(STEP_WIDTH, STEP_WIDTH)
 
     def sinusoid(self, index: Tensor) -> Tensor:
-        """sin and cos of 10^(+-4 i / 63) t, i = 0 .. 63, float64 [B] -> [B, 128]."""
-        i = torch.arange(WAVES, dtype=torch.float64, device=index.device)
-        angle = index[:, None] * 10.0 ** (self.sign * 4.0 * i / (WAVES - 1))
+        """sin and cos of 10^(+-4 i / 63) t, i = 0 .. 63, [B] -> [B, 128]."""
+        # Single precision leaves the top frequencies 0.03 rad: a network trained so needs it so.
+        i = torch.arange(WAVES, dtype=self.precision, device=index.device)
+        angle = index.to(self.precision)[:, None] * 10.0 ** (self.sign * 4.0 * i / (WAVES - 1))
         return torch.cat([angle.sin(), angle.cos()], 1)
 
     def forward(self, step: Tensor) -> Tensor:

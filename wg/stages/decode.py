@@ -72,7 +72,7 @@ def timed(vocoder: Vocoder, mel: Tensor, seeds: list[int], frames: Tensor) -> tu
     """Waveforms [B, T] on the CPU, and the seconds that synthesis took on the device."""
     synchronise(vocoder.device)
     started = time.perf_counter()
-    wave = vocoder(mel, seeds=seeds, frames=frames)
+    wave = vocoder(mel, seed=seeds, lengths=frames)
     synchronise(vocoder.device)
     return wave.float().cpu(), time.perf_counter() - started
 

@@ -1,0 +1,140 @@
+"""The page of `wg demo`: its answer, and a real browser that uses it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+import soundfile
+from tiny_recipe import wg
+from tiny_vocoder import tiny_vocoder
+
+from wg.commands.demo import speak
+from wg.errors import InputError
+
+
+def recording(path: Path, rate: int = 11025) -> Path:
+    """Half a second, two channels, at a rate that is not the vocoder's."""
+    time_axis = np.arange(rate // 2) / rate
+    soundfile.write(path, 0.3 * np.sin(np.outer(time_axis, [900.0, 1800.0])), rate)
+    return path
+
+
+def test_an_answer_has_audio_picture_and_real_time_factor(tmp_path: Path) -> None:
+    vocoder = tiny_vocoder()
+    source = recording(tmp_path / "in.wav")
+    before, after, picture, said = speak(vocoder, str(source), 3, "ancestral", 0, tmp_path)
+    assert before[0] == after[0] == 8000
+    assert len(before[1]) == 4000 and len(after[1]) == 4000 // 64 * 64
+    assert after[1].dtype == np.int16 and np.abs(after[1]).max() > 100
+    assert Path(picture).stat().st_size > 5000
+    assert re.search(r"0.50 s of audio in .* real-time factor [\d.]+ with 3 steps", said)
+
+
+def test_a_recording_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "words.wav").write_text("words")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
+    soundfile.write(tmp_path / "short.wav", np.zeros(40), 8000)
+    for name, message in (
+        (None, "no recording yet"),
+        ("words.wav", "words.wav: not readable audio"),
+        ("empty.wav", "empty.wav: holds no samples"),
+        ("short.wav", "waveform of 40 samples"),
+    ):
+        path = name and str(tmp_path / name)
+        with pytest.raises(InputError, match=message):
+            speak(tiny_vocoder(), path, 3, "ancestral", 0, tmp_path)
+
+
+def test_without_gradio_the_command_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    line = wg("demo", "--vocoder", str(tmp_path)).complaint()
+    assert "the page needs gradio: pip install 'wg[demo]'" in line
+    assert "--port 0: give 1 to 65535" in wg("demo", "--vocoder", "x", "--port", "0").complaint()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[str]:
+    """The address of a page that `wg demo` serves."""
+    pytest.importorskip("gradio", reason="pip install 'wg[demo]'")
+    tiny_vocoder().save_pretrained(tmp_path / "voc")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "wg", "demo", "--vocoder", str(tmp_path / "voc")]
+    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
+    process = subprocess.Popen([*command, "--port", str(port)], env=environment)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert process.poll() is None, "the page's server ended"
+            try:
+                urlopen(address, timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    pytest.importorskip("selenium", reason="pip install selenium")
+    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
+    if not driver or not chromium:
+        pytest.skip("no Chromium: apt install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--window-size=1200,1400")
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+def test_a_browser_uploads_a_recording_and_hears_it_again(
+    page: str, browser: Any, tmp_path: Path
+) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    wait = WebDriverWait(browser, 300)
+    browser.get(page)
+    find = "#recording input[type=file]"
+    chooser = wait.until(lambda d: d.find_element(By.CSS_SELECTOR, find))
+    chooser.send_keys(str(recording(tmp_path / "in.wav")))
+    loaded = "#recording [id^=waveform], #recording canvas, #recording audio"
+    wait.until(lambda d: d.find_elements(By.CSS_SELECTOR, loaded))
+    button = browser.find_element(By.ID, "speak")
+    wait.until(lambda d: button.is_enabled())
+    button.click()
+    said = wait.until(
+        lambda d: (
+            "real-time factor" in d.find_element(By.ID, "said").text
+            and d.find_element(By.ID, "said").text
+        )
+    )
+    assert re.search(r"0.50 s of audio in [\d.]+ s: real-time factor [\d.]+ with 6 steps", said)
+    picture = wait.until(lambda d: d.find_element(By.CSS_SELECTOR, "#picture img"))
+    wait.until(lambda d: int(picture.get_property("naturalWidth")) > 500)
+    if "WG_DEMO_PICTURE" in os.environ:  # for whoever wants to look
+        browser.save_screenshot(os.environ["WG_DEMO_PICTURE"])

@@ -1,0 +1,104 @@
+"""Exported graphs against the vocoder they came of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_recipe import wg
+from tiny_vocoder import MEL, random_mel, tiny_vocoder
+
+from wg.errors import InputError
+from wg.interop.export import Loop, Step, loop_noise, save_onnx, save_program
+from wg.vocoder import Vocoder
+
+MODELS = ("wavegrad", "diffwave")
+AGREEMENT = 1e-4
+
+
+def mels(frames: int, count: int) -> torch.Tensor:
+    return torch.stack([random_mel(frames, seed) for seed in range(count)])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_loop_as_a_module_is_the_vocoder(name: str) -> None:
+    vocoder = tiny_vocoder(name)
+    mel, seeds = mels(5, 2), [3, 4]
+    wave = Loop(vocoder, vocoder.synthesis)(mel, loop_noise(seeds, 6, 5, MEL.hop_length))
+    torch.testing.assert_close(wave.flatten(1), vocoder(mel, seed=seeds), atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a vocoder and its loop and step in ONNX."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="pip install 'wg[export]' onnxruntime")
+    folder = tmp_path_factory.mktemp(request.param)
+    vocoder = tiny_vocoder(request.param)
+    vocoder.save_pretrained(folder / "voc")
+    for part in ("loop", "step"):
+        save_onnx(vocoder, part, vocoder.synthesis, folder / f"{part}.onnx")
+    return folder
+
+
+def test_the_loop_in_onnxruntime_agrees_for_every_length_and_batch(exported: Path) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(exported / "loop.onnx")
+    vocoder = Vocoder.from_pretrained(exported / "voc")
+    for frames, count in ((1, 1), (9, 3)):
+        mel, seeds = mels(frames, count), list(range(count))
+        noise = loop_noise(seeds, 6, frames, MEL.hop_length)
+        (wave,) = session.run(None, {"mel": mel.numpy(), "noise": noise.numpy()})
+        error = (torch.from_numpy(wave).flatten(1) - vocoder(mel, seed=seeds)).abs().max()
+        print(f"loop of {vocoder.model.name}, {frames} frames, batch {count}: {error:.1e}")
+        assert float(error) < AGREEMENT
+    described = json.loads((exported / "loop.json").read_text())
+    assert described["mel"] == MEL.to_dict() and len(described["levels"]) == 7
+
+
+def test_the_step_in_onnxruntime_agrees(exported: Path) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(exported / "step.onnx")
+    vocoder = Vocoder.from_pretrained(exported / "voc")
+    mel, x = mels(9, 3), torch.randn(3, 9, MEL.hop_length)
+    told = vocoder.diffusion.network_input(vocoder.diffusion.levels()[[5, 20, 40]]).float()
+    inputs = {"x": x.numpy(), "told": told.numpy(), "mel": mel.numpy()}
+    (eps,) = session.run(None, inputs)
+    error = (torch.from_numpy(eps) - Step(vocoder)(x, told, mel)).abs().max()
+    print(f"step of {vocoder.model.name}: {error:.1e}")
+    assert float(error) < AGREEMENT
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_loop_through_torch_export_agrees(name: str, tmp_path: Path) -> None:
+    vocoder = tiny_vocoder(name)
+    save_program(vocoder, "loop", vocoder.synthesis, tmp_path / "loop.pt2")
+    loaded = torch.export.load(tmp_path / "loop.pt2").module()
+    mel, seeds = mels(9, 3), [0, 1, 2]
+    wave = loaded(mel, loop_noise(seeds, 6, 9, MEL.hop_length))
+    torch.testing.assert_close(wave.flatten(1), vocoder(mel, seed=seeds), atol=1e-5, rtol=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["loop.json", "loop.pt2"]
+
+
+def test_the_command_says_what_it_wrote_and_names_mistakes(tmp_path: Path) -> None:
+    tiny_vocoder("diffwave").save_pretrained(tmp_path / "voc")
+    begin = ("export", "torch", "--vocoder", str(tmp_path / "voc"), "-o")
+    outcome = wg(*begin, str(tmp_path / "step.pt2"), "--part", "step")
+    assert outcome.code == 0 and f"{tmp_path / 'step.pt2'}: step, " in outcome.out
+    assert "give a name that ends in .pt2" in wg(*begin, "a.onnx").complaint()
+    assert "no folder" in wg(*begin, str(tmp_path / "no" / "a.pt2")).complaint()
+    line = wg(*begin, str(tmp_path / "a.pt2"), "--steps", "0").complaint()
+    assert "--steps: steps is 0" in line
+
+
+def test_without_the_exporter_onnx_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    vocoder = tiny_vocoder()
+    with pytest.raises(InputError, match=r"pip install 'wg\[export\]'"):
+        save_onnx(vocoder, "loop", vocoder.synthesis, tmp_path / "a.onnx")

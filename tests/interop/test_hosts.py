@@ -1,0 +1,287 @@
+"""Adapters: the hosts' real packages where they are installed, their signatures where not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import torch
+from tiny_vocoder import tiny_vocoder
+from torch import Tensor
+
+from wg.errors import InputError
+from wg.interop.hosts import (
+    CoquiVocoder,
+    ESPnetVocoder,
+    HiFiGANVocoder,
+    HostVocoder,
+    NeMoVocoder,
+    ParallelWaveGANVocoder,
+    SpeechBrainVocoder,
+    TorchaudioVocoder,
+    TransformersVocoder,
+)
+from wg.mel.extract import log_mel
+from wg.mel.hub import named
+from wg.mel.spec import MelSpec
+from wg.vocoder import Vocoder
+
+
+def vocoder_for(convention: str, hop: int = 256) -> Vocoder:
+    """A vocoder of the host's analysis with another log: so that every call converts."""
+    spec = named(convention)
+    other = "log10" if spec.log == "ln" else "ln"
+    values = {"gain": 1.0, "offset": 0.0, "clip_min": None, "clip_max": None, "floor": 1e-7}
+    return tiny_vocoder(mel=replace(spec, log=other, **values))
+
+
+def host_mel(spec: MelSpec, frames: int = 5, batch: int = 2) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    linear = 10 ** (-3 + 2 * torch.rand(batch, spec.n_mels, frames, generator=generator))
+    return spec.compress(linear)
+
+
+def direct(adapter: HostVocoder, mel: Tensor) -> Tensor:
+    """What the vocoder says to the mel it would have extracted itself."""
+    own = adapter.vocoder.mel_spec
+    return adapter.vocoder(own.compress(adapter.mel.decompress(mel.double())).float())
+
+
+def announce(package: str, what: str) -> None:
+    print(f"ran against {package} {version(package)}: {what}")
+
+
+SHAPES: dict[type[HostVocoder], tuple[Any, list[int]]] = {
+    TransformersVocoder: (lambda a, mel: a(mel.transpose(1, 2)), [2, 1280]),
+    ESPnetVocoder: (lambda a, mel: a(mel[0].T), [1280]),
+    ParallelWaveGANVocoder: (lambda a, mel: a.inference(mel[0].T.numpy()), [1280, 1]),
+    NeMoVocoder: (lambda a, mel: a.convert_spectrogram_to_audio(spec=mel), [2, 1280]),
+    CoquiVocoder: (lambda a, mel: a.inference(mel), [2, 1, 1280]),
+    HiFiGANVocoder: (lambda a, mel: a(mel), [2, 1, 1280]),
+    TorchaudioVocoder: (lambda a, mel: a(mel, torch.tensor([5, 5]))[0], [2, 1280]),
+    SpeechBrainVocoder: (lambda a, mel: a.decode_batch(mel), [2, 1, 1280]),
+}
+
+
+@pytest.mark.parametrize("kind", SHAPES, ids=lambda kind: kind.__name__)
+def test_each_signature_converts_and_speaks(kind: type[HostVocoder]) -> None:
+    adapter = kind(vocoder_for(kind.convention))
+    call, shape = SHAPES[kind]
+    mel = host_mel(adapter.mel)
+    wave = call(adapter, mel)
+    assert list(wave.shape) == shape
+    expected = direct(adapter, mel)
+    torch.testing.assert_close(
+        wave.flatten(), expected.flatten()[: wave.numel()], atol=1e-4, rtol=0
+    )
+    assert adapter.sample_rate == adapter.mel.sample_rate
+
+
+@pytest.mark.parametrize("kind", SHAPES, ids=lambda kind: kind.__name__)
+def test_a_vocoder_of_other_mels_is_refused_before_it_speaks(kind: type[HostVocoder]) -> None:
+    with pytest.raises(InputError, match="no exact conversion of this mel: .*n_mels") as caught:
+        kind(tiny_vocoder())
+    assert "> n_mels" in str(caught.value)
+
+
+def test_a_difference_can_be_borne() -> None:
+    vocoder = tiny_vocoder(mel=named("hifigan"))
+    with pytest.raises(InputError, match="framing"):
+        TorchaudioVocoder(vocoder)
+    adapter = TorchaudioVocoder(vocoder, accept=("framing", "magnitude_eps"))
+    wave, lengths = adapter(host_mel(adapter.mel), torch.tensor([5, 3]))
+    assert lengths is not None and lengths.tolist() == [1280, 768]
+    assert not wave[1, 768:].any() and wave[1, :768].any()
+
+
+def test_parallel_wavegan_normalises_before_or_has_been_normalised() -> None:
+    statistics = {"mean": (-2.0,) * 80, "std": (0.5,) * 80}
+    plain = named("parallel-wavegan")
+    spec = replace(plain, **statistics)
+    adapter = ParallelWaveGANVocoder(vocoder_for("parallel-wavegan"), mel=spec)
+    mel = host_mel(plain)[0].T
+    before = adapter.inference(mel, normalize_before=True)
+    after = adapter.inference((mel + 2.0) / 0.5)
+    torch.testing.assert_close(before, after, atol=1e-4, rtol=0)
+    expected = ParallelWaveGANVocoder(adapter.vocoder).inference(mel)
+    torch.testing.assert_close(before, expected, atol=1e-4, rtol=0)
+
+
+def test_speechbrains_hop_has_to_be_the_vocoders() -> None:
+    adapter = SpeechBrainVocoder(vocoder_for("tacotron2"))
+    mel = host_mel(adapter.mel)
+    wave = adapter.decode_batch(mel, mel_lens=[5, 2], hop_len=256)
+    assert not wave[1, 0, 512:].any()
+    with pytest.raises(InputError, match="hop_len is 300, but this vocoder's hop is 256"):
+        adapter.decode_batch(mel, hop_len=300)
+
+
+def test_a_host_that_moves_the_adapter_moves_the_vocoder() -> None:
+    adapter = HiFiGANVocoder(vocoder_for("hifigan"))
+    assert adapter.to(torch.bfloat16).vocoder.dtype == torch.bfloat16
+
+
+def test_transformers_speecht5_speaks_through_it() -> None:
+    transformers = pytest.importorskip("transformers", reason="pip install 'wg[hosts]'")
+    config = transformers.SpeechT5Config(
+        vocab_size=20,
+        hidden_size=16,
+        encoder_layers=1,
+        encoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_layers=1,
+        decoder_attention_heads=2,
+        decoder_ffn_dim=16,
+        speech_decoder_prenet_units=16,
+        speech_decoder_postnet_units=16,
+        speaker_embedding_dim=8,
+        positional_dropout=0.0,
+    )
+    torch.manual_seed(0)
+    model = transformers.SpeechT5ForTextToSpeech(config).eval()
+    adapter = TransformersVocoder(vocoder_for("speecht5"))
+    inputs = {"input_ids": torch.tensor([[4, 5, 6]]), "speaker_embeddings": torch.randn(1, 8)}
+    options: dict[str, Any] = {"minlenratio": 1.0, "maxlenratio": 2.0}
+    torch.manual_seed(1)
+    mel = model.generate_speech(**inputs, **options)
+    torch.manual_seed(1)
+    wave = model.generate_speech(**inputs, **options, vocoder=adapter)
+    assert wave.shape == (len(mel) * 256,)
+    torch.testing.assert_close(wave, direct(adapter, mel.T), atol=1e-3, rtol=0)
+    announce("transformers", "SpeechT5ForTextToSpeech.generate_speech")
+
+
+def test_transformers_fastspeech2_speaks_through_it() -> None:
+    transformers = pytest.importorskip("transformers", reason="pip install 'wg[hosts]'")
+    config = transformers.FastSpeech2ConformerConfig(
+        vocab_size=20,
+        hidden_size=16,
+        encoder_layers=1,
+        encoder_num_attention_heads=2,
+        encoder_linear_units=16,
+        decoder_layers=1,
+        decoder_num_attention_heads=2,
+        decoder_linear_units=16,
+        speech_decoder_postnet_layers=2,
+        speech_decoder_postnet_units=16,
+        duration_predictor_channels=16,
+        energy_predictor_channels=16,
+        pitch_predictor_channels=16,
+        pitch_predictor_layers=2,
+    )
+    both = transformers.FastSpeech2ConformerWithHifiGanConfig(
+        model_config=config.to_dict(),
+        vocoder_config={"upsample_initial_channel": 8, "model_in_dim": 80},
+    )
+    torch.manual_seed(0)
+    model = transformers.FastSpeech2ConformerWithHifiGan(both).eval()
+    model.model.duration_predictor.linear.bias.data.fill_(1.5)  # a few frames a phoneme
+    adapter = model.vocoder = TransformersVocoder(vocoder_for("espnet2"), mel="espnet2")
+    made = model(torch.tensor([[4, 5, 6, 7]]))
+    frames = made.spectrogram.shape[1]
+    assert frames > 0 and made.waveform.shape == (1, frames * 256)
+    expected = direct(adapter, made.spectrogram.detach().transpose(1, 2))
+    torch.testing.assert_close(made.waveform, expected, atol=1e-3, rtol=0)
+    announce("transformers", "FastSpeech2ConformerWithHifiGan")
+
+
+def test_torchaudios_tacotron2_speaks_through_it() -> None:
+    from torchaudio.models import Tacotron2
+    from torchaudio.pipelines import Tacotron2TTSBundle
+
+    torch.manual_seed(0)
+    tacotron2 = Tacotron2(
+        n_symbol=20,
+        symbol_embedding_dim=16,
+        encoder_embedding_dim=16,
+        attention_rnn_dim=16,
+        attention_hidden_dim=16,
+        decoder_rnn_dim=16,
+        prenet_dim=16,
+        postnet_embedding_dim=16,
+        decoder_max_step=6,
+    ).eval()
+    tokens = torch.tensor([[3, 4, 5], [3, 4, 0]])
+    with torch.inference_mode():
+        mel, lengths, _ = tacotron2.infer(tokens, torch.tensor([3, 2]))
+    adapter = TorchaudioVocoder(vocoder_for("tacotron2"))
+    waves, samples = adapter(mel, lengths)
+    assert samples is not None and samples.tolist() == (lengths * 256).tolist()
+    torch.testing.assert_close(waves, direct(adapter, mel), atol=1e-3, rtol=0)
+    abstract = {name for name in vars(Tacotron2TTSBundle.Vocoder) if not name.startswith("_")}
+    assert abstract <= {*dir(adapter)}
+    announce("torchaudio", "Tacotron2.infer, Tacotron2TTSBundle.Vocoder")
+
+
+def test_speechbrains_tacotron2_speaks_through_it() -> None:
+    pytest.importorskip("speechbrain", reason="pip install speechbrain", exc_type=ImportError)
+    from inspect import signature
+
+    from speechbrain.inference.vocoders import HIFIGAN
+    from speechbrain.lobes.models.Tacotron2 import Tacotron2
+
+    torch.manual_seed(0)
+    model = Tacotron2(
+        n_symbols=20,
+        symbols_embedding_dim=16,
+        encoder_embedding_dim=16,
+        attention_rnn_dim=16,
+        attention_dim=16,
+        decoder_rnn_dim=16,
+        prenet_dim=16,
+        postnet_embedding_dim=16,
+        max_decoder_steps=6,
+        gate_threshold=1.0,  # never: it ends after 6
+    ).eval()
+    with torch.no_grad():
+        mel, lengths, _ = model.infer(torch.tensor([[3, 4, 5]]), torch.tensor([3]))
+    adapter = SpeechBrainVocoder(vocoder_for("tacotron2"))
+    wave = adapter.decode_batch(mel, lengths, 256)
+    torch.testing.assert_close(wave[:, 0], direct(adapter, mel), atol=1e-3, rtol=0)
+    ours, theirs = (signature(kind.decode_batch) for kind in (SpeechBrainVocoder, HIFIGAN))
+    assert list(ours.parameters) == list(theirs.parameters)
+    announce("speechbrain", "Tacotron2.infer, signature of HIFIGAN.decode_batch")
+
+
+def test_coquis_synthesizer_runs_it_as_its_vocoder() -> None:
+    pytest.importorskip("TTS", reason="pip install coqui-tts[codec]", exc_type=ImportError)
+    import numpy as np
+    from TTS.config.shared_configs import BaseAudioConfig
+    from TTS.utils.audio import AudioProcessor
+    from TTS.utils.synthesizer import Synthesizer
+
+    synthesizer = Synthesizer.__new__(Synthesizer)
+    torch.nn.Module.__init__(synthesizer)
+    audio = BaseAudioConfig(**COQUI_AUDIO)
+    adapter = CoquiVocoder(vocoder_for("coqui-wavegrad"))
+    parts: dict[str, Any] = {
+        "tts_model": torch.nn.Identity(),
+        "vocoder_ap": AudioProcessor(audio, verbose=False),
+        "vocoder_config": {"audio": {"sample_rate": 22050}},
+        "vocoder_model": adapter,
+    }
+    parts["tts_model"].ap = AudioProcessor(audio, verbose=False)
+    for name, value in parts.items():
+        setattr(synthesizer, name, value)
+    tone = (0.3 * np.sin(np.arange(22050) * 0.2)).astype(np.float32)
+    theirs = parts["vocoder_ap"].melspectrogram(tone)  # their own analysis, [M, F]
+    wave = synthesizer._run_vocoder(theirs.T, "cpu")
+    own = named("coqui-wavegrad")
+    mel = log_mel(torch.from_numpy(tone), own)
+    torch.testing.assert_close(torch.from_numpy(theirs), mel, atol=1e-3, rtol=0)
+    expected = direct(adapter, torch.from_numpy(theirs)[None])
+    torch.testing.assert_close(wave[0], expected, atol=1e-2, rtol=0)
+    announce("coqui-tts", "AudioProcessor, Synthesizer._run_vocoder")
+
+
+COQUI_AUDIO = {
+    "sample_rate": 22050,
+    "fft_size": 1024,
+    "win_length": 1024,
+    "hop_length": 256,
+    "num_mels": 80,
+    "mel_fmin": 0.0,
+    "mel_fmax": None,
+}

@@ -1,0 +1,321 @@
+"""Each foreign checkpoint gives, imported, the same numbers as its project's forward pass."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from foreign import (
+    COQUI,
+    IVANVOVK,
+    LMNT,
+    Port,
+    State,
+    draw,
+    lmnt_diffwave,
+    lmnt_diffwave_state,
+    philsyn_diffwave,
+    philsyn_state,
+    wavegrad,
+    wavegrad_state,
+)
+from tiny_recipe import wg
+from torch import Tensor
+
+from wg import Generator, Vocoder
+from wg.errors import InputError
+from wg.interop.imported import Imported, read_foreign
+from wg.interop.ivanvovk_wavegrad import BUFFERS
+from wg.mel.hub import named
+
+AGREEMENT = 1e-5
+
+
+def saved(folder: Path, content: Any, name: str = "their.ckpt") -> Path:
+    torch.save(content, folder / name)
+    return folder / name
+
+
+def random(*shape: int, seed: int = 3) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def agreement(name: str, expected: Tensor, got: Tensor) -> None:
+    """Prints and checks the greatest difference of two outputs of about unit size."""
+    error = float((expected - got).abs().max())
+    print(f"{name}: agrees to {error:.1e} (outputs up to {float(expected.abs().max()):.2f})")
+    assert expected.abs().max() > 0.1 and error < AGREEMENT
+
+
+def eps(found: Imported, x: Tensor, told: Tensor, mel: Tensor | None) -> Tensor:
+    """What our network makes of it, through the folder on disk and back."""
+    network: Any = found.build().network
+    return network.denoise(x, told, network.condition({} if mel is None else {"mel": mel}))
+
+
+def check_wavegrad(name: str, path: Path, port: Port, state: State, found: Imported) -> None:
+    hop = found.mel.hop_length
+    mel, x = random(2, found.mel.n_mels, 4), random(2, 4 * hop)
+    level = torch.tensor([0.3, 0.92])
+    agreement(name, wavegrad(state, port, x, mel, level), eps(found, x, level, mel))
+    assert found.unmapped == []
+
+
+def test_lmnt_wavegrad(tmp_path: Path) -> None:
+    state = wavegrad_state(LMNT, 128)
+    betas = torch.linspace(1e-6, 0.01, 1000, dtype=torch.float64).tolist()
+    params = {"sample_rate": 24000, "hop_samples": 300, "noise_schedule": betas}
+    content = {"step": 3, "model": state, "optimizer": {"state": {}}, "params": params}
+    path = saved(tmp_path, content)
+    found = read_foreign("lmnt-wavegrad", path)
+    check_wavegrad("lmnt-wavegrad", path, LMNT, state, found)
+    assert found.mel == named("lmnt-wavegrad")
+    assert (found.diffusion.start, found.diffusion.end, found.diffusion.steps) == (1e-6, 0.01, 1000)
+    params["sample_rate"] = 22050
+    found = read_foreign("lmnt-wavegrad", saved(tmp_path, content))
+    assert found.mel.sample_rate == 22050 and found.mel.top == 11025
+
+
+def test_ivanvovk_wavegrad_with_and_without_its_config(tmp_path: Path) -> None:
+    state = wavegrad_state(IVANVOVK, 80)
+    buffers = {name: torch.zeros(1000) for name in BUFFERS}
+    path = saved(tmp_path, {"iteration": 9, "model": state | buffers})
+    found = read_foreign("ivanvovk-wavegrad", path)
+    check_wavegrad("ivanvovk-wavegrad", path, IVANVOVK, state, found)
+    assert found.mel == named("ivanvovk-wavegrad")
+
+    paper = tuple(reversed(IVANVOVK.dilations))
+    port = Port(**{**vars(IVANVOVK), "factors": (4, 4, 4, 2, 2), "dilations": paper})
+    settings = {
+        "model_config": {"factors": port.factors, "upsampling_dilations": paper},
+        "data_config": {"sample_rate": 16000, "hop_length": 256, "f_max": 7600},
+        "training_config": {
+            "training_noise_schedule": {"n_iter": 500, "betas_range": [1e-5, 0.02]}
+        },
+    }
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(settings))
+    found = read_foreign("ivanvovk-wavegrad", path, config)
+    check_wavegrad("ivanvovk-wavegrad, hop 256", path, port, state, found)
+    assert (found.mel.sample_rate, found.mel.fmax, found.mel.n_fft) == (16000, 7600, 1024)
+    assert (found.diffusion.steps, found.diffusion.end) == (500, 0.02)
+
+
+@pytest.mark.parametrize("normed", ["plain", "old", "new"])
+def test_coqui_wavegrad_with_either_weight_normalisation(tmp_path: Path, normed: str) -> None:
+    state = wavegrad_state(COQUI, 80)
+    stored = dict(state)
+    names = {"old": ("weight_g", "weight_v")}
+    names["new"] = ("parametrizations.weight.original0", "parametrizations.weight.original1")
+    for name in [name for name in state if name.endswith("weight")] if normed != "plain" else []:
+        base, weight = name.removesuffix("weight"), stored.pop(name)
+        length = weight.flatten(1).norm(dim=1)[:, None, None]
+        stored[base + names[normed][0]] = length
+        stored[base + names[normed][1]] = 3 * weight / length
+    path = saved(tmp_path, {"model": stored, "step": 1})
+    found = read_foreign("coqui-wavegrad", path)
+    check_wavegrad(f"coqui-wavegrad, {normed}", path, COQUI, state, found)
+    assert found.mel == named("coqui-wavegrad")
+
+
+def test_coquis_audio_settings_become_one_line_of_decibels(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"model": wavegrad_state(COQUI, 80)})
+    audio = {"ref_level_db": 0, "min_level_db": -80, "max_norm": 1.0, "spec_gain": 1.0}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"audio": audio | {"mel_fmin": 50.0, "mel_fmax": 7600.0}}))
+    spec = read_foreign("coqui-wavegrad", path, config).mel
+    # S = gain log10 m - ref; from min..0 to -1..1.
+    wanted = 2 * (1.0 * -3 - 0 + 80) / 80 - 1
+    linear = torch.full((80, 1), 1e-3, dtype=torch.float64)
+    assert spec.compress(linear)[0, 0] == pytest.approx(min(wanted, 1.0))
+    linear = torch.full((80, 1), 1e-70, dtype=torch.float64)
+    floor = 2 * (-8 + 80) / 80 - 1
+    assert spec.compress(linear)[0, 0] == pytest.approx(floor)
+    config.write_text(json.dumps({"audio": {"stats_path": "scale_stats.npy"}}))
+    with pytest.raises(InputError, match="statistics files are not read"):
+        read_foreign("coqui-wavegrad", path, config)
+
+
+@pytest.mark.parametrize("bands", [80, None])
+def test_lmnt_diffwave(tmp_path: Path, bands: int | None) -> None:
+    state = lmnt_diffwave_state(bands, channels=6, layers=5)
+    betas = torch.linspace(1e-4, 0.05, 50, dtype=torch.float64).tolist()
+    params = {"dilation_cycle_length": 3, "noise_schedule": betas, "audio_len": 1100}
+    found = read_foreign("lmnt-diffwave", saved(tmp_path, {"model": state, "params": params}))
+    mel = None if bands is None else random(2, bands, 2)
+    x, step = random(2, 512), torch.tensor([49, 3])
+    expected = lmnt_diffwave(state, x, step, mel, layers=5, cycle=3)
+    agreement(f"lmnt-diffwave, {bands} bands", expected, eps(found, x, step + 1.0, mel))
+    assert found.diffusion.conditioning == "discrete" and found.unmapped == []
+    if bands is None:
+        assert isinstance(found.build(), Generator) and found.synthesis.samples == 1100
+    else:
+        assert found.mel == named("lmnt-diffwave")
+
+
+def test_speechbrain_diffwave(tmp_path: Path) -> None:
+    state = lmnt_diffwave_state(80, channels=6, layers=5, seed=4)
+    config = tmp_path / "train.yaml"
+    config.write_text(
+        "__set_seed: !!python/object/apply:os.abort []\n"
+        "spec_f_max: 7600\nsample_rate: 16000 # Hz\ntrain_timesteps: 60\nbeta_end: 0.02\n"
+        "dilation_cycle_length: 2\ninference_noise_schedule: [0.0001, 0.5]\n"
+    )
+    found = read_foreign("speechbrain-diffwave", saved(tmp_path, state), config)
+    mel, x, step = random(2, 80, 2), random(2, 512), torch.tensor([59, 3])
+    expected = lmnt_diffwave(state, x, step, mel, layers=5, cycle=2)
+    agreement("speechbrain-diffwave", expected, eps(found, x, step + 1.0, mel))
+    assert (found.mel.fmax, found.mel.sample_rate, found.diffusion.steps) == (7600, 16000, 60)
+    assert read_foreign("speechbrain-diffwave", saved(tmp_path, state)).mel == named("tacotron2")
+
+
+@pytest.mark.parametrize("bands", [80, None])
+def test_philsyn_diffwave_with_both_its_quirks(tmp_path: Path, bands: int | None) -> None:
+    state = philsyn_state(bands, channels=6, layers=5)
+    config = tmp_path / "config.json"
+    settings = {
+        "wavenet_config": {"dilation_cycle": 3},
+        "diffusion_config": {"beta_0": 1e-4, "beta_T": 0.05, "T": 50},
+        "trainset_config": {"sampling_rate": 16000, "segment_length": 900},
+    }
+    config.write_text(json.dumps(settings))
+    path = saved(tmp_path, {"model_state_dict": state, "iter": 5}, "1000.pkl")
+    found = read_foreign("philsyn-diffwave", path, config)
+    mel = None if bands is None else random(2, bands, 2)
+    x, step = random(2, 512), torch.tensor([49, 3])
+    expected = philsyn_diffwave(state, x, step, mel, layers=5, cycle=3)
+    agreement(f"philsyn-diffwave, {bands} bands", expected, eps(found, x, step + 1.0, mel))
+    assert found.unmapped == []
+    plain = read_foreign("philsyn-diffwave", path)
+    if bands is None:
+        assert (plain.model.dilation_cycle, plain.mel.sample_rate) == (12, 16000)
+        assert found.synthesis.samples == 900
+    else:
+        assert (plain.model.dilation_cycle, plain.mel) == (10, named("diffwave-paper"))
+
+
+def test_without_the_quirk_philsyns_weights_would_be_wrong(tmp_path: Path) -> None:
+    state = philsyn_state(None, channels=6, layers=5)
+    found = read_foreign("philsyn-diffwave", saved(tmp_path, {"model_state_dict": state}))
+    x, step = random(1, 300), torch.tensor([40])
+    expected = philsyn_diffwave(state, x, step, None, layers=5, cycle=12)
+    for change in ({"residual_quirk": False}, {"step_frequencies": "rising"}):
+        wrong = replace(found, model=replace(found.model, **change))
+        assert float((eps(wrong, x, step + 1.0, None) - expected).abs().max()) > 0.05
+
+
+def test_the_command_writes_a_folder_that_speaks(tmp_path: Path) -> None:
+    content = {"model": wavegrad_state(LMNT, 128) | {"ema.decay": torch.ones(1)}}
+    path = saved(tmp_path, content)
+    outcome = wg("import", "lmnt-wavegrad", str(path), "-o", str(tmp_path / "voc"))
+    assert outcome.code == 0, outcome
+    assert "not used, 1: ema.decay" in outcome.out
+    voc = Vocoder.from_pretrained(tmp_path / "voc")
+    assert voc(torch.rand(128, 3), steps=2).shape == (900,)
+    again = wg("import", "lmnt-wavegrad", str(path), "-o", str(tmp_path / "voc"))
+    assert "exists already; give a new folder" in again.complaint()
+
+
+class Code:
+    """Pickles to a call of os.mkdir."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_with_code_is_refused_unless_it_is_trusted(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    path = saved(tmp_path, {"model": wavegrad_state(LMNT, 128), "params": {}, "x": Code(mark)})
+    arguments = ("import", "lmnt-wavegrad", str(path), "-o", str(tmp_path / "voc"))
+    line = wg(*arguments).complaint()
+    assert "this pickle needs posix.mkdir" in line and "--trust" in line
+    assert not mark.exists() and not (tmp_path / "voc").exists()
+    assert wg(*arguments, "--trust").code == 0
+    assert mark.is_dir()
+
+
+def test_a_zip_bomb_is_not_opened(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"model": draw({"a": (200_000,)}) | {"b": torch.zeros(2_000_000)}})
+    with (
+        zipfile.ZipFile(path) as source,
+        zipfile.ZipFile(tmp_path / "bomb.ckpt", "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for entry in source.infolist():
+            target.writestr(entry.filename, source.read(entry))
+    with pytest.raises(InputError, match="unpacks to 8,8.* no checkpoint of torch.save does"):
+        read_foreign("lmnt-wavegrad", tmp_path / "bomb.ckpt", trust=True)
+
+
+def test_a_small_storage_seen_as_an_enormous_tensor_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"model": {"a": torch.zeros(1).expand(10**6, 10**6)}})
+    with pytest.raises(InputError, match="'a' of shape .* is not in the file"):
+        read_foreign("lmnt-wavegrad", path)
+
+
+BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "missing": (lambda d: d / "no.ckpt", "no.ckpt: no such file"),
+    "text": (lambda d: (d / "a.ckpt").write_text("hello") and d / "a.ckpt", "a.ckpt: "),
+    "empty": (lambda d: (d / "a.ckpt").write_bytes(b"") or d / "a.ckpt", "a.ckpt: "),
+    "list": (lambda d: saved(d, [1, 2]), "holds no weights; looked for model"),
+    "no tensors": (lambda d: saved(d, {"model": {"a": 3}}), "'a' is no tensor"),
+    "other model": (
+        lambda d: saved(d, {"model": wavegrad_state(COQUI, 80)}),
+        r"weights first_conv.weight, .* and \d+ more are missing; it has dblocks.0.main_block.0",
+    ),
+    "one missing": (
+        lambda d: saved(
+            d,
+            {"model": {k: v for k, v in wavegrad_state(LMNT, 80).items() if k != "last_conv.bias"}},
+        ),
+        "weights last_conv.bias are missing",
+    ),
+    "other hop": (
+        lambda d: saved(d, {"model": wavegrad_state(LMNT, 80), "params": {"hop_samples": 256}}),
+        r"model.factors \[5, 5, 3, 2, 2\] multiply to 300, but mel.hop_length is 256",
+    ),
+    "safetensors": (
+        lambda d: (d / "a.safetensors").write_text("hello") and d / "a.safetensors",
+        "not a readable safetensors file",
+    ),
+    "truncated": (
+        lambda d: (
+            (p := saved(d, {"model": wavegrad_state(LMNT, 80)})).write_bytes(p.read_bytes()[:5000])
+            and p
+        ),
+        "their.ckpt: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_cannot_be_imported_is_one_line(tmp_path: Path, name: str) -> None:
+    make, message = BROKEN[name]
+    path = make(tmp_path)
+    outcome = wg("import", "lmnt-wavegrad", str(path), "-o", str(tmp_path / "voc"))
+    assert re.search(message, outcome.complaint()), outcome
+    assert not list(tmp_path.glob("voc*"))
+
+
+def test_a_format_or_config_that_is_none_is_one_line(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"model": wavegrad_state(IVANVOVK, 80)})
+    with pytest.raises(InputError, match="format 'lmnt' is unknown; .*choose from: coqui"):
+        read_foreign("lmnt", path)
+    config = tmp_path / "config.json"
+    for text, message in (("{", "not readable"), ("[]", "holds a list")):
+        config.write_text(text)
+        with pytest.raises(InputError, match=f"--config {config}: {message}"):
+            read_foreign("ivanvovk-wavegrad", path, config)
+    config.write_text('{"model_config": {}}')
+    with pytest.raises(InputError, match=r"not a checkpoint of ivanvovk-wavegrad \(KeyError"):
+        read_foreign("ivanvovk-wavegrad", path, config)

@@ -1,0 +1,177 @@
+"""Calling a vocoder: arrays, batches, precision, threads, progress, and bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_vocoder import MEL, random_mel, tiny_vocoder
+
+from wg.errors import InputError
+from wg.vocoder import Vocoder
+
+MODELS = ("wavegrad", "diffwave")
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def vocoder(request: pytest.FixtureRequest) -> Vocoder:
+    return tiny_vocoder(request.param)
+
+
+def test_numpy_gives_numpy_and_the_same_numbers(vocoder: Vocoder) -> None:
+    mel = random_mel(9)
+    wave = vocoder(mel.numpy())
+    assert isinstance(wave, np.ndarray) and wave.dtype == np.float32
+    assert np.array_equal(wave, vocoder(mel).numpy())
+    assert np.array_equal(vocoder(mel.double().numpy()), wave)
+    assert vocoder(mel[None].numpy()).shape == (1, 9 * 64)
+
+
+def test_an_utterance_sounds_the_same_alone_padded_and_in_another_order(vocoder: Vocoder) -> None:
+    lengths, seeds = [5, 12, 9], [3, 1, 2]
+    mels = [random_mel(length, length) for length in lengths]
+    alone = [vocoder(mel, seed=seed) for mel, seed in zip(mels, seeds, strict=True)]
+    assert min(float(wave.abs().max()) for wave in alone) > 0.1
+    for order in ([0, 1, 2], [2, 0, 1]):
+        batch = torch.zeros(3, 10, 12)
+        for row, i in enumerate(order):
+            batch[row, :, : lengths[i]] = mels[i]
+        ends = [lengths[i] for i in order]
+        waves = vocoder(batch, seed=[seeds[i] for i in order], lengths=ends)
+        for row, i in enumerate(order):
+            end = lengths[i] * 64
+            assert float((waves[row, :end] - alone[i]).abs().max()) < 1e-4
+            assert not waves[row, end:].any()
+
+
+def test_one_seed_is_everyones_and_each_can_have_its_own(vocoder: Vocoder) -> None:
+    mel = random_mel(6)
+    same = vocoder(torch.stack([mel, mel]), seed=4)
+    torch.testing.assert_close(same[0], same[1], atol=1e-5, rtol=0)
+    different = vocoder(torch.stack([mel, mel]), seed=[4, 5])
+    torch.testing.assert_close(different[0], same[0], atol=1e-5, rtol=0)
+    assert float((different[1] - same[1]).abs().max()) > 0.01
+
+
+def test_steps_schedule_and_sampler_are_heard(vocoder: Vocoder) -> None:
+    mel = random_mel(6)
+    default = vocoder(mel)
+    assert torch.equal(default, vocoder(mel, schedule="diffwave-fast-base", sampler="ancestral"))
+    assert torch.equal(vocoder(mel, steps=7), vocoder(mel, schedule="7"))
+    assert not torch.allclose(default, vocoder(mel, steps=7), atol=1e-3)
+
+
+@pytest.mark.parametrize("cast, most", [("bfloat16", 0.1), ("half", 0.02)])
+@pytest.mark.parametrize("name", MODELS)
+def test_half_precision_sounds_much_the_same(name: str, cast: str, most: float) -> None:
+    full, mel = tiny_vocoder(name), random_mel(8)
+    short: Vocoder = getattr(tiny_vocoder(name), cast)()
+    batch, lengths = torch.stack([mel, mel]), [8, 6]
+    expected, got = full(batch, lengths=lengths), short(batch, lengths=lengths)
+    assert got.dtype == torch.float32
+    error = (got - expected).square().mean().sqrt() / expected.square().mean().sqrt()
+    assert 0 < float(error) < most
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_compiled_network_gives_the_same_for_every_length(name: str) -> None:
+    eager, compiled = tiny_vocoder(name), tiny_vocoder(name).compile(backend="eager")
+    for frames in (5, 8):
+        torch.testing.assert_close(compiled(random_mel(frames)), eager(random_mel(frames)))
+
+
+def test_progress_is_told_after_every_step(vocoder: Vocoder) -> None:
+    told: list[tuple[int, int]] = []
+    vocoder(random_mel(4), steps=3, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_threads_can_share_a_vocoder(vocoder: Vocoder) -> None:
+    def speak(i: int) -> torch.Tensor:
+        return vocoder(random_mel(4 + i, i), steps=2 + i % 3, seed=i)
+
+    expected = [speak(i) for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for wave, other in zip(expected, pool.map(speak, range(8)), strict=True):
+            torch.testing.assert_close(wave, other, atol=1e-6, rtol=0)
+
+
+def test_info_says_what_it_is() -> None:
+    info = tiny_vocoder().info()
+    assert info["parameters"] == sum(p.numel() for p in tiny_vocoder().network.parameters())
+    assert info | {"parameters": 0} == {
+        "model": "wavegrad",
+        "conditions": "mel",
+        "parameters": 0,
+        "device": "cpu",
+        "dtype": "float32",
+        "sample_rate": 8000,
+        "bands": 10,
+        "hop_length": 64,
+        "schedule": "diffwave-fast-base",
+        "sampler": "ancestral",
+    }
+
+
+def test_one_frame_is_a_mel(vocoder: Vocoder) -> None:
+    assert vocoder(random_mel(1)).shape == (64,)
+
+
+MELS: dict[str, tuple[Callable[[], Any], str]] = {
+    "bands": (lambda: torch.zeros(80, 9), r"mel of shape \[80, 9\]; this vocoder takes \[10, "),
+    "transposed": (lambda: torch.zeros(9, 10), r"shape \[9, 10\]; .*; it looks transposed"),
+    "nan": (lambda: torch.full((10, 9), torch.nan), "NaN or infinite"),
+    "infinite": (lambda: np.full((10, 9), np.inf), "NaN or infinite"),
+    "empty": (lambda: torch.zeros(10, 0), r"mel of shape \[10, 0\]"),
+    "no batch": (lambda: torch.zeros(0, 10, 4), r"mel of shape \[0, 10, 4\]"),
+    "integer": (lambda: torch.zeros(10, 9, dtype=torch.int64), "mel of torch.int64; a mel holds"),
+    "integer array": (lambda: np.zeros((10, 9), np.int16), "mel of torch.int16"),
+    "objects": (lambda: np.array([[None]]), "mel of object"),
+    "list": (lambda: [[0.0]], "mel is a list; give a torch tensor or numpy array"),
+    "a million frames": (
+        lambda: torch.zeros(1).expand(10, 1_000_000),
+        "mel of 1000000 frames, 133 minutes of audio; give at most 30 minutes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MELS)
+def test_a_mel_that_cannot_be_used_is_one_line(vocoder: Vocoder, name: str) -> None:
+    make, message = MELS[name]
+    with pytest.raises(InputError, match=message) as caught:
+        vocoder(make())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"steps": 3, "schedule": "ivanvovk-6"}, "steps 3 and schedule 'ivanvovk-6' both given"),
+        ({"steps": 0}, "steps is 0"),
+        ({"sampler": "eular"}, "sampler 'eular' is unknown"),
+        ({"seed": [1, 2, 3]}, "3 seeds for 2 utterances"),
+        ({"lengths": [4]}, r"lengths \[4\]; give 2 whole numbers"),
+        ({"lengths": [4.0, 5.0]}, "give 2 whole numbers"),
+        ({"lengths": [0, 5]}, r"lengths \[0, 5\]; each is 1 to 6 frames"),
+        ({"lengths": [7, 5]}, "each is 1 to 6 frames"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_one_line(
+    vocoder: Vocoder, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        vocoder(torch.zeros(2, 10, 6), **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "warp", "cuda:x"])
+def test_a_device_that_does_not_exist_is_named(device: str) -> None:
+    made = tiny_vocoder()
+    with pytest.raises(InputError, match=f"device '{device}' cannot be used: ") as caught:
+        made.to(device)
+    assert "\n" not in str(caught.value)
+    assert made(random_mel(2)).shape == (2 * MEL.hop_length,)

@@ -1,0 +1,129 @@
+"""`wg demo`: a page in the browser that speaks a recording again through a vocoder."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from wg.commands.options import Options
+from wg.commands.vocode import device_of
+from wg.diffusion.samplers import SAMPLERS
+from wg.errors import InputError
+from wg.mel.extract import log_mel
+from wg.pictures import spectrogram_pair
+from wg.stages.decode import protect_peak, synchronise
+from wg.vocoder import Vocoder
+
+LONGEST = 30.0  # seconds of a recording that are used
+Spoken = tuple[tuple[int, np.ndarray], tuple[int, np.ndarray], str, str]
+
+
+def demo(arguments: Sequence[str]) -> None:
+    """Serves the page until it is interrupted: `wg demo --vocoder DIR`."""
+    options_parser = Options(prog="wg demo", allow_abbrev=False)
+    options_parser.add_argument("--vocoder", required=True, help="vocoder folder or hub id")
+    options_parser.add_argument("--host", default="127.0.0.1", help="[%(default)s]")
+    options_parser.add_argument("--port", type=int, default=7860, help="[%(default)s]")
+    options_parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [cpu]")
+    options = options_parser.parse_args(arguments)
+    if not 1 <= options.port <= 65535:
+        raise InputError(f"--port {options.port}: give 1 to 65535")
+    require_gradio()
+    vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
+    page = page_of(vocoder)
+    try:
+        page.launch(server_name=options.host, server_port=options.port)
+    except OSError as error:
+        raise InputError(f"--port {options.port}: cannot serve there ({error})") from None
+
+
+def require_gradio() -> Any:
+    """The gradio module; InputError where it is not installed."""
+    try:
+        import gradio
+    except ImportError:
+        raise InputError("the page needs gradio: pip install 'wg[demo]'") from None
+    return gradio
+
+
+def page_of(vocoder: Vocoder) -> Any:
+    """The page, a gradio Blocks."""
+    gradio = require_gradio()
+    facts = ", ".join(f"{key} {value}" for key, value in vocoder.info().items())
+    folder = tempfile.mkdtemp(prefix="wg-demo-")
+
+    def answer(path: str | None, steps: float, sampler: str, seed: float) -> Spoken:
+        try:
+            return speak(vocoder, path, int(steps), sampler, int(seed), Path(folder))
+        except InputError as error:
+            raise gradio.Error(str(error)) from None
+
+    with gradio.Blocks(title="wg", analytics_enabled=False) as page:
+        gradio.Markdown(f"# wg\n\n{facts}")
+        recording = gradio.Audio(label="recording", type="filepath", elem_id="recording")
+        with gradio.Row():
+            steps = gradio.Slider(1, 100, value=6, step=1, label="steps", elem_id="steps")
+            sampler = gradio.Dropdown(
+                list(SAMPLERS), value=vocoder.synthesis.sampler, label="sampler"
+            )
+            seed = gradio.Number(0, precision=0, label="seed")
+        button = gradio.Button("speak", variant="primary", elem_id="speak")
+        said = gradio.Markdown(elem_id="said")
+        with gradio.Row():
+            before = gradio.Audio(label="before", interactive=False, elem_id="before")
+            after = gradio.Audio(label="after", interactive=False, elem_id="after")
+        picture = gradio.Image(label="before and after", interactive=False, elem_id="picture")
+        button.click(answer, [recording, steps, sampler, seed], [before, after, picture, said])
+    return page
+
+
+def speak(
+    vocoder: Vocoder, path: str | None, steps: int, sampler: str, seed: int, folder: Path
+) -> Spoken:
+    """(before, after, picture file, sentence); InputError for a recording that cannot be used."""
+    if path is None:
+        raise InputError("no recording yet: upload or record one")
+    rate = vocoder.mel_spec.sample_rate
+    wave = at_rate(Path(path), rate)
+    mel = log_mel(wave, vocoder.mel_spec)
+    synchronise(vocoder.device)
+    started = time.perf_counter()
+    spoken = vocoder(mel, steps=steps, sampler=sampler, seed=seed)
+    synchronise(vocoder.device)
+    seconds = time.perf_counter() - started
+    spoken, gain = protect_peak(spoken.cpu())
+    picture = folder / f"{time.time_ns()}.png"
+    spectrogram_pair(wave, spoken, rate, picture)
+    sentence = (
+        f"{len(spoken) / rate:.2f} s of audio in {seconds:.2f} s: real-time factor "
+        f"{seconds * rate / len(spoken):.3f} with {steps} steps"
+    )
+    sentence += "" if gain == 1 else "; turned down to full scale"
+    return sound(wave, rate), sound(spoken, rate), str(picture), sentence
+
+
+def at_rate(path: Path, rate: int) -> Tensor:
+    """The first `LONGEST` seconds of a recording as [T] at `rate` Hz, its channels mixed."""
+    from torchaudio.functional import resample
+
+    try:
+        samples, found = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise InputError(f"{path.name}: not readable audio ({error})") from None
+    wave = torch.from_numpy(samples[: int(LONGEST * found)].mean(1))
+    if not len(wave):
+        raise InputError(f"{path.name}: holds no samples")
+    return resample(wave, found, rate)
+
+
+def sound(wave: Tensor, rate: int) -> tuple[int, np.ndarray]:
+    """What gradio plays: (Hz, 16-bit samples)."""
+    return rate, (wave.clamp(-1, 1) * 32767).round().short().numpy()

@@ -1,0 +1,36 @@
+"""`wg export`: a vocoder as an ONNX or torch.export graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wg.commands.options import Options
+from wg.commands.vocode import check_synthesis
+from wg.errors import InputError
+from wg.interop.export import save_onnx, save_program
+from wg.vocoder import Vocoder
+
+KINDS = {"onnx": (save_onnx, ".onnx"), "torch": (save_program, ".pt2")}
+
+
+def export(arguments: Sequence[str]) -> None:
+    """Writes the graph and the JSON that describes it: `wg export onnx --vocoder DIR -o FILE`."""
+    options_parser = Options(prog="wg export", allow_abbrev=False)
+    options_parser.add_argument("kind", choices=list(KINDS), help="onnx, or torch (torch.export)")
+    options_parser.add_argument("--vocoder", required=True, help="vocoder folder or hub id")
+    options_parser.add_argument("-o", "--output", type=Path, required=True, help=".onnx or .pt2")
+    options_parser.add_argument("--part", choices=["loop", "step"], default="loop")
+    options_parser.add_argument("--steps", help="step count, published schedule or JSON file")
+    options = options_parser.parse_args(arguments)
+    save, suffix = KINDS[options.kind]
+    if options.output.suffix != suffix:
+        raise InputError(f"-o {options.output}: give a name that ends in {suffix}")
+    if not options.output.parent.is_dir():
+        raise InputError(f"-o {options.output}: no folder {options.output.parent}")
+    vocoder = Vocoder.from_pretrained(options.vocoder)
+    synthesis = vocoder.synthesis.override(None, options.steps, None)
+    check_synthesis(vocoder, synthesis)
+    save(vocoder, options.part, synthesis, options.output)
+    print(f"{options.output}: {options.part}, {options.output.stat().st_size / 1e6:.1f} MB")
+    print(f"{options.output.with_suffix('.json')}: its inputs, levels and mel")

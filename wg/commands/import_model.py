@@ -1,0 +1,44 @@
+"""`wg import`: a checkpoint of another project as a model folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from wg.commands.options import Options
+from wg.errors import InputError
+from wg.interop.imported import FORMATS, read_foreign
+
+
+def import_model(arguments: Sequence[str]) -> None:
+    """Reads, translates, writes the folder, and says what was left over."""
+    options_parser = Options(prog="wg import", allow_abbrev=False)
+    options_parser.add_argument("format", help=", ".join(FORMATS))
+    options_parser.add_argument("file", type=Path, help="its checkpoint")
+    options_parser.add_argument("-o", "--output", type=Path, required=True, help="new folder")
+    options_parser.add_argument("--config", type=Path, help="the project's own config file")
+    options_parser.add_argument(
+        "--trust", action="store_true", help="unpickle anything in the file, code too"
+    )
+    options = options_parser.parse_args(arguments)
+    if options.output.exists():
+        raise InputError(f"-o {options.output}: exists already; give a new folder")
+    if not options.output.parent.is_dir():
+        raise InputError(f"-o {options.output}: no folder {options.output.parent}")
+    found = read_foreign(options.format, options.file, options.config, options.trust)
+    try:
+        made = found.build()
+    except InputError as error:
+        raise InputError(f"{options.file}: {error}") from None
+    temporary = options.output.with_name(f"{options.output.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    made.save_pretrained(temporary)
+    os.replace(temporary, options.output)
+    facts = made.info()
+    print(f"{options.output}: {facts['model']}, {facts['parameters']:,} parameters")
+    if facts["conditions"] == "mel":
+        print(f"mel: {found.mel.label}; all of it in {options.output / 'config.json'}")
+    if found.unmapped:
+        print(f"not used, {len(found.unmapped)}: {', '.join(found.unmapped)}")

@@ -1,0 +1,91 @@
+"""The folder of a trained model: `config.json`, `model.safetensors` and `README.md`.
+
+Nothing in it is a pickle. `config.json` has the format's version, four sections (model, mel,
+diffusion, synthesis) and the checksum of the weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from wg.errors import InputError, nearest
+
+FORMAT = 1
+SECTIONS = ("model", "mel", "diffusion", "synthesis")
+
+
+def write_folder(
+    folder: Path, weights: Mapping[str, Tensor], sections: Mapping[str, Any], card: str
+) -> None:
+    """Writes the three files; `sections` are plain values, `card` is the text of README.md."""
+    assert sections.keys() == {*SECTIONS}
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.contiguous() for name, value in weights.items()}
+    temporary = folder / "model.safetensors.tmp"
+    save_file(state, temporary, metadata={"format": "pt"})
+    config = {"format": FORMAT, **sections, "sha256": checksum(temporary)}
+    os.replace(temporary, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    (folder / "README.md").write_text(card, "utf-8")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The contents of config.json; InputError unless it is this format's, with weights beside."""
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name}: no such file; {folder} is not a vocoder folder")
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text("utf-8"))
+        missing = {"format", *SECTIONS} - set(config)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: not readable JSON ({error})") from None
+    if missing:
+        raise InputError(f"{path}: keys {sorted(missing)} are missing; not a wg vocoder")
+    if config["format"] != FORMAT:
+        raise InputError(
+            f"{path}: format {config['format']}; this wg reads format {FORMAT}: update wg"
+        )
+    return config
+
+
+def from_plain(schema: type, content: dict[str, Any]) -> Any:
+    """A config dataclass from JSON: lists become tuples, unknown keys are errors."""
+    names = {f.name for f in fields(schema)}
+    for key in content:
+        if key not in names:
+            raise InputError(f"unknown key {key!r}; {nearest(key, names)}")
+    return schema(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+
+
+def load_weights(network: nn.Module, folder: Path, config: Mapping[str, Any]) -> None:
+    """Loads the weights; every key and shape must fit, and the checksum where there is one."""
+    path = folder / "model.safetensors"
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error})") from None
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path}: weights do not fit config.json: {reason}") from None
+    if "sha256" in config and checksum(path) != config["sha256"]:
+        raise InputError(
+            f"{path}: not the weights that config.json was written with; get the folder again"
+        )
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file's contents."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

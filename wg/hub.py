@@ -1,0 +1,57 @@
+"""Model folders on the Hugging Face hub; huggingface_hub is imported only when one is asked for.
+
+Its mixin would have to be a base class, imported with every vocoder; these are the same files.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from wg.errors import InputError
+
+FILES = ("config.json", "model.safetensors", "README.md")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def local_folder(source: Path | str, revision: str | None = None) -> Path:
+    """The folder itself if there is one of that name, else a hub id's snapshot (downloaded once).
+
+    InputError for an id that the hub does not know or, without network, the cache does not hold.
+    """
+    folder = Path(source)
+    if folder.exists() or isinstance(source, Path) or not HUB_ID.fullmatch(source):
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=list(FILES)))
+    except LocalEntryNotFoundError:
+        raise InputError(
+            f"{source}: no such folder, and as a hub id it is not in the cache and the hub cannot "
+            "be reached; give a folder, or load it once with a network"
+        ) from None
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{source}: no such folder, and not to be had as a hub id: {reason}"
+        ) from None
+
+
+def push(folder: Path, repo_id: str, private: bool, token: str | None) -> str:
+    """Uploads a model folder, making the repository if needed; its URL."""
+    if not HUB_ID.fullmatch(repo_id):
+        raise InputError(f"repo_id {repo_id!r}: give USER/NAME")
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api: Any = HfApi(token=token)
+    try:
+        url = api.create_repo(repo_id, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=list(FILES))
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{repo_id}: the hub did not take it: {reason}") from None
+    return str(url)

@@ -1,0 +1,1 @@
+"""Other systems: their checkpoints (one file a format), acoustic models, and exported networks."""

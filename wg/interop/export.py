@@ -1,0 +1,160 @@
+"""A vocoder as a graph without wg: one denoising step, or the whole sampling loop.
+
+The loop is unrolled over the levels of one schedule and has its noise as an input, so that the
+same noise gives the same waveform as the vocoder. Any number of frames; batches of any size.
+
+Shapes: B batch, M bands, F frames, N steps, H hop; a waveform [B, F, H] is [B, F * H] cut in hops.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from wg.diffusion.noise import PositionalNoise
+from wg.diffusion.samplers import sampler
+from wg.diffusion.schedules import inference_levels
+from wg.errors import InputError
+from wg.vocoder import Synthesis, Vocoder
+
+Part = Literal["step", "loop"]
+FRAMES = 6  # of the example that a graph is traced with
+EXTRA = "pip install 'wg[export]'"
+
+
+class Step(nn.Module):
+    """eps [B, F, H] of x [B, F, H], what the network is told [B], and a mel [B, M, F]."""
+
+    inputs = ("x", "told", "mel")
+
+    def __init__(self, vocoder: Vocoder) -> None:
+        super().__init__()
+        self.network: Any = vocoder.network
+
+    def forward(self, x: Tensor, told: Tensor, mel: Tensor) -> Tensor:
+        """The network alone; `told` is `diffusion.network_input(level)` in float32."""
+        eps = self.network.denoise(x.flatten(1), told, self.network.condition({"mel": mel}))
+        return eps.reshape(x.shape)
+
+
+class Loop(nn.Module):
+    """Waveform [B, F, H] of a mel [B, M, F] and noise [N, B, F, H]; noise[0] is where it starts."""
+
+    inputs = ("mel", "noise")
+
+    def __init__(self, vocoder: Vocoder, synthesis: Synthesis) -> None:
+        super().__init__()
+        self.network: Any = vocoder.network
+        self.diffusion, self.synthesis = vocoder.diffusion, synthesis
+        self.levels = inference_levels(synthesis.schedule, vocoder.diffusion.levels())
+        # One element, not one a row: then everything that depends on the level is a constant.
+        told = vocoder.diffusion.network_input(self.levels[1:])
+        self.told = dict(zip(self.levels[1:].tolist(), told.split(1), strict=True))
+
+    def forward(self, mel: Tensor, noise: Tensor) -> Tensor:
+        """As the vocoder's call, with the noise of its steps stacked (see `loop_noise`)."""
+        cond = self.network.condition({"mel": mel})
+
+        def denoise(x: Tensor, level: float) -> Tensor:
+            column = torch.tensor([level], dtype=torch.float64)
+            return self.diffusion.estimate(
+                lambda scaled, told: self.network.denoise(scaled, told, cond),
+                x,
+                column,
+                self.told[level],
+            )
+
+        # The sampler asks for the noise of steps N .. 2; row 0 is the start.
+        wave = sampler(self.synthesis.sampler)(
+            denoise,
+            noise[0].flatten(1),
+            self.levels,
+            lambda k: noise[k - 1].flatten(1),
+            self.synthesis.clip,
+        )
+        return wave.reshape(noise.shape[1:])
+
+
+def loop_noise(seeds: Sequence[int], steps: int, frames: int, hop: int) -> Tensor:
+    """The noise [N, B, F, H] that the vocoder draws for these seeds."""
+    source = PositionalNoise(seeds)
+    rows = [source(0 if k == 1 else k, frames * hop) for k in range(1, steps + 1)]
+    return torch.stack(rows).reshape(steps, len(seeds), frames, hop)
+
+
+def module_of(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> Step | Loop:
+    """The module to export."""
+    return Step(vocoder) if part == "step" else Loop(vocoder, synthesis)
+
+
+def example(vocoder: Vocoder, module: Step | Loop) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+    """(inputs, dynamic dimensions) to trace with."""
+    spec = vocoder.mel_spec
+    batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
+    mel, wave = torch.zeros(2, spec.n_mels, FRAMES), torch.zeros(2, FRAMES, spec.hop_length)
+    if isinstance(module, Step):
+        told = vocoder.diffusion.network_input(vocoder.diffusion.levels()[1:2]).float().expand(2)
+        shapes = {"x": {0: batch, 1: frames}, "told": {0: batch}, "mel": {0: batch, 2: frames}}
+        return (wave, told.clone(), mel), shapes
+    noise = wave.repeat(len(module.told), 1, 1, 1)
+    return (mel, noise), {"mel": {0: batch, 2: frames}, "noise": {1: batch, 2: frames}}
+
+
+def to_program(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> torch.export.ExportedProgram:
+    """The graph by torch.export."""
+    module = module_of(vocoder, part, synthesis).eval()
+    inputs, shapes = example(vocoder, module)
+    return torch.export.export(module, inputs, dynamic_shapes=shapes)
+
+
+def save_program(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
+    """Writes a .pt2 file for torch.export.load, and its description."""
+    temporary = path.with_name(f"{path.stem}.tmp.pt2")
+    torch.export.save(to_program(vocoder, part, synthesis), temporary)
+    os.replace(temporary, path)
+    describe(vocoder, part, synthesis, path)
+
+
+def save_onnx(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
+    """Writes an ONNX file and its description; InputError where the exporter is not installed."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"export to ONNX needs {error.name}: {EXTRA}") from None
+    module = module_of(vocoder, part, synthesis).eval()
+    inputs, shapes = example(vocoder, module)
+    program = torch.onnx.export(
+        module,
+        inputs,
+        input_names=list(module.inputs),
+        output_names=["eps" if part == "step" else "wave"],
+        dynamic_shapes=shapes,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    temporary = path.with_name(f"{path.stem}.tmp.onnx")
+    program.save(temporary, external_data=False)
+    os.replace(temporary, path)
+    describe(vocoder, part, synthesis, path)
+
+
+def describe(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
+    """The JSON beside a graph: what its inputs mean, and the mel it takes."""
+    levels = inference_levels(synthesis.schedule, vocoder.diffusion.levels())
+    content = {
+        "part": part,
+        "sampler": synthesis.sampler,
+        "schedule": synthesis.schedule,
+        "levels": levels.tolist(),
+        "told": vocoder.diffusion.network_input(levels[1:]).tolist(),
+        "mel": vocoder.mel_spec.to_dict(),
+    }
+    path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")

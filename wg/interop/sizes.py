@@ -1,0 +1,68 @@
+"""Model configs read from the shapes of weights that already have our names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from wg.diffusion.process import TrainingSchedule
+from wg.errors import InputError
+from wg.interop.layers import count
+from wg.models.wavegrad import WaveGradConfig
+
+
+def wavegrad_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Channels of a WaveGrad whose blocks are not repeated."""
+    ups = count(weights, "ublocks.{}.0.shortcut.weight")
+    downs = count(weights, "dblocks.{}.0.shortcut.weight")
+    return {
+        "mel_channels": weights["mel_conv.weight"].shape[0],
+        "up_channels": tuple(weights[f"ublocks.{u}.0.convs.1.weight"].shape[0] for u in range(ups)),
+        "wave_channels": weights["wave_conv.weight"].shape[0],
+        "down_channels": tuple(
+            weights[f"dblocks.{d}.0.shortcut.weight"].shape[0] for d in range(downs)
+        ),
+    }
+
+
+def dilations_named(listed: Sequence[Sequence[int]], sizes: Mapping[str, Any]) -> str:
+    """Our name of a list of dilations; InputError for one that has none."""
+    wanted = tuple(tuple(block) for block in listed)
+    for name in ("lmnt", "paper", "large"):
+        if WaveGradConfig(**sizes, dilations=name).resolved_dilations() == wanted:
+            return name
+    raise InputError(f"dilations {list(listed)} are none that wg has: paper, lmnt or large")
+
+
+def wavegrad_bands(weights: Mapping[str, Tensor]) -> int:
+    """Mel bands."""
+    return weights["mel_conv.weight"].shape[1]
+
+
+def diffwave_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Channels, layers, conditions and upsampling factors of a DiffWave without weight norm."""
+    mel = "layers.0.condition.weight" in weights
+    upsamplers = count(weights, "upsamplers.{}.layers.0.weight")
+    kernels = [
+        weights[f"upsamplers.0.layers.{i}.weight"].shape[-1]
+        for i in range(count(weights, "upsamplers.0.layers.{}.weight"))
+    ]
+    return {
+        "channels": weights["input.weight"].shape[0],
+        "layers": count(weights, "layers.{}.dilated.weight"),
+        "conditions": "mel" if mel else "none",
+        "factors": tuple(kernel // 2 for kernel in kernels) if mel else None,
+        "upsampler": "shared" if upsamplers == 1 else "per_layer",
+        "weight_norm": False,
+    }
+
+
+def linear_betas(betas: Sequence[float]) -> TrainingSchedule:
+    """The training schedule of a list of betas; InputError if they do not rise evenly."""
+    made = TrainingSchedule(start=betas[0], end=betas[-1], steps=len(betas))
+    step = (betas[-1] - betas[0]) / max(1, len(betas) - 1)
+    if any(abs(beta - betas[0] - i * step) > 1e-9 for i, beta in enumerate(betas)):
+        raise InputError("the training schedule is not linear; wg has no such training schedule")
+    return made
