@@ -99,7 +99,7 @@ def browser() -> Iterator[Any]:
     driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
     if not driver or not chromium:
         pytest.skip("no Chromium: apt install chromium chromium-driver")
-    from selenium import webdriver
+    from selenium import webdriver  # pyright: ignore[reportMissingImports]
 
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
@@ -114,8 +114,8 @@ def browser() -> Iterator[Any]:
 def test_a_browser_uploads_a_recording_and_hears_it_again(
     page: str, browser: Any, tmp_path: Path
 ) -> None:
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
+    from selenium.webdriver.common.by import By  # pyright: ignore[reportMissingImports]
+    from selenium.webdriver.support.ui import WebDriverWait  # pyright: ignore[reportMissingImports]
 
     wait = WebDriverWait(browser, 300)
     browser.get(page)

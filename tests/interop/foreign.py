@@ -123,28 +123,26 @@ COQUI = Port(
     encoding="time",
     factors=(4, 4, 4, 2, 2),
 )
-WIDTHS = {"mel": 12, "up": (10, 10, 8, 6, 6), "wave": 4, "down": (6, 6, 8, 10)}
+MEL, UP, WAVE, DOWN = 12, (10, 10, 8, 6, 6), 4, (6, 6, 8, 10)  # channels
 
 
 def wavegrad_state(port: Port, bands: int, seed: int = 0) -> State:
-    ups, downs, wave, first = WIDTHS["up"], WIDTHS["down"], WIDTHS["wave"], WIDTHS["mel"]
-    assert isinstance(ups, tuple) and isinstance(downs, tuple)
-    layers = {
-        port.mel_conv: (first, bands, 3),
-        port.wave_conv: (wave, 1, 5),
-        port.out_conv: (1, ups[-1], 3),
+    layers: dict[str, tuple[int, ...]] = {
+        port.mel_conv: (MEL, bands, 3),
+        port.wave_conv: (WAVE, 1, 5),
+        port.out_conv: (1, UP[-1], 3),
     }
-    for f, (c_in, c_out) in enumerate(zip((wave, *downs), ups[::-1], strict=True)):
+    for f, (c_in, c_out) in enumerate(zip((WAVE, *DOWN), UP[::-1], strict=True)):
         layers[port.film_in.format(f)] = (c_in, c_in, 3)
         double = 2 if port.shift == port.scale else 1
         layers[port.shift.format(f)] = layers[port.scale.format(f)] = (double * c_out, c_in, 3)
-    for d, (c_in, c_out) in enumerate(zip((wave, *downs[:-1]), downs, strict=True)):
+    for d, (c_in, c_out) in enumerate(zip((WAVE, *DOWN[:-1]), DOWN, strict=True)):
         number = d + port.down_first
         layers[port.down_dense.format(number)] = (c_out, c_in, 1)
         for j in range(3):
             name = port.down_conv.format(number, j + port.down_conv_first)
             layers[name] = (c_out, c_out if j else c_in, 3)
-    for u, (c_in, c_out) in enumerate(zip((first, *ups[:-1]), ups, strict=True)):
+    for u, (c_in, c_out) in enumerate(zip((MEL, *UP[:-1]), UP, strict=True)):
         layers[port.up_dense.format(u)] = (c_out, c_in, 1)
         for j, name in enumerate(port.up_convs):
             layers[name.format(u)] = (c_out, c_out if j else c_in, 3)

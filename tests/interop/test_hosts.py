@@ -219,8 +219,8 @@ def test_speechbrains_tacotron2_speaks_through_it() -> None:
     pytest.importorskip("speechbrain", reason="pip install speechbrain", exc_type=ImportError)
     from inspect import signature
 
-    from speechbrain.inference.vocoders import HIFIGAN
-    from speechbrain.lobes.models.Tacotron2 import Tacotron2
+    from speechbrain.inference.vocoders import HIFIGAN  # pyright: ignore[reportMissingImports]
+    from speechbrain.lobes.models.Tacotron2 import Tacotron2  # pyright: ignore[reportMissingImports]
 
     torch.manual_seed(0)
     model = Tacotron2(
@@ -248,9 +248,9 @@ def test_speechbrains_tacotron2_speaks_through_it() -> None:
 def test_coquis_synthesizer_runs_it_as_its_vocoder() -> None:
     pytest.importorskip("TTS", reason="pip install coqui-tts[codec]", exc_type=ImportError)
     import numpy as np
-    from TTS.config.shared_configs import BaseAudioConfig
-    from TTS.utils.audio import AudioProcessor
-    from TTS.utils.synthesizer import Synthesizer
+    from TTS.config.shared_configs import BaseAudioConfig  # pyright: ignore[reportMissingImports]
+    from TTS.utils.audio import AudioProcessor  # pyright: ignore[reportMissingImports]
+    from TTS.utils.synthesizer import Synthesizer  # pyright: ignore[reportMissingImports]
 
     synthesizer = Synthesizer.__new__(Synthesizer)
     torch.nn.Module.__init__(synthesizer)

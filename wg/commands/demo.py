@@ -48,7 +48,7 @@ def demo(arguments: Sequence[str]) -> None:
 def require_gradio() -> Any:
     """The gradio module; InputError where it is not installed."""
     try:
-        import gradio
+        import gradio  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise InputError("the page needs gradio: pip install 'wg[demo]'") from None
     return gradio

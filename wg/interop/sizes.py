@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -27,10 +27,14 @@ def wavegrad_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def dilations_named(listed: Sequence[Sequence[int]], sizes: Mapping[str, Any]) -> str:
+Dilations = Literal["lmnt", "paper", "large"]
+
+
+def dilations_named(listed: Sequence[Sequence[int]], sizes: Mapping[str, Any]) -> Dilations:
     """Our name of a list of dilations; InputError for one that has none."""
     wanted = tuple(tuple(block) for block in listed)
-    for name in ("lmnt", "paper", "large"):
+    names: tuple[Dilations, ...] = ("lmnt", "paper", "large")
+    for name in names:
         if WaveGradConfig(**sizes, dilations=name).resolved_dilations() == wanted:
             return name
     raise InputError(f"dilations {list(listed)} are none that wg has: paper, lmnt or large")
