@@ -14,12 +14,14 @@ ROWS = {
     "mel": 0,
     "metrics": 0,
     "text": 0,
+    "alignment": 0,
     "pictures": 0,
     "config": 1,
     "training": 2,
     "data": 2,
     "models": 3,
     "systems": 3,
+    "aligner": 3,
     "vocoder": 4,
     "generator": 4,
     "checkpoint": 4,
@@ -72,7 +74,7 @@ def test_imports_go_down_the_rows(path: Path) -> None:
         return
     for used in imports(path):
         assert ROWS[used] <= ROWS[part], f"{part} (row {ROWS[part]}) imports {used}"
-        siblings = {"diffusion", "mel", "metrics", "text", "errors", "pictures"}
+        siblings = {"diffusion", "mel", "metrics", "text", "alignment", "errors", "pictures"}
         if part in siblings and used != part:
             assert used in ("errors", "mel"), f"row 0: {part} imports {used}"
 

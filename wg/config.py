@@ -47,6 +47,27 @@ class FeaturesConfig:
 
 
 @dataclass(frozen=True)
+class PhonemesConfig:
+    """Pronunciations and durations, of models that read text."""
+
+    lexicon: str = ""  # file of `word PHONEME ...` that goes before the dictionary
+    textgrids: str = ""  # folder of Montreal Forced Aligner TextGrids; "": learn the durations
+
+
+@dataclass(frozen=True)
+class AlignerConfig:
+    """The learned aligner, of models that read text."""
+
+    steps: int = 2000
+    batch_size: int = 8  # utterances
+    learning_rate: float = 3e-3
+    channels: int = 64
+    temperature: float = 0.06  # of the squared distance
+    prior: float = 1.0  # scale of the beta-binomial prior; smaller is wider
+    binarise: float = 0.5  # share of the steps after which the soft alignment is made hard
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Training; batch and segment are the WaveGrad paper's, the optimiser is lmnt's."""
 
@@ -126,6 +147,8 @@ class Experiment:
     mel: MelSpec
     model: Any
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    phonemes: PhonemesConfig = field(default_factory=PhonemesConfig)
+    aligner: AlignerConfig = field(default_factory=AlignerConfig)
     diffusion: TrainingSchedule = field(default_factory=TrainingSchedule)
     train: TrainConfig = field(default_factory=TrainConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
@@ -152,8 +175,10 @@ class Experiment:
             )
         if not 0 <= train.ema < 1:
             raise InputError(f"train.ema is {train.ema}; give a decay in [0, 1), 0 for none")
-        if train.learning_rate <= 0:
-            raise InputError(f"train.learning_rate is {train.learning_rate}; give a positive rate")
+        for key in POSITIVE:
+            section, name = key.split(".")
+            if (value := vars(vars(self)[section])[name]) <= 0:
+                raise InputError(f"{key} is {value}; give a positive number")
         self.model.check(self.mel)
 
     @property
@@ -166,6 +191,8 @@ SECTIONS: dict[str, type] = {
     "corpus": CorpusConfig,
     "mel": MelSpec,
     "features": FeaturesConfig,
+    "phonemes": PhonemesConfig,
+    "aligner": AlignerConfig,
     "diffusion": TrainingSchedule,
     "train": TrainConfig,
     "decode": DecodeConfig,
@@ -177,10 +204,12 @@ LEAST = {  # of numbers that have a least value
     **dict.fromkeys(("train.log_every", "train.keep", "train.processes"), 1),
     **dict.fromkeys(("train.workers", "train.warmup_steps", "train.sample_every"), 0),
     **dict.fromkeys(("train.clip_norm", "train.weight_decay"), 0),
+    **dict.fromkeys(("aligner.steps", "aligner.batch_size", "aligner.channels"), 1),
     **dict.fromkeys(("features.shard", "decode.batch_size", "decode.limit"), 1),
     **dict.fromkeys(("corpus.samples", "score.classifier_steps"), 1),
     "decode.generate": 2,
 }
+POSITIVE = ("train.learning_rate", "aligner.learning_rate", "aligner.prior", "aligner.temperature")
 Source = tuple[str, Mapping[str, Any]]
 
 

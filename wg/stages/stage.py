@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,12 @@ class Context:
         return self.work / "dump" / self.experiment.features_name
 
     @property
+    def phonemes(self) -> Path:
+        """Symbols and durations of the utterances; not below exp, which training moves aside."""
+        name = f"{self.experiment.model.name}-{self.experiment.features_name}"
+        return self.data / "phonemes" / name
+
+    @property
     def exp(self) -> Path:
         """The trained model and all that comes of it."""
         return self.work / "exp" / f"{self.experiment.corpus.name}-{self.name}"
@@ -82,6 +88,8 @@ class Stage:
     output: Callable[[Context], Path]
     run: Callable[[Context], Mapping[str, Any]]
     free_keys: tuple[str, ...] = ()  # keys below `keys` that change nothing
+    # Files whose content it depends on.
+    reads: Callable[[Context], Sequence[Path]] = lambda context: ()
     # InputError for what `run` would fail on; asked before any stage runs.
     check: Callable[[Context], None] = lambda context: None
 
@@ -100,6 +108,8 @@ class Stage:
         }
         if self.name == "prepare" and context.corpus_dir is not None:
             chosen["--corpus-dir"] = str(context.corpus_dir.resolve())
+        for path in self.reads(context):
+            chosen[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         return chosen
 
 
