@@ -1,6 +1,6 @@
 """The learned aligner: its LightningModule, its training, and the durations that it finds.
 
-Shapes: B utterances, N symbols, F frames, M mels.
+Shapes: B utterances, N symbols, F frames.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from wg.alignment.losses import binarisation, forward_sum
+from wg.alignment.losses import binarisation, forward_sum, posteriors
 from wg.alignment.search import monotonic_search
 from wg.config import AlignerConfig
 from wg.data.segments import EndlessBatches, Share
@@ -29,39 +29,38 @@ from wg.text.symbols import SYMBOLS
 from wg.training.devices import Devices
 
 CHECKPOINT = "aligner.ckpt"
-_NEVER = -1e4  # log-probability of symbols that an utterance does not have
+_NEVER = -1e4  # score of symbols that an utterance does not have
 _KEEP_EVERY = 100  # steps between checkpoints
 _LINES = 10  # of progress
 
 
 class Aligner(LightningModule):
-    """The aligner of 2108.10447: forward-sum loss, beta-binomial prior, binarisation."""
+    """The aligner of 2108.10447: beta-binomial prior, forward-sum and binarisation losses."""
 
     def __init__(self, config: AlignerConfig, utterances: SpokenUtterances) -> None:
         super().__init__()
         self.config, self.utterances = config, utterances
-        self.network = AlignerNetwork(config, len(SYMBOLS), utterances.dump.spec.n_mels)
-        mels = torch.cat([utterances.dump.mel(index) for index, _ in utterances.symbols], 1)
-        self.network.mean.copy_(mels.mean(1, keepdim=True))
-        self.network.std.copy_(mels.std(1, keepdim=True).clamp_min(1e-3))
+        bands = utterances.dump.spec.n_mels
+        self.network = AlignerNetwork(config, len(SYMBOLS), 2 * bands)
 
-    def log_p(self, batch: SpokenBatch) -> Tensor:
-        """Log-probability [B, F, N] of each symbol in each frame."""
-        scores = self.network(batch["symbols"], batch["mel"]) + batch["prior"]
+    def scores(self, batch: SpokenBatch) -> Tensor:
+        """Log-likelihood and log-prior [B, F, N] of each symbol in each frame."""
+        scores = self.network(batch["symbols"], batch["features"]) + batch["prior"]
         counts = torch.tensor([len(mask) for mask in batch["optional"]], device=scores.device)
         beyond = torch.arange(scores.shape[-1], device=scores.device) >= counts[:, None, None]
-        return scores.masked_fill(beyond, _NEVER).log_softmax(-1)
+        return scores.masked_fill(beyond, _NEVER)
 
     def training_step(self, batch: SpokenBatch, batch_idx: int) -> Tensor:
         """Forward-sum, and binarisation with a weight that rises to 1."""
-        log_p = self.log_p(batch)
-        loss = forward_sum(log_p, batch["frames"], batch["optional"])
+        scores = self.scores(batch)
+        loss = forward_sum(scores, batch["frames"], batch["optional"])
         weight = self._binarise_weight()
         if weight > 0:
-            hard = hard_alignment(log_p, batch)
-            loss = loss + weight * binarisation(log_p, hard)
-        if (self.global_step + 1) % max(1, self.config.steps // _LINES) == 0:
-            print(f"aligner step {self.global_step + 1}/{self.config.steps}  loss {loss:.3f}")
+            hard = hard_alignment(scores, batch)
+            loss = loss + weight * binarisation(scores.log_softmax(-1), hard)
+        step = self.global_step + 1
+        if step % max(1, self.config.steps // _LINES) == 0:
+            print(f"aligner step {step}/{self.config.steps}  loss {loss.item():.3f}", flush=True)
         return loss
 
     def _binarise_weight(self) -> float:
@@ -92,10 +91,10 @@ class Aligner(LightningModule):
         }
 
 
-def hard_alignment(log_p: Tensor, batch: SpokenBatch) -> Tensor:
+def hard_alignment(scores: Tensor, batch: SpokenBatch) -> Tensor:
     """The best monotonic alignment of each utterance as ones, [B, F, N]."""
-    values = log_p.detach().cpu().numpy()
-    hard = torch.zeros_like(log_p)
+    values = scores.detach().cpu().numpy()
+    hard = torch.zeros_like(scores)
     for row, (frames, optional) in enumerate(
         zip(batch["frames"].tolist(), batch["optional"], strict=True)
     ):
@@ -134,13 +133,13 @@ def train_aligner(aligner: Aligner, folder: Path, devices: Devices) -> None:
 
 
 @torch.inference_mode()
-def align(aligner: Aligner, mel: Tensor, symbols: Sequence[str]) -> tuple[np.ndarray, Tensor]:
-    """Durations [N] of symbols in a log-mel [M, F], which sum to F, and log p [F, N].
+def align(aligner: Aligner, mel: Tensor, symbols: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Durations [N] of symbols in a log-mel [M, F], which sum to F, and their posteriors [F, N].
 
     InputError where there are fewer frames than phonemes.
     """
     one = spoken(mel, symbols)
     batch = collate_spoken([one], aligner.config.prior)
     batch = aligner.transfer_batch_to_device(batch, aligner.device, 0)
-    log_p = aligner.log_p(batch)[0].cpu()
-    return monotonic_search(log_p.numpy(), one.optional), log_p
+    scores = aligner.scores(batch)[0].cpu().numpy()
+    return monotonic_search(scores, one.optional), posteriors(scores, one.optional)[1]

@@ -61,9 +61,13 @@ def pixels_of(path: Path) -> np.ndarray:
 
 
 def alignment(
-    mel: Tensor, symbols: Sequence[str], durations: Sequence[int], soft: Tensor | None, path: Path
+    mel: Tensor,
+    symbols: Sequence[str],
+    durations: Sequence[int],
+    soft: np.ndarray | None,
+    path: Path,
 ) -> None:
-    """Picture of a log-mel [M, F] with its symbols' ends, above the soft alignment [F, N] if any."""
+    """Picture of a log-mel [M, F] and its symbols, above the soft alignment [F, N] if any."""
     from matplotlib.figure import Figure
 
     ends = np.cumsum(durations)
@@ -77,7 +81,7 @@ def alignment(
             place = end - frames / 2
             axes[0].text(place, len(mel), symbol, ha="center", va="bottom", fontsize=6)
     if soft is not None:
-        axes[1].imshow(soft.exp().T.numpy(), origin="lower", aspect="auto", interpolation="none")
+        axes[1].imshow(soft.T, origin="lower", aspect="auto", interpolation="none")
         axes[1].step(np.arange(int(ends[-1])), np.repeat(np.arange(len(ends)), durations), "w")
         axes[1].set(ylabel="symbol")
     figure.supxlabel("frame")

@@ -1,6 +1,6 @@
 """Whole utterances with the symbols spoken in them, in batches for the aligner.
 
-Shapes: B utterances, N symbols, F frames, M mels.
+Shapes: B utterances, N symbols, F frames, D features of a frame.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from wg.alignment.features import frame_features
 from wg.alignment.prior import beta_binomial
 from wg.data.dump import Dump
 from wg.data.segments import Draw
@@ -25,7 +26,7 @@ class SpokenBatch(TypedDict):
     """Utterances padded to the longest."""
 
     symbols: Tensor  # ids [B, N]
-    mel: Tensor  # [B, M, F]
+    features: Tensor  # [B, D, F]
     prior: Tensor  # log-probability [B, F, N]
     frames: Tensor  # [B]
     optional: list[np.ndarray]  # of each utterance, which of its symbols may have no frame
@@ -36,7 +37,7 @@ class Spoken:
     """An utterance."""
 
     symbols: Tensor  # ids [N]
-    mel: Tensor  # [M, F]
+    features: Tensor  # [D, F]
     optional: np.ndarray  # [N]
 
 
@@ -57,21 +58,22 @@ class SpokenUtterances(Dataset[Spoken]):
 
 
 def spoken(mel: Tensor, names: Sequence[str]) -> Spoken:
-    """An utterance of symbols by their names."""
+    """An utterance of a log-mel [M, F] and symbols by their names."""
     optional = np.array([name in BOUNDARIES for name in names])
-    return Spoken(torch.tensor(to_ids(names)), mel, optional)
+    return Spoken(torch.tensor(to_ids(names)), frame_features(mel), optional)
 
 
 def collate_spoken(utterances: list[Spoken], scale: float) -> SpokenBatch:
     """A batch, with the prior of this scale."""
-    frames = [one.mel.shape[1] for one in utterances]
+    frames = [one.features.shape[1] for one in utterances]
     prior = torch.zeros(len(utterances), max(frames), max(len(one.symbols) for one in utterances))
     for row, one in enumerate(utterances):
         found = beta_binomial(frames[row], len(one.symbols), scale)
         prior[row, : frames[row], : len(one.symbols)] = found
+    padded = pad_sequence([one.features.T for one in utterances], batch_first=True)
     return {
         "symbols": pad_sequence([one.symbols for one in utterances], batch_first=True),
-        "mel": pad_sequence([one.mel.T for one in utterances], batch_first=True).transpose(1, 2),
+        "features": padded.transpose(1, 2),
         "prior": prior,
         "frames": torch.tensor(frames),
         "optional": [one.optional for one in utterances],

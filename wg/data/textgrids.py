@@ -68,22 +68,19 @@ def import_textgrid(
     spans = [span for span in spans if span.label.lower() not in _SILENT]
     spoken = [phone for phone in phones if phone.label not in _SILENT]
     if not spoken or not spans:
-        raise InputError(f"{path}: nothing is spoken in it")
+        raise InputError(f"{path}: nothing is spoken in it; align it again")
     _check_length(path, spoken[-1].end, phones[-1].end, frames * frame_s)
-    said = _matched(spans, words)
-    symbols, ends = [SILENCE], [spoken[0].start]
-    for place, (span, word) in enumerate(zip(spans, said, strict=True)):
-        inside = [p for p in spoken if span.start <= (p.start + p.end) / 2 < span.end]
-        for phone in inside:
-            names = _phonemes(path, phone, word)
-            symbols += names
-            step = (phone.end - phone.start) / len(names)
-            ends += [phone.start + step * count for count in range(1, len(names) + 1)]
-        following = spans[place + 1].start if place + 1 < len(spans) else ends[-1]
-        symbols.append(word.boundary)
-        ends.append(following)
+    symbols, ends = [SILENCE], [0.0]
+    for span, word in zip(spans, _matched(spans, words), strict=True):
+        parts = _parts(path, span, word, spoken)
+        if not parts:
+            continue
+        ends[-1] = parts[0].start  # of the pause before
+        symbols += [*(part.label for part in parts), word.boundary]
+        ends += [*(part.end for part in parts), parts[-1].end]
     if symbols[-1] == WORD_BOUNDARY:
-        symbols.pop(), ends.pop()
+        symbols.pop()
+        ends.pop()
     symbols.append(END)
     ends.append(frames * frame_s)
     optional = np.array([symbol in BOUNDARIES for symbol in symbols])
@@ -102,15 +99,26 @@ def _check_length(path: Path, speech_s: float, grid_s: float, audio_s: float) ->
         )
 
 
-def _phonemes(path: Path, phone: Interval, word: Word) -> tuple[str, ...]:
-    if phone.label == _UNKNOWN and word.phonemes:
-        return word.phonemes
-    if phone.label not in PHONEMES:
-        raise InputError(
-            f"{path}: phone {phone.label!r} at {phone.start:.2f} s is not of ARPAbet with stress; "
-            "align with an ARPAbet dictionary (english_us_arpa)"
-        )
-    return (phone.label,)
+def _parts(path: Path, span: Interval, word: Word, spoken: Sequence[Interval]) -> list[Interval]:
+    """The phonemes of a word; an unknown one's share its time evenly.
+
+    None for what the aligner took for a word where the text has none: a dash.
+    """
+    parts = []
+    for phone in spoken:
+        if not span.start <= (phone.start + phone.end) / 2 < span.end:
+            continue
+        if phone.label == _UNKNOWN:
+            times = np.linspace(phone.start, phone.end, len(word.phonemes) + 1).tolist()
+            parts += map(Interval, times[:-1], times[1:], word.phonemes)
+        elif phone.label in PHONEMES:
+            parts.append(phone)
+        else:
+            raise InputError(
+                f"{path}: phone {phone.label!r} at {phone.start:.2f} s is not of ARPAbet with "
+                "stress; align with an ARPAbet dictionary (english_us_arpa)"
+            )
+    return parts
 
 
 def _matched(spans: Sequence[Interval], words: Sequence[Word]) -> list[Word]:
@@ -121,4 +129,9 @@ def _matched(spans: Sequence[Interval], words: Sequence[Word]) -> list[Word]:
     for kind, i, j, k, last in SequenceMatcher(None, theirs, ours, autojunk=False).get_opcodes():
         if kind == "equal" or (kind == "replace" and j - i == last - k):
             found[i:j] = words[k:last]
+        elif kind == "replace":  # i.e. is one word of theirs and two of ours
+            unknown = [place for place in range(i, j) if not theirs[place].isalpha()]
+            phonemes = tuple(name for word in words[k:last] for name in word.phonemes)
+            for place in unknown[:1]:
+                found[place] = Word(theirs[place], phonemes, words[last - 1].boundary)
     return found

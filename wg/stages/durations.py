@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from wg.data.dump import Dump
 from wg.data.phonemes import Phonemes, write_phonemes
@@ -20,7 +19,7 @@ from wg.text.frontend import Word, symbols_of
 
 PICTURES = 5  # of each split but train
 MADE_OF = "made-of.txt"  # beside the aligner's checkpoint
-Found = tuple[Sequence[str], np.ndarray, Tensor | None]  # symbols, durations, soft alignment
+Found = tuple[Sequence[str], np.ndarray, np.ndarray | None]  # symbols, durations, posteriors
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ COUNTED = tuple(
 # Names of which a Roman numeral says the how-manieth.
 REGNAL = tuple(
     "Alexander Alfonso Benedict Boniface Catherine Charles Christian Clement Edward Elizabeth "
-    "Ferdinand Francis Frederick George Gregory Gustav Henry Innocent James John Joseph Leo Leopold "
-    "Louis Ludwig Nicholas Otto Paul Peter Philip Pius Ramses Richard Robert Urban Victoria "
-    "Wilhelm William".split()
+    "Ferdinand Francis Frederick George Gregory Gustav Henry Innocent James John Joseph Leo "
+    "Leopold Louis Ludwig Nicholas Otto Paul Peter Philip Pius Ramses Richard Robert Urban "
+    "Victoria Wilhelm William".split()
 )

@@ -20,7 +20,8 @@ def read_lexicon(path: Path) -> dict[str, tuple[str, ...]]:
     except OSError as error:
         raise InputError(f"lexicon {path}: {error.strerror}; check phonemes.lexicon") from None
     except UnicodeDecodeError:
-        raise InputError(f"lexicon {path}: not UTF-8; convert it (iconv -f ENCODING -t UTF-8)")
+        remedy = "convert it (iconv -f ENCODING -t UTF-8)"
+        raise InputError(f"lexicon {path}: not UTF-8; {remedy}") from None
     lexicon: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(lines, 1):
         columns = line.split("#")[0].split()

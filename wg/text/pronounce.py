@@ -20,6 +20,10 @@ Lexicon = Mapping[str, Pronunciation]
 _LONG = 20  # letters; g2p-en's network stops after 20 phonemes
 _PIECE = 10
 _VOICELESS = frozenset("P T K F TH".split())
+# Homographs whose verb and noun g2p-en has the wrong way round.
+_SWAPPED = frozenset(
+    "exploit exploits fragment imprint misconduct object rebel segment subcontract torment".split()
+)
 _HISSING = frozenset("S Z SH ZH CH JH".split())
 
 
@@ -77,13 +81,13 @@ def homograph(word: str, tag: str, following: str) -> Pronunciation | None:
     """Phonemes of a word that is spoken by its part of speech; None for any other, or no tag."""
     if not tag or word not in _g2p_en().homograph2features:
         return None
-    # g2p-en has the forms of `read` the wrong way round, and asks for a tag of `used to`.
+    # g2p-en has the tenses of `read` the wrong way round, and asks for a tag of `used to`.
     if word == "read":
         return ("R", "EH1" if tag in ("VBD", "VBN") else "IY1", "D")
     if word == "used":
         return ("Y", "UW1", "S" if following == "to" else "Z", "T" if following == "to" else "D")
     first, second, part = _g2p_en().homograph2features[word]
-    return tuple(first if tag.startswith(part) else second)
+    return tuple(first if tag.startswith(part) != (word in _SWAPPED) else second)
 
 
 def is_homograph(word: str) -> bool:
