@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -107,6 +108,8 @@ def hard_alignment(scores: Tensor, batch: SpokenBatch) -> Tensor:
 def train_aligner(aligner: Aligner, folder: Path, devices: Devices) -> None:
     """Trains `aligner.steps`, from the checkpoint in the folder where there is one."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for notice in ("Checkpoint directory .* exists", ".*does not have many workers"):
+        warnings.filterwarnings("ignore", notice)
     last = folder / CHECKPOINT
     checkpoint = ModelCheckpoint(
         dirpath=folder,
