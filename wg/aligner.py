@@ -108,6 +108,7 @@ def hard_alignment(scores: Tensor, batch: SpokenBatch) -> Tensor:
 def train_aligner(aligner: Aligner, folder: Path, devices: Devices) -> None:
     """Trains `aligner.steps`, from the checkpoint in the folder where there is one."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning", category=FutureWarning)
     for notice in ("Checkpoint directory .* exists", ".*does not have many workers"):
         warnings.filterwarnings("ignore", notice)
     last = folder / CHECKPOINT

@@ -58,11 +58,11 @@ class PhonemesConfig:
 class AlignerConfig:
     """The learned aligner, of models that read text."""
 
-    steps: int = 2000
+    steps: int = 1000
     batch_size: int = 8  # utterances
     learning_rate: float = 3e-3
     channels: int = 64
-    temperature: float = 0.06  # of the squared distance
+    temperature: float = 0.15  # of the squared distance
     prior: float = 1.0  # scale of the beta-binomial prior; smaller is wider
     binarise: float = 0.5  # share of the steps after which the soft alignment is made hard
 

@@ -69,7 +69,7 @@ def test_what_english_is_not_written_with_is_refused(text: str, reason: str) -> 
 
 def test_numerals() -> None:
     assert cardinal(1312) == "one thousand three hundred twelve"
-    assert (ordinal(21), ordinal(12)) == ("twenty-first", "twelfth")
+    assert (ordinal(21), ordinal(12)) == ("twenty first", "twelfth")
     assert (year(1905), year(1800), year(2010)) == (
         "nineteen oh five",
         "eighteen hundred",

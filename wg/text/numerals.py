@@ -20,11 +20,11 @@ def _inflect() -> Any:
 
 def cardinal(number: int) -> str:
     """1312: one thousand three hundred twelve."""
-    return _inflect().number_to_words(number, andword="").replace(",", "")
+    return _inflect().number_to_words(number, andword="").replace(",", "").replace("-", " ")
 
 
 def ordinal(number: int) -> str:
-    """21: twenty-first."""
+    """21: twenty first."""
     return _inflect().ordinal(cardinal(number))
 
 
