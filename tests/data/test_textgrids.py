@@ -92,6 +92,7 @@ OVERLAPPING = [(0.0, 0.5, "S"), (0.4, 0.6, "IY1"), (0.6, 1.2, "")]
         ({"words": WORDS, "phones": [(0.1, 0.3, "i\u02d0"), (0.3, 1.2, "")]}, "not of ARPAbet"),
         ({"words": [(0.1, 2.0, "see")], "phones": [(0.1, 2.0, "S")]}, "of another recording"),
         ({"words": WORDS[:1], "phones": [(0.1, 0.3, "S")]}, "of another recording"),
+        ({"words": WORDS, "phones": [*PHONES, (1.2, 2.5, "sil")]}, "of another recording"),
     ],
 )
 def test_a_wrong_textgrid_is_refused_by_name(
@@ -109,6 +110,12 @@ def test_a_file_that_is_no_textgrid_is_refused(path: Path, content: str) -> None
     path.write_text(content)
     with pytest.raises(InputError, match="not a sound TextGrid"):
         durations(path, "See")
+
+
+def test_a_last_pause_may_reach_a_little_beyond_the_recording(path: Path) -> None:
+    phones = [*PHONES[:-1], (1.0, 2.0, "sil")]
+    write(path, {"words": WORDS, "phones": phones}, end=2.0)
+    assert durations(path, "See two, men.")["eos"] == 16
 
 
 def test_more_phones_than_frames_are_refused(path: Path) -> None:

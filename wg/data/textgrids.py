@@ -18,6 +18,7 @@ from wg.text.symbols import BOUNDARIES, END, PHONEMES, SILENCE, WORD_BOUNDARY
 _SILENT = ("", "sil", "sp", "<eps>", "<sil>")  # labels of pauses
 _UNKNOWN = "spn"  # of a word that the aligner's dictionary had not
 _TOLERANCE_S = 0.05  # between the ends of a TextGrid and its recording
+_OVERHANG_S = 1.0  # of the last pause, which MFA sometimes makes longer than the recording
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ def import_textgrid(
 
 
 def _check_length(path: Path, speech_s: float, grid_s: float, audio_s: float) -> None:
-    """The aligner's last pause may reach beyond the recording; speech may not."""
-    if speech_s > audio_s + _TOLERANCE_S or grid_s < audio_s - _TOLERANCE_S:
+    """The aligner's last pause may reach a little beyond the recording; speech may not."""
+    longest = audio_s + _OVERHANG_S
+    if speech_s > audio_s + _TOLERANCE_S or not audio_s - _TOLERANCE_S <= grid_s <= longest:
         raise InputError(
             f"{path}: speech until {speech_s:.2f} s of {grid_s:.2f} s, but the recording has "
             f"{audio_s:.2f} s; it is of another recording"
