@@ -64,7 +64,7 @@ class AlignerConfig:
     channels: int = 64
     temperature: float = 0.15  # of the squared distance
     prior: float = 1.0  # scale of the beta-binomial prior; smaller is wider
-    binarise: float = 0.5  # share of the steps after which the soft alignment is made hard
+    binarise: float = 0.5  # share of the steps after which the alignment is made hard; 1: never
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ LEAST = {  # of numbers that have a least value
     **dict.fromkeys(("train.valid_every", "train.valid_levels", "train.valid_utterances"), 1),
     **dict.fromkeys(("train.log_every", "train.keep", "train.processes"), 1),
     **dict.fromkeys(("train.workers", "train.warmup_steps", "train.sample_every"), 0),
-    **dict.fromkeys(("train.clip_norm", "train.weight_decay"), 0),
+    **dict.fromkeys(("train.clip_norm", "train.weight_decay", "aligner.binarise"), 0),
     **dict.fromkeys(("aligner.steps", "aligner.batch_size", "aligner.channels"), 1),
     **dict.fromkeys(("features.shard", "decode.batch_size", "decode.limit"), 1),
     **dict.fromkeys(("corpus.samples", "score.classifier_steps"), 1),

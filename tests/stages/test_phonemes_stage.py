@@ -112,6 +112,14 @@ def test_bad_utterances_are_named_or_left_out(reading: TinyRecipe) -> None:
     assert "tone-03" not in read_phonemes(folder(reading), "train")
 
 
+def test_an_alignment_that_nobody_can_speak_is_named(reading: TinyRecipe) -> None:
+    set_texts(reading, tone_03="so many words " * 7)
+    outcome = reading.run(*QUICK)
+    assert outcome.code == 0, outcome
+    (line,) = [line for line in outcome.out.splitlines() if "text and audio belong" in line]
+    assert "in 1 utterances" in line and line.endswith(": tone-03")
+
+
 def write_textgrid(path: Path, seconds: float) -> None:
     rows = [("words", "tone", 0.0), ("phones", "T", 0.0)]
     tiers = "".join(

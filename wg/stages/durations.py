@@ -16,8 +16,10 @@ from wg.errors import InputError
 from wg.pictures import alignment
 from wg.stages.stage import STAMP, Context, digest, read_stamp
 from wg.text.frontend import Word, symbols_of
+from wg.text.symbols import BOUNDARIES
 
 PICTURES = 5  # of each split but train
+HURRIED = 8  # phonemes in a row of one frame each that no one speaks
 MADE_OF = "made-of.txt"  # beside the aligner's checkpoint
 Found = tuple[Sequence[str], np.ndarray, np.ndarray | None]  # symbols, durations, posteriors
 
@@ -38,7 +40,7 @@ def find_durations(
 ) -> list[str]:
     """Writes each split's symbols, durations and pictures; what is wrong with those left out."""
     problems: list[str] = []
-    finder = from_textgrids if context.experiment.phonemes.textgrids else from_aligner
+    finder = from_textgrids if textgrids_folder(context) else from_aligner
     find = finder(context, dumps, spoken)
     made: dict[str, list[Phonemes]] = {split: [] for split in dumps}
     pictures = context.phonemes / "pictures"
@@ -67,14 +69,37 @@ def find_durations(
         if not phonemes:
             raise InputError(f"{split}: no utterance could be aligned; {problems[0]}")
         write_phonemes(context.phonemes, split, phonemes)
+    if doubtful := [one.id for phonemes in made.values() for one in phonemes if is_hurried(one)]:
+        print(
+            f"{HURRIED} phonemes or more of one frame each follow each other in {len(doubtful)} "
+            f"utterances; see whether text and audio belong together: {', '.join(doubtful[:10])}"
+        )
     return problems
+
+
+def is_hurried(phonemes: Phonemes) -> bool:
+    """Whether an alignment has a run of phonemes too short to be spoken."""
+    run = 0
+    for name, frames in zip(phonemes.symbols, phonemes.durations, strict=True):
+        if name not in BOUNDARIES or frames:
+            run = run + 1 if frames == 1 else 0
+        if run >= HURRIED:
+            return True
+    return False
+
+
+def textgrids_folder(context: Context) -> Path | None:
+    """Where TextGrids are; a relative path is below the recipe."""
+    name = context.experiment.phonemes.textgrids
+    return context.recipe / name if name else None
 
 
 def from_textgrids(
     context: Context, dumps: Mapping[str, Dump], spoken: Mapping[str, Sequence[Spoken]]
 ) -> Callable[[Dump, Spoken], Found]:
     """Reads the TextGrid of an utterance's id, at any depth of the folder."""
-    folder = Path(context.experiment.phonemes.textgrids)
+    folder = textgrids_folder(context)
+    assert folder
     paths = {path.stem: path for path in folder.glob("**/*.TextGrid")}
     spec = context.experiment.mel
 

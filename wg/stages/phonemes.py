@@ -15,7 +15,7 @@ from wg.data.dump import Dump, Utterance, write_bytes
 from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.models import conditions_of
-from wg.stages.durations import Spoken, find_durations
+from wg.stages.durations import Spoken, find_durations, textgrids_folder
 from wg.stages.launch import place, wait_for_all
 from wg.stages.pool import in_processes
 from wg.stages.stage import Context, Stage, features_of
@@ -66,9 +66,9 @@ def check(context: Context) -> None:
         return
     if path := lexicon_path(context):
         read_lexicon(path)
-    textgrids = context.experiment.phonemes.textgrids
-    if textgrids and not any(Path(textgrids).glob("**/*.TextGrid")):
-        raise InputError(f"phonemes.textgrids {textgrids}: no .TextGrid files there")
+    folder = textgrids_folder(context)
+    if folder and not any(folder.glob("**/*.TextGrid")):
+        raise InputError(f"phonemes.textgrids {folder}: no .TextGrid files there")
 
 
 def run(context: Context) -> Mapping[str, Any]:
