@@ -33,6 +33,9 @@ class CorpusConfig:
     train: tuple[str, ...] = ()  # ids, ranges FIRST..LAST or corpus parts; (): everything else
     valid: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+    # Every n-th training utterance is for validation and the next one for testing, instead of valid
+    # and test above: for models that know speakers, where those splits have speakers of their own.
+    hold_out: int | None = None
     skip_bad: bool = False  # leave unusable clips out, counted, instead of stopping
     licence: str = ""
     url: str = ""
@@ -116,6 +119,8 @@ class DecodeConfig:
     limit: int | None = None  # first utterances only
     batch_size: int = 1
     checkpoint: str = "best"  # best, last or a path
+    # Of a model that reads text; with reference ones, those of stage 3, any metric can be taken.
+    durations: Literal["predicted", "reference"] = "predicted"
     generate: int = 1000  # samples of a model that takes no mel, shared evenly by its classes
 
 
@@ -125,6 +130,7 @@ class ScoreConfig:
 
     metrics: tuple[str, ...] = ("ls_mse", "mcd", "f0_rmse_cents", "vde", "pesq_wb", "stoi")
     baselines: tuple[str, ...] = ("griffin-lim-1", "griffin-lim-32", "noise")
+    recogniser: str = "WAV2VEC2_ASR_BASE_960H"  # torchaudio's, for models that read text; "": none
     classifier_steps: int = 4000  # of the classifier that judges models which take no mel
     classifier: str = ""  # MODULE:FACTORY of another one, see docs/diffwave.md
 
@@ -207,6 +213,7 @@ LEAST = {  # of numbers that have a least value
     **dict.fromkeys(("aligner.steps", "aligner.batch_size", "aligner.channels"), 1),
     **dict.fromkeys(("features.shard", "decode.batch_size", "decode.limit"), 1),
     **dict.fromkeys(("corpus.samples", "score.classifier_steps"), 1),
+    "corpus.hold_out": 3,
     "decode.generate": 2,
 }
 POSITIVE = ("train.learning_rate", "aligner.learning_rate", "aligner.prior", "aligner.temperature")
