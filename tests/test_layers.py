@@ -24,6 +24,7 @@ ROWS = {
     "aligner": 3,
     "vocoder": 4,
     "generator": 4,
+    "speech": 4,
     "checkpoint": 4,
     "report": 5,
     "stages": 5,
@@ -35,9 +36,10 @@ LIGHT = [
     "wg.mel.spec",
     "wg.models.wavegrad",
     "wg.models.diffwave",
+    "wg.models.wavegrad2",
     "wg.vocoder",
 ]
-LIGHT += ["wg.generator"]
+LIGHT += ["wg.generator", "wg.speech"]
 HEAVY = [
     "lightning",
     "omegaconf",

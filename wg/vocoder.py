@@ -1,6 +1,6 @@
 """A trained vocoder: mels in, waveforms out. Needs torch, numpy and safetensors only.
 
-`Trained` is what it shares with `wg.generator`, whose models take no mel.
+`Trained` is what it shares with `wg.generator` and `wg.speech`, whose models take no mel.
 
 On disk it is a folder: `model.safetensors`, `config.json` (model, MelSpec, training schedule,
 default schedule) and `README.md`.
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 NOT_FOR = {  # what to do with a model of these conditions instead
     "mel": "this model takes a mel: use wg vocode, or Vocoder",
+    "text": "this model reads text: use wg speak, or TextToSpeech",
     "class": "this model takes a class, not a mel: use wg sample --class, or Generator",
     "none": "this model is unconditional and takes no mel: use wg sample, or Generator",
 }
