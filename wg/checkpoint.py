@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -14,8 +14,10 @@ from wg.config import Experiment, flatten, to_dict
 from wg.errors import InputError
 from wg.generator import Generator
 from wg.models import build_network
-from wg.vocoder import Synthesis, Vocoder
+from wg.speech import TextToSpeech
+from wg.vocoder import Synthesis, Trained, Vocoder
 
+Kind = TypeVar("Kind", bound=Trained)
 LOSS = re.compile(r"step-(\d+)-loss-([\d.]+)\.ckpt")
 IDENTITY = ("model", "mel", "diffusion")  # sections that a checkpoint and its user must share
 FREE = ("cache", "fractional")  # keys of a model that change how it is used, not what it is
@@ -86,16 +88,23 @@ def network_from_checkpoint(path: Path, experiment: Experiment) -> nn.Module:
 
 def vocoder_from_checkpoint(path: Path, experiment: Experiment) -> Vocoder:
     """The vocoder in a checkpoint."""
-    network = network_from_checkpoint(path, experiment)
-    decode = experiment.decode
-    synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip)
-    return Vocoder(network, experiment.model, experiment.mel, experiment.diffusion, synthesis)
+    return _trained(Vocoder, path, experiment)
+
+
+def speech_from_checkpoint(path: Path, experiment: Experiment) -> TextToSpeech:
+    """The model that reads text in a checkpoint."""
+    return _trained(TextToSpeech, path, experiment)
 
 
 def generator_from_checkpoint(path: Path, experiment: Experiment) -> Generator:
     """The generator in a checkpoint; it makes clips as long as its training segments."""
+    return _trained(Generator, path, experiment, experiment.train.segment_samples)
+
+
+def _trained(
+    kind: type[Kind], path: Path, experiment: Experiment, samples: int | None = None
+) -> Kind:
     network = network_from_checkpoint(path, experiment)
     decode = experiment.decode
-    samples = experiment.train.segment_samples
     synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip, samples)
-    return Generator(network, experiment.model, experiment.mel, experiment.diffusion, synthesis)
+    return kind(network, experiment.model, experiment.mel, experiment.diffusion, synthesis)

@@ -33,6 +33,9 @@ class CorpusConfig:
     train: tuple[str, ...] = ()  # ids, ranges FIRST..LAST or corpus parts; (): everything else
     valid: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+    # Every n-th training utterance is for validation and the next one for testing, instead of valid
+    # and test above: for models that know speakers, where those splits have speakers of their own.
+    hold_out: int | None = None
     skip_bad: bool = False  # leave unusable clips out, counted, instead of stopping
     licence: str = ""
     url: str = ""
@@ -44,6 +47,27 @@ class FeaturesConfig:
 
     name: str = ""  # folder below dump/; "": the mel's label
     shard: int = 256  # utterances a file
+
+
+@dataclass(frozen=True)
+class PhonemesConfig:
+    """Pronunciations and durations, of models that read text."""
+
+    lexicon: str = ""  # file of `word PHONEME ...` that goes before the dictionary
+    textgrids: str = ""  # folder of Montreal Forced Aligner TextGrids; "": learn the durations
+
+
+@dataclass(frozen=True)
+class AlignerConfig:
+    """The learned aligner, of models that read text."""
+
+    steps: int = 1000
+    batch_size: int = 8  # utterances
+    learning_rate: float = 3e-3
+    channels: int = 64
+    temperature: float = 0.15  # of the squared distance
+    prior: float = 1.0  # scale of the beta-binomial prior; smaller is wider
+    binarise: float = 0.5  # share of the steps after which the alignment is made hard; 1: never
 
 
 @dataclass(frozen=True)
@@ -95,6 +119,8 @@ class DecodeConfig:
     limit: int | None = None  # first utterances only
     batch_size: int = 1
     checkpoint: str = "best"  # best, last or a path
+    # Of a model that reads text; with reference ones, those of stage 3, any metric can be taken.
+    durations: Literal["predicted", "reference"] = "predicted"
     generate: int = 1000  # samples of a model that takes no mel, shared evenly by its classes
 
 
@@ -104,6 +130,7 @@ class ScoreConfig:
 
     metrics: tuple[str, ...] = ("ls_mse", "mcd", "f0_rmse_cents", "vde", "pesq_wb", "stoi")
     baselines: tuple[str, ...] = ("griffin-lim-1", "griffin-lim-32", "noise")
+    recogniser: str = "WAV2VEC2_ASR_BASE_960H"  # torchaudio's, for models that read text; "": none
     classifier_steps: int = 4000  # of the classifier that judges models which take no mel
     classifier: str = ""  # MODULE:FACTORY of another one, see docs/diffwave.md
 
@@ -126,6 +153,8 @@ class Experiment:
     mel: MelSpec
     model: Any
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    phonemes: PhonemesConfig = field(default_factory=PhonemesConfig)
+    aligner: AlignerConfig = field(default_factory=AlignerConfig)
     diffusion: TrainingSchedule = field(default_factory=TrainingSchedule)
     train: TrainConfig = field(default_factory=TrainConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
@@ -152,8 +181,10 @@ class Experiment:
             )
         if not 0 <= train.ema < 1:
             raise InputError(f"train.ema is {train.ema}; give a decay in [0, 1), 0 for none")
-        if train.learning_rate <= 0:
-            raise InputError(f"train.learning_rate is {train.learning_rate}; give a positive rate")
+        for key in POSITIVE:
+            section, name = key.split(".")
+            if (value := vars(vars(self)[section])[name]) <= 0:
+                raise InputError(f"{key} is {value}; give a positive number")
         self.model.check(self.mel)
 
     @property
@@ -166,6 +197,8 @@ SECTIONS: dict[str, type] = {
     "corpus": CorpusConfig,
     "mel": MelSpec,
     "features": FeaturesConfig,
+    "phonemes": PhonemesConfig,
+    "aligner": AlignerConfig,
     "diffusion": TrainingSchedule,
     "train": TrainConfig,
     "decode": DecodeConfig,
@@ -176,11 +209,14 @@ LEAST = {  # of numbers that have a least value
     **dict.fromkeys(("train.valid_every", "train.valid_levels", "train.valid_utterances"), 1),
     **dict.fromkeys(("train.log_every", "train.keep", "train.processes"), 1),
     **dict.fromkeys(("train.workers", "train.warmup_steps", "train.sample_every"), 0),
-    **dict.fromkeys(("train.clip_norm", "train.weight_decay"), 0),
+    **dict.fromkeys(("train.clip_norm", "train.weight_decay", "aligner.binarise"), 0),
+    **dict.fromkeys(("aligner.steps", "aligner.batch_size", "aligner.channels"), 1),
     **dict.fromkeys(("features.shard", "decode.batch_size", "decode.limit"), 1),
     **dict.fromkeys(("corpus.samples", "score.classifier_steps"), 1),
+    "corpus.hold_out": 3,
     "decode.generate": 2,
 }
+POSITIVE = ("train.learning_rate", "aligner.learning_rate", "aligner.prior", "aligner.temperature")
 Source = tuple[str, Mapping[str, Any]]
 
 

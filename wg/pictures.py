@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,31 @@ def pixels_of(path: Path) -> np.ndarray:
     from matplotlib.image import imread
 
     return imread(path)
+
+
+def alignment(
+    mel: Tensor,
+    symbols: Sequence[str],
+    durations: Sequence[int],
+    soft: np.ndarray | None,
+    path: Path,
+) -> None:
+    """Picture of a log-mel [M, F] and its symbols, above the soft alignment [F, N] if any."""
+    from matplotlib.figure import Figure
+
+    ends = np.cumsum(durations)
+    figure = Figure(figsize=(14, 7 if soft is not None else 3.5), layout="constrained")
+    axes = figure.subplots(1 if soft is None else 2, 1, sharex=True, squeeze=False)[:, 0]
+    axes[0].imshow(mel.numpy(), origin="lower", aspect="auto", interpolation="none")
+    axes[0].set(ylabel="mel band")
+    for symbol, frames, end in zip(symbols, durations, ends, strict=True):
+        if frames:
+            axes[0].axvline(end - 0.5, color="white", linewidth=0.5)
+            place = end - frames / 2
+            axes[0].text(place, len(mel), symbol, ha="center", va="bottom", fontsize=6)
+    if soft is not None:
+        axes[1].imshow(soft.T, origin="lower", aspect="auto", interpolation="none")
+        axes[1].step(np.arange(int(ends[-1])), np.repeat(np.arange(len(ends)), durations), "w")
+        axes[1].set(ylabel="symbol")
+    figure.supxlabel("frame")
+    figure.savefig(path, dpi=100)

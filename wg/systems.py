@@ -24,7 +24,7 @@ class WaveGrad(Diffusion, LightningModule):
         self.network = build_network(experiment.model, experiment.mel)
 
     def condition(self, batch: Mapping[str, Any]) -> Any:
-        """The upsampled mel up to the first FiLM."""
+        """What does not depend on the noise level."""
         return self.network.condition(batch)  # pyright: ignore[reportCallIssue]
 
     def denoise(self, x: Tensor, level: Tensor, cond: Any) -> Tensor:
@@ -33,6 +33,23 @@ class WaveGrad(Diffusion, LightningModule):
         return self.experiment.diffusion.estimate(
             lambda scaled, told: network.denoise(scaled, told, cond), x, level
         )
+
+
+class WaveGrad2(WaveGrad):
+    """WaveGrad 2 (2106.09660): phonemes to waveform, with a loss of the durations."""
+
+    def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """The noise's and, weighted, that of the durations and of the mel, if asked for."""
+        network: Any = self.network
+        model = self.experiment.model
+        spoken = self.condition(batch)
+        losses = {
+            "noise": self.noise_loss(batch, spoken, level, noise),
+            "duration": model.duration_weight * network.duration_loss(batch, spoken),
+        }
+        if model.mel_weight:
+            losses["mel"] = model.mel_weight * network.mel_loss(batch, spoken)
+        return losses
 
 
 class DiffWave(Diffusion, LightningModule):

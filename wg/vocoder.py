@@ -1,6 +1,6 @@
 """A trained vocoder: mels in, waveforms out. Needs torch, numpy and safetensors only.
 
-`Trained` is what it shares with `wg.generator`, whose models take no mel.
+`Trained` is what it shares with `wg.generator` and `wg.speech`, whose models take no mel.
 
 On disk it is a folder (`wg.folder`), which can lie on the Hugging Face hub.
 """
@@ -35,6 +35,7 @@ Progress = Callable[[int, int], None]  # told after each step: (steps done, step
 Array = TypeVar("Array", Tensor, np.ndarray)
 NOT_FOR = {  # what to do with a model of these conditions instead
     "mel": "this model takes a mel: use wg vocode, or Vocoder",
+    "text": "this model reads text: use wg speak, or TextToSpeech",
     "class": "this model takes a class, not a mel: use wg sample --class, or Generator",
     "none": "this model is unconditional and takes no mel: use wg sample, or Generator",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wg.data.splits import resolve
+from wg.data.splits import hold_out, resolve
 from wg.errors import InputError
 
 IDS = [f"a-{n:02d}" for n in range(1, 11)]
@@ -66,3 +66,15 @@ def test_an_empty_held_out_split_is_refused(empty):
 def test_nothing_left_to_train_on_is_refused():
     with pytest.raises(InputError, match=r"corpus\.train selects none"):
         split(valid=("a-03..a-10",))
+
+
+def test_every_nth_utterance_is_held_out_for_validation_and_the_next_for_testing():
+    from lhotse import CutSet
+    from lhotse.testing.dummies import dummy_cut
+
+    cuts = CutSet.from_cuts(dummy_cut(number) for number in range(11))
+    chosen = {name: [cut.id for cut in part] for name, part in hold_out(cuts, 5).items()}
+    ids = [cut.id for cut in cuts]
+    assert chosen["valid"] == [ids[0], ids[5], ids[10]]
+    assert chosen["test"] == [ids[1], ids[6]]
+    assert sorted(sum(chosen.values(), [])) == sorted(ids)

@@ -30,6 +30,7 @@ def recipe_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes [cores]")
     parser.add_argument("--corpus-dir", type=Path, help="corpus on disk, instead of a download")
     parser.add_argument("--work-dir", type=Path, help="where data, dump and exp go [the recipe]")
+    parser.add_argument("--textgrids", type=Path, help="durations from Montreal Forced Aligner")
     parser.add_argument("--skip-bad", action="store_true", help="leave unusable clips out")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     return parser
@@ -45,6 +46,8 @@ def context_of(recipe: Path, options: argparse.Namespace) -> Context:
     overrides = list(options.overrides)
     if options.skip_bad:
         overrides.append("corpus.skip_bad=true")
+    if options.textgrids:
+        overrides.append(f"phonemes.textgrids={options.textgrids.resolve()}")
     recipe = recipe.resolve()
     experiment = load_experiment(recipe, options.model, overrides, config_class)
     check_told(experiment.model, experiment.diffusion)

@@ -139,6 +139,10 @@ class Dump:
         first, last = self._range(index, frame, frames)
         return self._shard(index).get_slice("mel")[first:last].T
 
+    def told(self, index: int) -> dict[str, Tensor]:
+        """What a model is told of an utterance besides its mel: here nothing."""
+        return {}
+
     def recording(self, index: int) -> Tensor:
         """The utterance's audio without added zeros, [samples]."""
         return self.audio(index)[: self.utterances[index].samples]

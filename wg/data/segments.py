@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from wg.data.dump import Dump, fit
@@ -29,6 +30,8 @@ class Segment(NamedTuple):
     mel: Tensor  # [M, F]
     frames: int
     text: str = ""
+    start: int = 0  # its first frame in the utterance
+    told: Mapping[str, Tensor] = {}  # of the whole utterance, see Dump.told
 
 
 class Segments(Dataset[Segment]):
@@ -54,11 +57,19 @@ class Segments(Dataset[Segment]):
             audio = fit(audio, self.frames * self.dump.spec.hop_length)
             silence = self.dump.spec.silence[:, None].expand(-1, self.frames - length)
             mel = torch.cat([mel, silence], 1)
-        return Segment(entry.id, audio, mel, length, entry.text)
+        return Segment(entry.id, audio, mel, length, entry.text, start, self.dump.told(index))
+
+
+def whole(dump: Dump, index: int) -> Segment:
+    """An utterance from its first frame to its last."""
+    return Segments(dump, dump.utterances[index].frames)[Draw(index, -1)]
 
 
 def collate(segments: list[Segment]) -> dict[str, object]:
-    """Batch: ids, texts, audio [B, T], mel [B, M, F], and frames [B] where some are padding."""
+    """Batch: ids, texts, audio [B, T], mel [B, M, F], and frames [B] where some are padding.
+
+    With what the dump tells of the utterances [B] or [B, longest], and window_start [B].
+    """
     batch: dict[str, object] = {
         "ids": [segment.id for segment in segments],
         "texts": [segment.text for segment in segments],
@@ -67,6 +78,11 @@ def collate(segments: list[Segment]) -> dict[str, object]:
     }
     if any(segment.frames < segment.mel.shape[1] for segment in segments):
         batch["frames"] = torch.tensor([segment.frames for segment in segments])
+    for name in segments[0].told:
+        values = [segment.told[name] for segment in segments]
+        batch[name] = pad_sequence(values, True) if values[0].ndim else torch.stack(values)
+    if segments[0].told:
+        batch["window_start"] = torch.tensor([segment.start for segment in segments])
     return batch
 
 

@@ -12,6 +12,7 @@ from wg.errors import InputError
 
 if TYPE_CHECKING:
     from lhotse import CutSet
+    from lhotse.cut import Cut
 
 SPLITS = ("train", "valid", "test")
 
@@ -55,6 +56,21 @@ def resolve(ids: Iterable[str], items: Mapping[str, tuple[str, ...]]) -> dict[st
                 "give ids or ranges FIRST..LAST"
             )
     return chosen
+
+
+def hold_out(cuts: CutSet, every: int) -> dict[str, CutSet]:
+    """Splits of one set: of every n-th cut on, the first is for validation, the next for testing.
+
+    Ids begin with the speaker in most corpora, so that a speaker with n utterances is in all.
+    """
+    from lhotse import CutSet
+
+    places = {0: "valid", 1: "test"}
+    chosen: dict[str, list[Cut]] = {split: [] for split in SPLITS}
+    for number, cut in enumerate(list(cuts)):
+        place = number % every
+        chosen[places[place] if place in places else "train"].append(cut)
+    return {split: CutSet.from_cuts(part) for split, part in chosen.items()}
 
 
 def check_disjoint(chosen: Mapping[str, Iterable[str]]) -> None:

@@ -23,6 +23,7 @@ from wg.metrics.perceptual import estoi, pesq_nb, pesq_wb, stoi
 from wg.metrics.pitch import pitch_scores
 from wg.metrics.spectral import ls_mse, lsd_scores, mr_stft
 from wg.metrics.statistics import Summary, paired_difference, summarise
+from wg.metrics.warped import warped_pitch_scores
 
 __all__ = [
     "METRICS",
@@ -45,6 +46,11 @@ class Metric:
     better: Literal["lower", "higher", "zero"]  # "zero": signed, best near 0
     function: Function
     group: Group | None = None  # computes this and its neighbours from one analysis
+
+    @property
+    def warped(self) -> bool:
+        """Whether it compares speech of another timing, by dynamic time warping."""
+        return self.name.endswith("_dtw")
 
 
 def _of_group(name: str, unit: str, better: Literal["lower", "higher"], group: Group) -> Metric:
@@ -73,6 +79,12 @@ METRICS: dict[str, Metric] = {
         _of_group("vde", "", "lower", pitch_scores),
         _of_group("ffe", "", "lower", pitch_scores),
         _of_group("voicing_f1", "", "higher", pitch_scores),
+        _of_group("f0_rmse_hz_dtw", "Hz", "lower", warped_pitch_scores),
+        _of_group("f0_rmse_cents_dtw", "cents", "lower", warped_pitch_scores),
+        _of_group("gpe_dtw", "", "lower", warped_pitch_scores),
+        _of_group("vde_dtw", "", "lower", warped_pitch_scores),
+        _of_group("ffe_dtw", "", "lower", warped_pitch_scores),
+        _of_group("voicing_f1_dtw", "", "higher", warped_pitch_scores),
         Metric("pesq_wb", "MOS", "higher", pesq_wb),
         Metric("pesq_nb", "MOS", "higher", pesq_nb),
         Metric("stoi", "", "higher", stoi),

@@ -135,12 +135,17 @@ def _plain(c: np.ndarray, d: np.ndarray) -> float:
 
 
 def _warped(c: np.ndarray, d: np.ndarray) -> float:
+    path = warping_path(c, d)
+    return _distortion(c[path[:, 0]], d[path[:, 1]])
+
+
+def warping_path(c: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """Pairs of frames [P, 2] on the cheapest monotone path between two sequences of vectors."""
     from librosa.sequence import dtw
 
     if not len(c) or not len(d):
-        return math.nan
-    path = dtw(c.T, d.T, metric="euclidean")[1]
-    return _distortion(c[path[:, 0]], d[path[:, 1]])
+        return np.empty((0, 2), dtype=int)
+    return dtw(c.T, d.T, metric="euclidean")[1]
 
 
 def _distortion(c: np.ndarray, d: np.ndarray) -> float:

@@ -3,8 +3,8 @@
 A network supplies two methods and nothing else is asked of it:
 
 - `condition(batch) -> cond`: everything that does not depend on the noise level, computed once,
-  from `batch["mel"]` [B, M, F] (or `batch["class"]` [B], or nothing) and, where some of it is
-  padding, `batch["frames"]` [B];
+  from `batch["mel"]` [B, M, F] (or `batch["class"]` [B], symbols, or nothing) and, where some of
+  it is padding, `batch["frames"]` [B];
 - `denoise(x, noise_input, cond) -> eps`: x [B, T], noise_input [B] (a level or a fractional
   step, see `TrainingSchedule.network_input`), eps [B, T].
 """
@@ -59,6 +59,12 @@ REGISTRY: dict[str, Entry] = {
         conditions=None,
         told=("discrete",),
     ),
+    "wavegrad2": Entry(
+        config="wg.models.wavegrad2:WaveGrad2Config",
+        network="wg.models.wavegrad2:WaveGrad2Network",
+        system="wg.systems:WaveGrad2",
+        conditions="text",
+    ),
 }
 
 
@@ -76,7 +82,7 @@ def entry(name: str) -> Entry:
 
 
 def conditions_of(config: Any) -> str:
-    """What a model is conditioned on: "mel", or for models that generate "class" or "none"."""
+    """What a model is conditioned on: "mel", "text", or to generate "class" or "none"."""
     fixed = entry(config.name).conditions
     return config.conditions if fixed is None else fixed
 

@@ -264,13 +264,13 @@ class Condition(NamedTuple):
     masks: tuple[Tensor | None, ...]
 
 
-class WaveGradNetwork(nn.Module):
-    """eps(x, mel, level)."""
+class Decoder(nn.Module):
+    """eps(x, features, level): features at the mel's rate, which in WaveGrad 2 are no mel."""
 
-    def __init__(self, config: WaveGradConfig, mel: MelSpec) -> None:
+    def __init__(self, config: WaveGradConfig, bands: int, hop: int) -> None:
         super().__init__()
-        self.bands = mel.n_mels
-        self.factors = config.resolved_factors(mel.hop_length)
+        self.bands = bands
+        self.factors = config.resolved_factors(hop)
         ups, downs = config.up_channels, (config.wave_channels, *config.down_channels)
         self.mel_conv = conv(self.bands, config.mel_channels, 3)
         self.wave_conv = conv(1, config.wave_channels, 5)
@@ -298,23 +298,18 @@ class WaveGradNetwork(nn.Module):
         # DiffWave, training starts at the loss of "no noise" instead of far above it.
         nn.init.zeros_(self.out_conv.weight)
 
-    def condition(self, batch: Mapping[str, Tensor]) -> Condition:
-        """From batch["mel"] [B, M, F] and, if present, batch["frames"] [B]."""
-        mel = batch["mel"]
-        if mel.ndim != 3 or mel.shape[1] != self.bands or not mel.shape[2]:
-            raise InputError(
-                f"mel of shape {list(mel.shape)}; this model takes [B, {self.bands}, frames]"
-            )
-        masks = self._masks(mel, batch["frames"] if "frames" in batch else None)
-        x = self.mel_conv(masked(mel, masks[0]))
+    def enter(self, features: Tensor, frames: Tensor | None) -> Condition:
+        """From features [B, M, F], of which `frames` [B] are real (None: all)."""
+        masks = self._masks(features, frames)
+        x = self.mel_conv(masked(features, masks[0]))
         return Condition(self.ublocks[0][0].enter(x, masks[1]), masks)  # pyright: ignore
 
-    def _masks(self, mel: Tensor, frames: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Masks at the rate of the mel and after each UBlock; None where no frames are told."""
+    def _masks(self, features: Tensor, frames: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Masks at the rate of the features and after each UBlock; None without `frames`."""
         if frames is None:
             return (None,) * (len(self.factors) + 1)
-        index = torch.arange(mel.shape[-1], device=mel.device)
-        masks = [(index < frames[:, None].to(mel.device))[:, None].to(mel)]
+        index = torch.arange(features.shape[-1], device=features.device)
+        masks = [(index < frames[:, None].to(features.device))[:, None].to(features)]
         for factor in self.factors:
             masks.append(masks[-1].repeat_interleave(factor, -1))
         return tuple(masks)
@@ -337,3 +332,19 @@ class WaveGradNetwork(nn.Module):
                 y = block.modulate(entered, film, mask)
         assert y is not None
         return self.out_conv(masked(y, masks[-1]))[:, 0]
+
+
+class WaveGradNetwork(Decoder):
+    """eps(x, mel, level)."""
+
+    def __init__(self, config: WaveGradConfig, mel: MelSpec) -> None:
+        super().__init__(config, mel.n_mels, mel.hop_length)
+
+    def condition(self, batch: Mapping[str, Tensor]) -> Condition:
+        """From batch["mel"] [B, M, F] and, if present, batch["frames"] [B]."""
+        mel = batch["mel"]
+        if mel.ndim != 3 or mel.shape[1] != self.bands or not mel.shape[2]:
+            raise InputError(
+                f"mel of shape {list(mel.shape)}; this model takes [B, {self.bands}, frames]"
+            )
+        return self.enter(mel, batch["frames"] if "frames" in batch else None)

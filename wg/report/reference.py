@@ -18,11 +18,9 @@ from wg.config import SECTIONS
 from wg.diffusion.schedules import PUBLISHED, levels_from_betas
 from wg.mel.hub import SPECS
 from wg.mel.spec import MelSpec
-from wg.metrics import METRICS
-from wg.metrics.generation import SET_METRICS
 from wg.models import REGISTRY, config_class
 from wg.report.results import replace_block
-from wg.report.table import markdown
+from wg.report.table import COLUMNS, markdown
 
 # Where the source says nothing because the name says it all.
 MEANINGS = {
@@ -49,6 +47,9 @@ MEANINGS = {
     "diffusion.spacing": "of the levels: by linear betas (papers), or even in log-SNR (ours)",
     "diffusion.draws": "of the levels of a batch: as in the papers, or one from each equal share",
     "diffusion.conditioning": "what the network is told: the noise level, or its step",
+    "aligner.steps": "optimiser steps",
+    "aligner.learning_rate": "at the first step; it falls to a twentieth",
+    "aligner.channels": "of the symbols' encoder",
     "train.seed": "of initial weights, order, crops, levels and noise",
     "train.max_steps": "optimiser steps; a multiple of valid_every",
     "train.segment_samples": "length of a training segment; a multiple of the hop",
@@ -74,7 +75,7 @@ MEANINGS = {
     "score.metrics": "see [metrics](metrics.md)",
     "score.baselines": "griffin-lim-ITERATIONS from the true mel; noise: white, as loud",
     "model.name": "which model",
-    "model.mel_channels": "channels after the first convolution of the mel",
+    "model.mel_channels": "channels after the first convolution of the mel (or of the features)",
     "model.up_channels": "channels after each UBlock, mel to wave",
     "model.wave_channels": "channels after the first convolution of the waveform",
     "model.down_channels": "channels after each DBlock, wave to mel",
@@ -87,7 +88,10 @@ MEANINGS = {
     "model.layers": "residual layers",
     "model.upsampler": "of the mel: one for all layers, or one a layer (the paper's count)",
     "model.weight_norm": "weight normalisation of the convolutions",
+    "model.encoder_channels": "of the symbols' encoder",
+    "model.duration_weight": "of the durations' squared error beside the noise's loss",
 }
+LONG_LIST = 8  # items of a default that are shown
 FIELD = re.compile(r"    (\w+): [^#]*?(?:  # (.*))?")
 COMMENT = re.compile(r"    # (.*)")
 
@@ -96,7 +100,8 @@ def comments(schema: type) -> dict[str, str]:
     """What the source says of each field: the comment lines above it and the one beside it."""
     found: dict[str, str] = {}
     above: list[str] = []
-    for line in inspect.getsource(schema).splitlines():
+    parts = [part for part in schema.__mro__[::-1] if dataclasses.is_dataclass(part)]
+    for line in "\n".join(map(inspect.getsource, parts)).splitlines():
         if match := COMMENT.fullmatch(line):
             above.append(match[1])
             continue
@@ -111,7 +116,8 @@ def shown(value: Any) -> str:
     if value is dataclasses.MISSING:
         return "**required**"
     if isinstance(value, tuple):
-        return f"`[{', '.join(map(str, value))}]`"
+        dots = ["..."] if len(value) > LONG_LIST else []
+        return f"`[{', '.join([*map(str, value[:LONG_LIST]), *dots])}]`"
     words = {"None": "null", "True": "true", "False": "false", "": '""'}
     text = str(value)
     return f"`{words[text] if text in words else text}`"
@@ -181,7 +187,7 @@ def peculiarities(spec: MelSpec) -> str:
 def metrics() -> str:
     """Names, units and directions of the metrics."""
     words = {"lower": "lower", "higher": "higher", "zero": "closer to 0"}
-    listed = [*METRICS.values(), *SET_METRICS.values()]
+    listed = COLUMNS.values()
     rows = [[f"`{m.name}`", m.unit or "-", words[m.better]] for m in listed]
     return markdown(["name", "unit", "better"], rows)
 

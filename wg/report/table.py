@@ -8,8 +8,9 @@ from typing import Any
 
 from wg.metrics import METRICS, Metric
 from wg.metrics.generation import SET_METRICS, SetMetric
+from wg.metrics.spoken import SPOKEN_METRICS
 
-COLUMNS: dict[str, Metric | SetMetric] = {**METRICS, **SET_METRICS}
+COLUMNS: dict[str, Metric | SetMetric] = {**METRICS, **SET_METRICS, **SPOKEN_METRICS}
 Means = Mapping[str, Mapping[str, Mapping[str, Any]]]  # system -> metric -> statistics
 
 
@@ -43,10 +44,13 @@ def heading(metric: str) -> str:
 
 
 def score_rows(means: Means) -> tuple[list[str], list[list[str]]]:
-    """Heading and rows of a table, a system a row."""
-    metrics = list(next(iter(means.values())))
+    """Heading and rows of a table, a system a row; empty where a system has no such metric."""
+    metrics = list(dict.fromkeys(metric for scores in means.values() for metric in scores))
     header = ["system", *(heading(metric) for metric in metrics)]
-    rows = [[name, *(cell(scores[metric]) for metric in metrics)] for name, scores in means.items()]
+    rows = [
+        [name, *(cell(scores[metric]) if metric in scores else "" for metric in metrics)]
+        for name, scores in means.items()
+    ]
     return header, rows
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,7 +21,9 @@ from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.stages.launch import place, relaunch, wait_for_all
 from wg.stages.stage import Context, Stage, features_of
-from wg.vocoder import Vocoder
+from wg.vocoder import Trained, Vocoder
+
+Item = TypeVar("Item")
 
 FULL_SCALE = 32767 / 32768
 WARM_UP = 50  # frames
@@ -79,22 +81,38 @@ def timed(vocoder: Vocoder, mel: Tensor, seeds: list[int], frames: Tensor) -> tu
 
 def run(context: Context) -> Mapping[str, Any]:
     """Writes wavs with, beside each, what made it; prints the real-time factor."""
-    decode, devices = context.experiment.decode, context.devices
+    decode = context.experiment.decode
     checkpoint = find_checkpoint(context.exp, decode.checkpoint)
     vocoder = vocoder_from_checkpoint(checkpoint, context.experiment)
     dump = features_of(context, decode.split)
     indices = list(range(len(dump)))[: decode.limit]
+    share_out(
+        context,
+        vocoder,
+        indices,
+        lambda batches: decode_batches(context, vocoder, dump, batches, checkpoint.name),
+    )
+    return summarise(context, [dump.utterances[index].id for index in indices])
+
+
+def share_out(
+    context: Context,
+    model: Trained,
+    items: list[Item],
+    work: Callable[[list[list[Item]]], None],
+) -> None:
+    """Does `work` on this process's share of the batches of items, the model on its device.
+
+    Where there are several devices, starts a process for each and waits for them.
+    """
+    devices, size = context.devices, context.experiment.decode.batch_size
     if devices.gpus * devices.nodes > 1 and place().world == 1:
         relaunch(context, STAGE.name, devices.gpus)
-    else:
-        vocoder.to(f"cuda:{place().local}" if devices.gpus else "cpu")
-        batches = [
-            indices[i : i + decode.batch_size] for i in range(0, len(indices), decode.batch_size)
-        ]
-        mine = batches[place().rank :: place().world]
-        decode_batches(context, vocoder, dump, mine, checkpoint.name)
-        wait_for_all()
-    return summarise(context, [dump.utterances[index].id for index in indices])
+        return
+    model.to(f"cuda:{place().local}" if devices.gpus else "cpu")
+    batches = [items[i : i + size] for i in range(0, len(items), size)]
+    work(batches[place().rank :: place().world])
+    wait_for_all()
 
 
 def decode_batches(

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from wg import __version__
 from wg.errors import InputError, nearest
-from wg.stages import features, phonemes, prepare, sets, train
+from wg.stages import features, phonemes, prepare, speaking, train
 from wg.stages.launch import place, wait_for_all
 from wg.stages.stage import Context, Stage, changes, digest, read_stamp, write_stamp
 
 STAGES: tuple[Stage, ...] = (
     *(module.STAGE for module in (prepare, features, phonemes, train)),
-    *sets.STAGES,
+    *speaking.STAGES,
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
 
@@ -39,7 +39,8 @@ class Decision:
 
 def inputs_of(stage: Stage, context: Context) -> dict[str, str | None]:
     """Digest of each stage it needs; None where that never finished."""
-    stamps = {name: read_stamp(BY_NAME[name].stamp_path(context)) for name in stage.needs}
+    needed = stage.required(context)
+    stamps = {name: read_stamp(BY_NAME[name].stamp_path(context)) for name in needed}
     return {name: stamp["digest"] if stamp else None for name, stamp in stamps.items()}
 
 
@@ -48,12 +49,14 @@ def decide(stage: Stage, context: Context, running: set[str]) -> Decision:
     stamp = read_stamp(stage.stamp_path(context))
     if stamp is None:
         return Decision(True, "not done yet")
-    before = [name for name in stage.needs if name in running]
+    before = [name for name in stage.required(context) if name in running]
     if before:
         return Decision(True, f"{', '.join(before)} runs again")
     changed = changes(stamp["settings"], stage.settings(context))
     redone = [
-        name for name, value in inputs_of(stage, context).items() if value != stamp["inputs"][name]
+        name
+        for name, value in inputs_of(stage, context).items()
+        if value != stamp["inputs"].get(name)
     ]
     if changed or redone:
         reasons = changed + [f"{name} was redone" for name in redone]

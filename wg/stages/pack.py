@@ -14,13 +14,13 @@ from wg.data.dump import Dump
 from wg.report.page import Audio, Row, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
 from wg.stages.stage import Context, Stage, features_of, fresh_folder, read_stamp
-from wg.vocoder import Vocoder
+from wg.vocoder import Trained
 
 PAGE_ROWS = 10
 
 
-def model_card(context: Context, vocoder: Vocoder, checkpoint: Path) -> str:
-    """README.md of the vocoder folder."""
+def model_card(context: Context, model: Trained, checkpoint: Path, template: str) -> str:
+    """README.md of the model's folder."""
     decoded = read_stamp(context.decoded / "stage-decode.json")
     assert decoded is not None
     result = decoded["result"]
@@ -28,10 +28,10 @@ def model_card(context: Context, vocoder: Vocoder, checkpoint: Path) -> str:
     spec = context.experiment.mel.to_dict()
     content = {
         "title": context.exp.name,
-        "model": context.experiment.model,
+        "model": model.model,
         "corpus": context.experiment.corpus,
         "mel": context.experiment.mel,
-        "parameters": sum(weight.numel() for weight in vocoder.network.parameters()),
+        "parameters": sum(weight.numel() for weight in model.network.parameters()),
         "checkpoint": checkpoint.name,
         "mel_table": markdown(["key", "value"], [[k, str(v)] for k, v in spec.items()]),
         "utterances": len(result["utterances"]),
@@ -40,22 +40,28 @@ def model_card(context: Context, vocoder: Vocoder, checkpoint: Path) -> str:
         "rtf": result["rtf"],
         "device": result["device"],
     }
-    return render("card.md", content)
+    return render(template, content)
 
 
 def run(context: Context) -> Mapping[str, Any]:
     """Writes exp/.../vocoder and exp/.../page, and says where they are."""
+    checkpoint = find_checkpoint(context.exp, context.experiment.decode.checkpoint)
+    vocoder = vocoder_from_checkpoint(checkpoint, context.experiment)
+    card = model_card(context, vocoder, checkpoint, "card.md")
+    return publish(context, vocoder, "vocoder", card)
+
+
+def publish(context: Context, model: Trained, kind: str, card: str) -> Mapping[str, Any]:
+    """Writes the model's folder, exp/.../KIND, and exp/.../page with its speech and recordings."""
     experiment = context.experiment
-    checkpoint = find_checkpoint(context.exp, experiment.decode.checkpoint)
-    vocoder = vocoder_from_checkpoint(checkpoint, experiment)
     scores = json.loads((context.decoded / "scores.json").read_text("utf-8"))
     dump = features_of(context, experiment.decode.split)
-    indices = list(range(len(dump)))[: experiment.decode.limit][:PAGE_ROWS]
-    with fresh_folder(context.exp / "vocoder") as folder:
-        vocoder.save_pretrained(folder, model_card(context, vocoder, checkpoint))
+    own = scores["utterances"]["wg"]
+    by_id = {entry.id: index for index, entry in enumerate(dump.utterances)}
+    with fresh_folder(context.exp / kind) as folder:
+        model.save_pretrained(folder, card)
     with fresh_folder(context.exp / "page") as folder:
-        rows = [row_of(dump, index, scores["utterances"]["wg"]) for index in indices]
-        by_id = {dump.utterances[index].id: index for index in indices}
+        rows = [row_of(dump, by_id[name], own) for name in list(own)[:PAGE_ROWS]]
         rate = dump.spec.sample_rate
         systems: dict[str, Audio] = {
             "recording": lambda name: (dump.recording(by_id[name]).numpy(), rate),
@@ -63,11 +69,11 @@ def run(context: Context) -> Mapping[str, Any]:
         }
         write_page(folder, context.exp.name, rows, systems, scores["means"])
     print_scores(scores["means"])
-    first = context.decoded / f"{dump.utterances[0].id}.wav"
-    print(f"vocoder folder  {context.exp / 'vocoder'}")
+    first = context.decoded / f"{next(iter(own))}.wav"
+    print(f"{kind + ' folder':15} {context.exp / kind}")
     print(f"listening page  {context.exp / 'page' / 'index.html'}")
     print(f"a wav to play   {first}")
-    return {"vocoder": "vocoder", "page": "page/index.html"}
+    return {kind: kind, "page": "page/index.html"}
 
 
 def row_of(dump: Dump, index: int, scores: Mapping[str, Mapping[str, float | None]]) -> Row:

@@ -2,27 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import multiprocessing
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from wg.models import entry
-from wg.stages.stage import Context, Stage
+from wg.data.dump import Dump, Utterance, write_bytes
+from wg.data.splits import SPLITS
+from wg.errors import InputError
+from wg.models import conditions_of
+from wg.stages.durations import Spoken, find_durations, textgrids_folder
+from wg.stages.launch import place, wait_for_all
+from wg.stages.pool import in_processes
+from wg.stages.stage import Context, Stage, features_of
+from wg.text import tagger
+from wg.text.frontend import Word, words_of
+from wg.text.lexicon import read_lexicon
+from wg.text.pronounce import Lexicon
+
+_TEXTS = 1000  # a job: starting a process takes as long as some thousand texts
+_NAMED = 5  # utterances spelt out in a message
+
+
+@dataclass(frozen=True)
+class Job:
+    """Texts for one process."""
+
+    utterances: tuple[Utterance, ...]
+    lexicon: Lexicon
+
+
+def pronounce_texts(job: Job) -> list[list[Word] | str]:
+    """The words of each text, or what is wrong with it."""
+    if multiprocessing.parent_process() is not None:
+        logging.getLogger("wg.text").setLevel(logging.ERROR)  # the parent has said it
+    found: list[list[Word] | str] = []
+    for utterance in job.utterances:
+        try:
+            found.append(words_of(utterance.text, job.lexicon))
+        except InputError as error:
+            found.append(f"{utterance.id}: {error}")
+    return found
+
+
+def reads_text(context: Context) -> bool:
+    """Whether the model needs this stage."""
+    return conditions_of(context.experiment.model) == "text"
+
+
+def lexicon_path(context: Context) -> Path | None:
+    """The user's lexicon; a relative path is below the recipe."""
+    name = context.experiment.phonemes.lexicon
+    return context.recipe / name if name else None
+
+
+def check(context: Context) -> None:
+    """InputError for a lexicon or TextGrids that cannot be read."""
+    if not reads_text(context):
+        return
+    if path := lexicon_path(context):
+        read_lexicon(path)
+    folder = textgrids_folder(context)
+    if folder and not any(folder.glob("**/*.TextGrid")):
+        raise InputError(f"phonemes.textgrids {folder}: no .TextGrid files there")
 
 
 def run(context: Context) -> Mapping[str, Any]:
-    """Says that the model reads no text; no registered model does yet."""
-    name = context.experiment.model.name
-    assert entry(name)
-    print(f"{name} reads no text: nothing to do")
-    return {}
+    """Writes the symbols and durations of each split, and the words that no dictionary has."""
+    if not reads_text(context):
+        print(f"{context.experiment.model.name} reads no text: nothing to do")
+        return {}
+    result: Mapping[str, Any] = {}
+    if place().rank == 0:
+        result = make(context)
+    wait_for_all()
+    return result
+
+
+def make(context: Context) -> Mapping[str, Any]:
+    """The stage's work, which one process does."""
+    tagger.fetch()
+    path = lexicon_path(context)
+    lexicon = read_lexicon(path) if path else {}
+    dumps = {split: features_of(context, split) for split in SPLITS}
+    spoken, problems = pronounce(dumps, lexicon, context.jobs)
+    refuse(problems, context)
+    unknown = report_unknown(spoken, context.phonemes / "oov.tsv")
+    problems += find_durations(context, dumps, spoken, lambda found: refuse(found, context))
+    if problems:
+        print(f"left out {len(problems)} utterances (--skip-bad):")
+        print("\n".join(f"  {problem}" for problem in problems))
+    return {"unknown_words": unknown, "left_out": len(problems)}
+
+
+def pronounce(
+    dumps: Mapping[str, Dump], lexicon: Lexicon, processes: int
+) -> tuple[dict[str, list[Spoken]], list[str]]:
+    """The words of all utterances by split, and what is wrong with those left out."""
+    entries = [(split, i) for split, dump in dumps.items() for i in range(len(dump))]
+    texts = [dumps[split].utterances[i] for split, i in entries]
+    jobs = [
+        Job(tuple(texts[first : first + _TEXTS]), lexicon) for first in range(0, len(texts), _TEXTS)
+    ]
+    tagger.available()  # says here, once, what its absence means
+    found = chain.from_iterable(in_processes(pronounce_texts, jobs, processes))
+    spoken: dict[str, list[Spoken]] = {split: [] for split in dumps}
+    problems = []
+    for (split, index), words in zip(entries, found, strict=True):
+        if isinstance(words, str):
+            problems.append(words)
+        else:
+            spoken[split].append(Spoken(index, words))
+    return spoken, problems
+
+
+def refuse(problems: Sequence[str], context: Context) -> None:
+    """InputError that names the first utterances, unless bad ones are to be left out."""
+    if problems and not context.experiment.corpus.skip_bad:
+        further = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        raise InputError(
+            f"{'; '.join(problems[:_NAMED])}{further} (--skip-bad leaves such utterances out)"
+        )
+
+
+def report_unknown(spoken: Mapping[str, Sequence[Spoken]], path: Path) -> int:
+    """Writes word, count and predicted phonemes of words that no dictionary has."""
+    words = [word for found in spoken.values() for one in found for word in one.words]
+    unknown = [word for word in words if word.predicted]
+    counts = Counter(word.text for word in unknown)
+    predicted = {word.text: " ".join(word.phonemes) for word in unknown}
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"{word}\t{count}\t{predicted[word]}\n" for word, count in ordered]
+    write_bytes(path, "".join(["word\tcount\tpredicted\n", *lines]).encode())
+    if counts:
+        print(
+            f"{len(counts)} words, {100 * len(unknown) / len(words):.1f}% of the text, are in no "
+            f"dictionary; their predicted pronunciations: {path}"
+        )
+    return len(counts)
 
 
 STAGE = Stage(
     name="phonemes",
     summary="text to phonemes and durations (models that read text)",
-    keys=("model.name",),
-    needs=("prepare",),
-    # Not below exp, which training moves aside when its settings change.
-    output=lambda context: context.data / "phonemes" / context.experiment.model.name,
+    keys=("model.name", "phonemes", "aligner"),
+    needs=("features",),
+    output=lambda context: context.phonemes,
     run=run,
+    check=check,
+    reads=lambda context: tuple(filter(None, [lexicon_path(context)])),
 )

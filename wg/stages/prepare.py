@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from wg.data.audio import check_audio, summary
-from wg.data.splits import SPLITS
+from wg.data.splits import SPLITS, hold_out
 from wg.errors import InputError
 from wg.stages.stage import Context, Stage, digest, fresh_folder, read_stamp
 
@@ -43,6 +43,8 @@ def run(context: Context) -> Mapping[str, Any]:
     corpus_dir = find_corpus(context, reader)
     corpus = context.experiment.corpus
     splits = reader.read(corpus_dir, corpus)
+    if corpus.hold_out is not None:
+        splits = hold_out(splits["train"], corpus.hold_out)
     problems: list[str] = []
     manifests: dict[str, str] = {}
     with fresh_folder(context.data) as folder:

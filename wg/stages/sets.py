@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from wg.report.page import Row, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
 from wg.stages import decode, pack, score
 from wg.stages.judging import evaluate
-from wg.stages.launch import place, relaunch, wait_for_all
 from wg.stages.stage import Context, Stage, fresh_folder, read_stamp
 from wg.training.classifier import supplied
 
@@ -32,12 +31,12 @@ Run = Callable[[Context], Mapping[str, Any]]
 PAGE_ROWS = 30
 
 
-def for_sets(stage: Stage, run: Run) -> Stage:
-    """The stage, with `run` where the model takes no mel."""
+def for_models(stage: Stage, takes: Sequence[str], run: Run) -> Stage:
+    """The stage, with `run` for models of these conditions."""
 
     def either(context: Context) -> Mapping[str, Any]:
-        sets = conditions_of(context.experiment.model) in Generator.takes
-        return run(context) if sets else stage.run(context)
+        meant = conditions_of(context.experiment.model) in takes
+        return run(context) if meant else stage.run(context)
 
     return replace(stage, run=either)
 
@@ -59,19 +58,15 @@ def clips_of(context: Context) -> list[tuple[str, str | None]]:
 
 def generate(context: Context) -> Mapping[str, Any]:
     """Stage 5: writes the samples and, beside each, what made it."""
-    decoding, devices = context.experiment.decode, context.devices
     clips = clips_of(context)
-    checkpoint = find_checkpoint(context.exp, decoding.checkpoint)
+    checkpoint = find_checkpoint(context.exp, context.experiment.decode.checkpoint)
     generator = generator_from_checkpoint(checkpoint, context.experiment)
-    if devices.gpus * devices.nodes > 1 and place().world == 1:
-        relaunch(context, "decode", devices.gpus)
-    else:
-        generator.to(f"cuda:{place().local}" if devices.gpus else "cpu")
-        size = decoding.batch_size
-        batches = [clips[i : i + size] for i in range(0, len(clips), size)]
-        for batch in batches[place().rank :: place().world]:
+
+    def work(batches: list[list[tuple[str, str | None]]]) -> None:
+        for batch in batches:
             write_batch(context, generator, batch, checkpoint.name)
-        wait_for_all()
+
+    decode.share_out(context, generator, clips, work)
     return decode.summarise(context, [name for name, _ in clips])
 
 
@@ -158,7 +153,7 @@ def check_classifier(context: Context) -> None:
 
 
 STAGES = (
-    for_sets(decode.STAGE, generate),
-    for_sets(replace(score.STAGE, check=check_classifier), evaluate),
-    for_sets(pack.STAGE, publish),
+    for_models(decode.STAGE, Generator.takes, generate),
+    for_models(replace(score.STAGE, check=check_classifier), Generator.takes, evaluate),
+    for_models(pack.STAGE, Generator.takes, publish),
 )

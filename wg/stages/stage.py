@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from wg.config import Experiment, flatten, to_dict
 from wg.data.dump import Dump
 from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError
+from wg.models import conditions_of
 from wg.training.devices import Devices
 
 STAMP = "stage-{name}.json"
@@ -47,6 +48,12 @@ class Context:
         return self.work / "dump" / self.experiment.features_name
 
     @property
+    def phonemes(self) -> Path:
+        """Symbols and durations of the utterances; not below exp, which training moves aside."""
+        name = f"{self.experiment.model.name}-{self.experiment.features_name}"
+        return self.data / "phonemes" / name
+
+    @property
     def exp(self) -> Path:
         """The trained model and all that comes of it."""
         return self.work / "exp" / f"{self.experiment.corpus.name}-{self.name}"
@@ -58,6 +65,8 @@ class Context:
         label = schedule_label(decode.schedule)
         if decode.sampler != "ancestral":
             label += f"-{decode.sampler}"
+        if decode.durations != "predicted":
+            label += f"-{decode.durations}-durations"
         return (
             self.exp / "decode" / (label if decode.split == "test" else f"{label}-{decode.split}")
         )
@@ -81,9 +90,17 @@ class Stage:
     needs: tuple[str, ...]  # earlier stages
     output: Callable[[Context], Path]
     run: Callable[[Context], Mapping[str, Any]]
+    needs_for_text: tuple[str, ...] = ()  # further ones, of models that read text
     free_keys: tuple[str, ...] = ()  # keys below `keys` that change nothing
+    # Files whose content it depends on.
+    reads: Callable[[Context], Sequence[Path]] = lambda context: ()
     # InputError for what `run` would fail on; asked before any stage runs.
     check: Callable[[Context], None] = lambda context: None
+
+    def required(self, context: Context) -> tuple[str, ...]:
+        """The earlier stages that it needs."""
+        reads_text = conditions_of(context.experiment.model) == "text"
+        return self.needs + self.needs_for_text if reads_text else self.needs
 
     def stamp_path(self, context: Context) -> Path:
         """Where its stamp lies."""
@@ -100,6 +117,8 @@ class Stage:
         }
         if self.name == "prepare" and context.corpus_dir is not None:
             chosen["--corpus-dir"] = str(context.corpus_dir.resolve())
+        for path in self.reads(context):
+            chosen[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         return chosen
 
 
@@ -126,13 +145,13 @@ def digest(content: Mapping[str, Any]) -> str:
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """`key: before -> after` for every setting that differs."""
+    """`key: before -> after` for every setting that differs; one that is null is as one unset."""
     # A run that does not say --corpus-dir means the one prepared before.
     keys = [key for key in sorted({*old, *new}) if key != "--corpus-dir" or key in new]
     return [
         f"{key}: {old[key] if key in old else 'unset'} -> {new[key] if key in new else 'unset'}"
         for key in keys
-        if (key in old) != (key in new) or old[key] != new[key]
+        if old.get(key) != new.get(key)
     ]
 
 

@@ -9,12 +9,14 @@ from wg.checkpoint import FREE, find_checkpoint
 from wg.config import flatten, load_experiment_file, save_experiment, to_dict
 from wg.models import config_class
 from wg.stages.launch import place, relaunch
+from wg.stages.phonemes import STAGE as PHONEMES
+from wg.stages.phonemes import reads_text
+from wg.stages.spoken import training_features, with_speakers
 from wg.stages.stage import (
     STAMP,
     Context,
     Stage,
     changes,
-    features_of,
     keep_aside,
     read_stamp,
 )
@@ -63,9 +65,11 @@ def set_changed_run_aside(context: Context) -> None:
 
 
 def features_digest(context: Context) -> str | None:
-    """Digest of the finished features, corpus and splits included."""
-    stamp = read_stamp(context.dump / STAMP.format(name="features"))
-    return stamp["digest"] if stamp else None
+    """Digest of the finished features, corpus and splits included, and of what is spoken."""
+    stamps = [read_stamp(context.dump / STAMP.format(name="features"))]
+    if reads_text(context):
+        stamps.append(read_stamp(PHONEMES.stamp_path(context)))
+    return " ".join(stamp["digest"] for stamp in stamps if stamp) or None
 
 
 def check(context: Context) -> None:
@@ -88,8 +92,9 @@ def run(context: Context) -> Mapping[str, Any]:
     """Trains in this process, or in one process a device through torchrun."""
     from lightning import seed_everything
 
+    context = with_speakers(context)
     experiment, devices = context.experiment, context.devices
-    dumps = features_of(context, "train"), features_of(context, "valid")
+    dumps = training_features(context, "train"), training_features(context, "valid")
     if place().rank == 0:
         set_changed_run_aside(context)
         context.exp.mkdir(parents=True, exist_ok=True)
@@ -118,6 +123,7 @@ STAGE = Stage(
     summary="training with Lightning, resumed where it stopped",
     keys=("mel", "model", "diffusion", "train"),
     needs=("features",),
+    needs_for_text=("phonemes",),
     output=lambda context: context.exp,
     run=run,
     check=check,

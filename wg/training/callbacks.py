@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 from wg.config import Experiment
 from wg.data.dump import Dump
+from wg.data.segments import collate, whole
 from wg.diffusion.noise import PositionalNoise, seed_of
 from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import inference_levels
@@ -129,10 +130,10 @@ class SampleWriter(Callback):
             self._write(trainer, pl_module, index, self.folder / f"step-{step:07d}")
 
     def _write(self, trainer: Trainer, module: LightningModule, index: int, folder: Path) -> None:
-        entry, rate = self.dump.utterances[index], self.dump.spec.sample_rate
-        name = entry.id
-        mel = self.dump.mel(index)[None].to(module.device)
-        batch = {"mel": mel, "ids": [name], "texts": [entry.text]}
+        name, rate = self.dump.utterances[index].id, self.dump.spec.sample_rate
+        batch = module.transfer_batch_to_device(
+            collate([whole(self.dump, index)]), module.device, 0
+        )
         audio = synthesise(module, batch, self.experiment, self.levels)[0]
         folder.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / f"{name}.wav", audio.numpy(), rate, subtype="FLOAT")

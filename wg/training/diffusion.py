@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,16 +38,22 @@ class Diffusion(Base):
         raise NotImplementedError
 
     def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """Named losses, each [B]; "noise" is the distance of the noise from its estimate."""
+        """Named losses, each [B]."""
+        return {"noise": self.noise_loss(batch, self.condition(batch), level, noise)}
+
+    def noise_loss(
+        self, batch: Mapping[str, Any], cond: Any, level: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Distance of the noise from its estimate, [B]."""
         x = diffuse(batch["audio"], level, noise)
-        error = self.denoise(x, level, self.condition(batch)) - noise
+        error = self.denoise(x, level, cond) - noise
         error = error.abs() if self.experiment.train.loss == "l1" else error**2
         if "frames" not in batch:
-            return {"noise": error.mean(1)}
+            return error.mean(1)
         # Padding of short clips is not trained on.
         length = batch["frames"][:, None] * self.experiment.mel.hop_length
         kept = torch.arange(error.shape[1], device=error.device) < length
-        return {"noise": (error * kept).sum(1) / length[:, 0]}
+        return (error * kept).sum(1) / length[:, 0]
 
     def on_fit_start(self) -> None:
         """Compiles the network, if asked: here, since copies of it (EMA) are made before."""
@@ -74,14 +81,16 @@ class Diffusion(Base):
         seeds = [seed_of(name, 0) for name in batch["ids"]]
         noise = PositionalNoise(seeds, audio.device)
         levels = self.experiment.diffusion.quantiles(self.experiment.train.valid_levels)
-        total = torch.zeros((), device=audio.device)
+        means: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=audio.device))
         for i, level in enumerate(levels.tolist()):
             column = torch.full((len(audio),), level, dtype=torch.float64, device=audio.device)
             losses = self.losses(batch, column, noise(i, audio.shape[1]).to(audio))
             value = torch.stack(list(losses.values())).sum(0).mean()
             self.log(f"valid/loss_level_{level:.3f}", value, batch_size=len(audio), sync_dist=True)
-            total += value / len(levels)
-        self.log("valid/loss", total, batch_size=len(audio), sync_dist=True)
+            for name, part in {"loss": value, **losses}.items():
+                means[name] += part.mean() / len(levels)
+        for name, mean in means.items():
+            self.log(f"valid/{name}", mean, batch_size=len(audio), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stores the experiment: a checkpoint says what it is of."""

@@ -1,0 +1,227 @@
+"""WaveGrad 2: sizes of its port, independence of utterances, windows, losses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wg.errors import InputError
+from wg.mel.hub import named
+from wg.models.wavegrad import WaveGradNetwork
+from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network, span_mask
+
+SPEC = named("wavegrad-paper")
+HOP, BANDS = SPEC.hop_length, SPEC.n_mels
+TINY = WaveGrad2Config(
+    encoder_channels=8,
+    predictor_channels=4,
+    mel_channels=8,
+    up_channels=(8, 8, 8, 4, 4),
+    wave_channels=4,
+    down_channels=(4, 4, 8, 8),
+)
+VOICES = replace(TINY, speaker_channels=4, speakers=("anna", "bert"))
+LENGTHS = torch.tensor([6, 4])
+
+
+def network(config: WaveGrad2Config) -> WaveGrad2Network:
+    torch.manual_seed(0)
+    built = WaveGrad2Network(config, SPEC).eval()
+    nn.init.normal_(built.decoder.out_conv.weight, std=0.1)  # zero would hide the rest
+    for norm in built.encoder.norms:
+        norm.running_mean.normal_()  # pyright: ignore[reportCallIssue]
+    return built
+
+
+def batch(**further: Tensor) -> dict[str, Tensor]:
+    """Two utterances of six and four symbols, of 20 and 12 frames."""
+    durations = torch.tensor([[4, 0, 5, 3, 6, 2], [3, 3, 2, 4, 0, 0]])
+    symbols = torch.tensor([[1, 9, 20, 31, 42, 3], [1, 33, 15, 3, 0, 0]])
+    told = {"symbols": symbols, "symbol_lengths": LENGTHS, "durations": durations}
+    return {**told, "pace": torch.ones(2), **further}
+
+
+def alone(content: dict[str, Tensor], row: int) -> dict[str, Tensor]:
+    """One utterance of a batch, without padding."""
+    return {
+        name: value[row : row + 1, : LENGTHS[row]] if value.ndim == 2 else value[row : row + 1]
+        for name, value in content.items()
+    }
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_parameter_counts_are_those_of_the_common_port() -> None:
+    symbols = tuple(map(str, range(150)))
+    config = WaveGrad2Config(
+        encoder_channels=512, symbols=symbols, speaker_channels=64, speakers=("a", "b")
+    )
+    with torch.device("meta"):
+        base = WaveGrad2Network(config, SPEC)
+        large = WaveGrad2Network(WaveGrad2Config(up_repeats=2, dilations="large"), SPEC)
+    assert count(base.encoder) == 5_590_528
+    assert count(base.duration) + count(base.range) == 21_534_720
+    assert count(base.decoder) == 16_953_185
+    assert round(count(large) / 1e6) == 73
+
+
+def test_the_decoder_is_wavegrads_network_given_other_features() -> None:
+    config = replace(TINY, encoder_channels=BANDS)
+    net, vocoder = network(config), WaveGradNetwork(config, SPEC)
+    vocoder.load_state_dict(net.decoder.state_dict())
+    spoken = net.condition(alone(batch(), 0))
+    x, level = torch.randn(1, 20 * HOP), torch.tensor([0.6])
+    expected = vocoder.denoise(x, level, vocoder.condition({"mel": spoken.features}))
+    torch.testing.assert_close(net.denoise(x, level, spoken), expected)
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["reference", "predicted"])
+def test_an_utterance_is_the_same_alone_and_in_a_padded_batch(given: bool) -> None:
+    net = network(VOICES)
+    nn.init.normal_(net.duration.projection.weight)
+    both = batch(speaker=torch.tensor([0, 1]))
+    if not given:
+        both.pop("durations")
+    together = net.condition(both)
+    level = torch.full((2,), 0.4)
+    x = torch.randn(2, int(together.frames.max()) * HOP)
+    made = net.denoise(x, level, together)
+    for row in range(2):
+        single = net.condition(alone(both, row))
+        samples = int(single.frames) * HOP
+        assert int(single.frames) == int(together.frames[row])
+        eps = net.denoise(x[row : row + 1, :samples], level[:1], single)
+        torch.testing.assert_close(eps[0], made[row, :samples], atol=1e-4, rtol=1e-4)
+
+
+def test_a_window_has_the_features_of_its_part_of_the_utterance() -> None:
+    net = network(TINY)
+    whole = net.condition(batch())
+    start = torch.tensor([5, 4])
+    window = net.condition(
+        batch(window_start=start, mel=torch.zeros(2, BANDS, 10), frames=torch.tensor([10, 8]))
+    )
+    torch.testing.assert_close(window.features[0], whole.features[0, :, 5:15])
+    torch.testing.assert_close(window.features[1, :, :8], whole.features[1, :, 4:12])
+
+
+def test_a_pace_shortens_predicted_durations_and_keeps_given_ones() -> None:
+    net = network(TINY)
+    nn.init.constant_(net.duration.projection.weight, 0.1)
+    free = batch()
+    free.pop("durations")
+    slow = net.condition({**free, "pace": torch.full((2,), 0.5)})
+    fast = net.condition({**free, "pace": torch.full((2,), 2.0)})
+    torch.testing.assert_close(slow.durations, 4 * fast.durations)
+    told = net.condition(batch(pace=torch.full((2,), 2.0)))
+    assert told.frames.tolist() == [20, 12]
+
+
+def test_predicted_durations_are_never_negative_and_always_leave_a_frame() -> None:
+    net = network(TINY)
+    nn.init.zeros_(net.duration.projection.weight)
+    free = batch()
+    free.pop("durations")
+    spoken = net.condition(free)
+    assert not spoken.durations.any() and spoken.frames.tolist() == [1, 1]
+    assert net.in_frames(torch.tensor([-1.0, 1e9])).tolist() == [0, 1000]
+
+
+@pytest.mark.parametrize("domain", ["seconds", "log"])
+def test_the_duration_loss_is_the_mean_squared_error_over_real_symbols(domain: Any) -> None:
+    net = network(replace(TINY, duration_domain=domain))
+    spoken = net.condition(batch())
+    for row, found in enumerate(net.duration_loss(batch(), spoken).tolist()):
+        squares = []
+        for place in range(int(LENGTHS[row])):
+            frames = int(batch()["durations"][row, place])
+            true = math.log(frames + 1) if domain == "log" else frames * 300 / 24e3
+            squares.append((spoken.predicted[row, place].item() - true) ** 2)
+        assert found == pytest.approx(sum(squares) / len(squares), rel=1e-4)
+
+
+@pytest.mark.parametrize("domain", ["seconds", "log"])
+def test_durations_in_the_domain_of_the_loss_are_taken_back_to_frames(domain: Any) -> None:
+    net = network(replace(TINY, duration_domain=domain))
+    frames = torch.tensor([0.0, 1.0, 7.5, 40.0])
+    given = frames.log1p() if domain == "log" else frames * 300 / 24e3
+    torch.testing.assert_close(net.in_frames(given), frames)
+
+
+def test_the_mel_loss_is_zero_for_the_mel_that_is_projected() -> None:
+    net = network(replace(TINY, mel_weight=1.0))
+    start = torch.tensor([5, 4])
+    told = batch(window_start=start, mel=torch.zeros(2, BANDS, 10), frames=torch.tensor([10, 8]))
+    spoken = net.condition(told)
+    assert net.mel is not None
+    mel = net.mel(spoken.features.transpose(1, 2)).transpose(1, 2)
+    off = mel.clone()
+    off[1, :, 8:] += 5  # padding
+    off[1, :, :4] += 1
+    losses = net.mel_loss({**told, "mel": off}, spoken)
+    torch.testing.assert_close(losses, torch.tensor([0.0, 0.5]))
+
+
+def test_masks_hide_spans_in_training_only() -> None:
+    net = network(replace(TINY, mask_frames=6, mask_channels=3, dropout=0.0, zoneout=0.0))
+    features = torch.ones(200, 8, 20)
+    hidden = net.hide(features) == 0
+    frames, channels = hidden.all(1).sum(1), hidden.all(2).sum(1)
+    assert frames.max() == 6 and frames.min() == 0 and channels.max() == 3
+    spoken = net.condition(alone(batch(), 0))
+    expected = net.decoder.enter(spoken.features, None)
+    torch.testing.assert_close(spoken.decoder.entered, expected.entered)
+
+
+def test_a_masked_span_is_one_piece_and_lies_anywhere() -> None:
+    torch.manual_seed(0)
+    masks = span_mask(torch.ones(500, 2, 12), 2, 4)[:, 0]
+    edges = (masks.diff(dim=1) != 0).sum(1) + (masks[:, 0] == 0) + (masks[:, -1] == 0)
+    assert set(edges.tolist()) <= {0, 2}
+    hidden = (masks == 0).float().mean(0)
+    assert hidden.min() > 0.03  # the first and the last frame too
+
+
+def test_training_reaches_every_weight() -> None:
+    net = network(replace(VOICES, mel_weight=1.0)).train()
+    told = batch(
+        speaker=torch.tensor([0, 1]),
+        window_start=torch.tensor([5, 2]),
+        mel=torch.zeros(2, BANDS, 8),
+    )
+    spoken = net.condition(told)
+    eps = net.denoise(torch.randn(2, 8 * HOP), torch.full((2,), 0.5), spoken)
+    loss = eps.square().sum() + net.duration_loss(told, spoken).sum()
+    (loss + net.mel_loss(told, spoken).sum()).backward()
+    without = [name for name, weight in net.named_parameters() if weight.grad is None]
+    assert not without
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"encoder_channels": 7}, "model.encoder_channels is 7"),
+        ({"zoneout": 1.0}, "model.zoneout is 1.0"),
+        ({"mask_frames": -1}, "model.mask_frames is -1"),
+        ({"speakers": ("a",)}, "model.speaker_channels is 0"),
+        ({"symbols": ("a", "a")}, "model.symbols names one of them twice"),
+        ({"up_channels": (8, 8)}, "one DBlock less"),
+    ],
+)
+def test_a_contradiction_names_its_key(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(TINY, **wrong)
+
+
+def test_a_network_of_several_speakers_needs_their_names() -> None:
+    with pytest.raises(InputError, match=r"model.speakers is empty"):
+        WaveGrad2Network(replace(TINY, speaker_channels=4), SPEC)
+    with pytest.raises(InputError, match="'ana' is unknown; did you mean 'anna'"):
+        VOICES.speaker_index("ana")

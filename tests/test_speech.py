@@ -1,0 +1,161 @@
+"""Text to speech with a network of random weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wg.diffusion.process import TrainingSchedule
+from wg.errors import InputError
+from wg.mel.spec import MelSpec
+from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network
+from wg.speech import FADE_S, PAUSE_S, TextToSpeech, Utterance, Voice, join
+from wg.vocoder import Synthesis, Vocoder
+
+SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10)
+TINY = WaveGrad2Config(
+    encoder_channels=8,
+    predictor_channels=4,
+    mel_channels=8,
+    up_channels=(8, 8, 8, 4, 4),
+    wave_channels=4,
+    down_channels=(4, 4, 8, 8),
+)
+SYNTHESIS = Synthesis("3", clip=1.0)
+ANNA, BERT = Voice("anna", seed=1), Voice("bert", seed=2)
+LONG, SHORT = ("sil", "HH", "AH0", "L", "OW1", "eos"), ("sil", "AY1", "eos")
+
+
+def model(config: WaveGrad2Config) -> TextToSpeech:
+    torch.manual_seed(0)
+    network = WaveGrad2Network(config, SPEC)
+    nn.init.normal_(network.decoder.out_conv.weight, std=0.1)
+    # Durations of some frames, different for each symbol.
+    nn.init.normal_(network.encoder.embedding.weight, std=3)
+    nn.init.uniform_(network.duration.projection.weight, 0, 0.2)
+    for bias in (network.duration.lstm.bias_hh_l1, network.duration.lstm.bias_hh_l1_reverse):
+        nn.init.constant_(bias, 1.0)  # pyright: ignore[reportArgumentType]
+    return TextToSpeech(network, config, SPEC, TrainingSchedule(), SYNTHESIS)
+
+
+@pytest.fixture(scope="module")
+def voices() -> TextToSpeech:
+    return model(replace(TINY, speaker_channels=4, speakers=("anna", "bert")))
+
+
+@pytest.fixture(scope="module")
+def single() -> TextToSpeech:
+    return model(TINY)
+
+
+def test_an_utterance_sounds_the_same_alone_and_in_a_batch(voices: TextToSpeech) -> None:
+    both = [Utterance(LONG, ANNA), Utterance(SHORT, BERT)]
+    together = voices.utter(both)
+    assert len(together[0].wave) > len(together[1].wave) > 64
+    for utterance, speech in zip(both, together, strict=True):
+        (alone,) = voices.utter([utterance])
+        torch.testing.assert_close(alone.wave, speech.wave, atol=1e-4, rtol=0)
+        torch.testing.assert_close(alone.durations, speech.durations)
+
+
+def test_given_durations_are_kept_to_the_frame(single: TextToSpeech) -> None:
+    (speech,) = single.utter([Utterance(SHORT, Voice(pace=2.0), durations=(2, 5, 4))])
+    assert len(speech.wave) == 11 * 64 and speech.durations.tolist() == [2, 5, 4]
+
+
+def test_twice_the_pace_takes_half_the_time(single: TextToSpeech) -> None:
+    lengths = [len(single("Hello there.", Voice(pace=pace))) for pace in (1.0, 2.0)]
+    assert lengths[0] / 2 == pytest.approx(lengths[1], abs=64)
+
+
+def test_seed_speaker_and_text_decide_what_is_heard(voices: TextToSpeech) -> None:
+    wave = voices("Hello.", ANNA)
+    assert torch.equal(wave, voices("Hello.", ANNA))
+    assert not torch.equal(wave, voices("Hello.", replace(ANNA, seed=9)))
+    for text, voice in (("Hello.", replace(ANNA, speaker="bert")), ("Goodbye.", ANNA)):
+        other = voices(text, voice)
+        assert len(other) != len(wave) or not torch.equal(other, wave)
+
+
+def test_phonemes_in_braces_and_a_lexicon_say_what_the_word_does(single: TextToSpeech) -> None:
+    spelt = single("{HH AH0 L OW1}.")
+    torch.testing.assert_close(single("Hello."), spelt)
+    single.lexicon = {"xqzt": ("HH", "AH0", "L", "OW1")}
+    torch.testing.assert_close(single("Xqzt."), spelt)
+    single.lexicon = {}
+
+
+def test_long_text_is_spoken_by_sentences_in_any_batch(single: TextToSpeech) -> None:
+    text = "I saw it. Did you see it? ... We did!"
+    assert len(single.sentences(text, Voice())) == 3
+    whole = single.read([text, "Hello."], Voice(), batch_size=8)
+    by_one = single.read([text, "Hello."], Voice(), batch_size=1)
+    for one, other in zip(whole, by_one, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+    torch.testing.assert_close(single("Hello."), whole[1], atol=1e-4, rtol=0)
+
+
+def test_sentences_are_joined_without_a_jump() -> None:
+    first, second = torch.ones(800), -torch.ones(1600)
+    made = join([first, second], 8000)
+    fade, pause = round(FADE_S * 8000), round(PAUSE_S * 8000)
+    assert len(made) == 2400 + pause
+    assert made.diff().abs().max() < 2 * 1.6 / fade  # a raised cosine's steepest step
+    assert not made[800 : 800 + pause].any() and made[0] == made[-1] == 0
+    assert torch.equal(made[fade : 800 - fade], first[fade : 800 - fade])
+    assert torch.equal(first, torch.ones(800))
+
+
+def test_a_sentence_of_a_single_sample_is_joined_too() -> None:
+    assert len(join([torch.ones(1)], 8000)) == 1
+
+
+def test_saving_and_loading_changes_nothing(voices: TextToSpeech, tmp_path: Path) -> None:
+    voices.save_pretrained(tmp_path / "speech", "card")
+    loaded = TextToSpeech.from_pretrained(tmp_path / "speech")
+    assert loaded.model == voices.model
+    assert torch.equal(loaded("Hello.", BERT), voices("Hello.", BERT))
+    with pytest.raises(InputError, match="reads text: use wg speak"):
+        Vocoder.from_pretrained(tmp_path / "speech")
+
+
+def test_symbols_are_found_by_name_in_the_table_of_the_model(single: TextToSpeech) -> None:
+    order = torch.randperm(len(TINY.symbols), generator=torch.Generator().manual_seed(0))
+    shuffled = model(replace(TINY, symbols=tuple(TINY.symbols[place] for place in order)))
+    shuffled.network.load_state_dict(single.network.state_dict())
+    embedding: Tensor = single.network.encoder.embedding.weight  # pyright: ignore
+    shuffled.network.encoder.embedding.weight.data = embedding[order].clone()  # pyright: ignore
+    assert torch.equal(shuffled("Hello."), single("Hello."))
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "...", "\N{GRINNING FACE}", "\0", "{}", "{HH ZZ}"])
+def test_what_cannot_be_spoken_is_refused(single: TextToSpeech, text: str) -> None:
+    with pytest.raises(InputError):
+        single(text)
+
+
+def test_an_unknown_symbol_is_named(single: TextToSpeech) -> None:
+    older = model(replace(TINY, symbols=tuple(s for s in TINY.symbols if s != "OY1")))
+    with pytest.raises(InputError, match="symbol 'OY1' is unknown"):
+        older("A toy.")
+    with pytest.raises(InputError, match="symbol 'HA' is unknown"):
+        single.utter([Utterance(("sil", "HA"), Voice())])
+
+
+def test_an_unknown_speaker_is_named(voices: TextToSpeech, single: TextToSpeech) -> None:
+    with pytest.raises(InputError, match="'ana' is unknown; did you mean 'anna'"):
+        voices("Hello.", Voice("ana"))
+    with pytest.raises(InputError, match="needs a speaker; choose from: anna, bert"):
+        voices("Hello.")
+    with pytest.raises(InputError, match="speaker 'anna' given, but the model knows a single"):
+        single("Hello.", ANNA)
+
+
+@pytest.mark.parametrize("pace", [0.0, -1.0, 1000.0, float("nan")])
+def test_an_impossible_pace_is_refused(pace: float) -> None:
+    with pytest.raises(InputError, match="pace"):
+        Voice(pace=pace)

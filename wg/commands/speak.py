@@ -1,0 +1,89 @@
+"""`wg speak`: a text, or a file of them, through a trained model that reads text."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from wg.commands.clips import write_clip
+from wg.commands.options import Options
+from wg.commands.vocode import device_of
+from wg.diffusion.schedules import inference_levels
+from wg.errors import InputError
+from wg.speech import TextToSpeech, Voice
+from wg.text.lexicon import read_lexicon
+
+
+def parser() -> Options:
+    """Options."""
+    options = Options(prog="wg speak", allow_abbrev=False)
+    options.add_argument("text", nargs="?", help="English text; {HH AH0 L OW1}: phonemes")
+    options.add_argument("--file", type=Path, help="texts instead, one a line")
+    options.add_argument(
+        "-o", "--output", type=Path, required=True, help="16-bit wav; with --file, a folder"
+    )
+    options.add_argument("--model", type=Path, required=True, help="speech folder of stage 7")
+    options.add_argument("--speaker", help="of a model that knows several")
+    options.add_argument("--pace", type=float, default=1.0, help="1.2: a fifth faster [1]")
+    options.add_argument("--lexicon", type=Path, help="lines of a word and its phonemes")
+    options.add_argument("--steps", help="step count, published schedule or JSON file of betas")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--batch-size", type=int, default=8, help="sentences at a time [8]")
+    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    return options
+
+
+def check(options: argparse.Namespace) -> None:
+    """InputError for options that contradict each other, or an output with no place to go."""
+    if (options.text is None) == (options.file is None):
+        raise InputError("give either a text or --file")
+    if options.batch_size < 1:
+        raise InputError(f"--batch-size {options.batch_size}: give at least 1")
+    if not options.output.parent.is_dir():
+        raise InputError(f"-o {options.output}: no folder {options.output.parent}")
+    if options.file is not None and options.output.exists() and not options.output.is_dir():
+        raise InputError(f"-o {options.output}: a file; with --file, give a folder to write into")
+
+
+def read_texts(path: Path) -> list[str]:
+    """Lines of a UTF-8 file."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--file {path}: not readable as UTF-8 text ({error})") from None
+    if not lines:
+        raise InputError(f"--file {path}: is empty; write a text on each line")
+    return lines
+
+
+def speak(arguments: Sequence[str]) -> None:
+    """Reads, speaks, writes: `wg speak "Good morning." --model DIR -o OUT.wav`."""
+    options = parser().parse_args(arguments)
+    check(options)
+    texts = [options.text] if options.file is None else read_texts(options.file)
+    model = TextToSpeech.from_pretrained(options.model).to(device_of(options.device))
+    if options.lexicon is not None:
+        model.lexicon = read_lexicon(options.lexicon)
+    synthesis = model.synthesis
+    if options.steps is not None:
+        synthesis = synthesis.with_schedule(options.steps)
+        try:
+            inference_levels(options.steps, model.diffusion.levels())
+        except InputError as error:
+            raise InputError(f"--steps: {error}") from None
+    voice = Voice(options.speaker, options.pace, options.seed)
+    for number, text in enumerate(texts, 1):  # all of them, before the work begins
+        try:
+            model.sentences(text, voice)
+        except InputError as error:
+            where = "" if options.file is None else f"{options.file}:{number}: "
+            raise InputError(f"{where}{error}") from None
+    waves = model.read(texts, voice, synthesis, options.batch_size)
+    rate = model.mel_spec.sample_rate
+    if options.file is None:
+        write_clip(options.output, waves[0], rate)
+        return
+    options.output.mkdir(exist_ok=True)
+    for number, wave in enumerate(waves, 1):
+        write_clip(options.output / f"line-{number:05d}.wav", wave, rate)

@@ -1,0 +1,76 @@
+"""The dump of a split with what is spoken in it: symbols, their durations, the speaker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import compress
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from wg.data.dump import Dump, Utterance
+from wg.data.phonemes import Phonemes
+from wg.errors import InputError
+from wg.text.symbols import to_ids
+
+
+class Tables(Protocol):
+    """What turns names into numbers: the config of a model that reads text."""
+
+    symbols: tuple[str, ...]
+    speaker_channels: int
+
+    def speaker_index(self, name: str) -> int:
+        """Place of a speaker."""
+        ...
+
+
+class SpokenDump(Dump):
+    """Utterances with phonemes: tells of each what its network's `condition` asks for."""
+
+    def __init__(self, folder: Path, phonemes: Mapping[str, Phonemes], tables: Tables) -> None:
+        super().__init__(folder)
+        # Stage 3 may have been told to leave out what cannot be aligned.
+        kept = [entry.id in phonemes for entry in self.utterances]
+        if not any(kept):
+            raise InputError(f"{folder}: no utterance has phonemes; run stage 3 (phonemes)")
+        self.utterances = list(compress(self.utterances, kept))
+        self._places = list(compress(self._places, kept))
+        self.phonemes = phonemes
+        self._told = [self._tell(entry, tables) for entry in self.utterances]
+
+    def told(self, index: int) -> dict[str, Tensor]:
+        """symbols [N], symbol_lengths [], durations [N] in frames; speaker [] if it matters."""
+        return self._told[index]
+
+    def _tell(self, entry: Utterance, tables: Tables) -> dict[str, Tensor]:
+        spoken = self.phonemes[entry.id]
+        if sum(spoken.durations) != entry.frames:
+            raise InputError(
+                f"{self.folder}, {entry.id}: durations sum to {sum(spoken.durations)} frames, but "
+                f"it has {entry.frames}; run stage 3 (phonemes) again"
+            )
+        try:
+            ids = to_ids(spoken.symbols, tables.symbols)
+            speaker = tables.speaker_index(entry.speaker) if tables.speaker_channels else None
+        except InputError as error:
+            raise InputError(f"{self.folder}, {entry.id}: {error}") from None
+        told = {
+            "symbols": torch.tensor(ids),
+            "symbol_lengths": torch.tensor(len(ids)),
+            "durations": torch.tensor(spoken.durations),
+        }
+        return told if speaker is None else {**told, "speaker": torch.tensor(speaker)}
+
+
+def speakers_of(dump: Dump) -> tuple[str, ...]:
+    """Names of the speakers of a dump, sorted; InputError for an utterance without one."""
+    for entry in dump.utterances:
+        if not entry.speaker:
+            raise InputError(
+                f"{dump.folder}, {entry.id}: no speaker is known, but model.speaker_channels asks "
+                "for one; name it in the corpus's metadata, or set model.speaker_channels=0"
+            )
+    return tuple(sorted({entry.speaker for entry in dump.utterances}))

@@ -1,0 +1,52 @@
+"""From a feature a symbol to a feature a frame: Gaussian upsampling and its predictors.
+
+Non-Attentive Tacotron (2010.04301), section 3.1.
+
+| symbol | meaning |
+|---|---|
+| B, N, F | batch, symbols, frames |
+| d_i | duration of symbol i in frames |
+| c_i | its centre, d_i / 2 + sum_{j < i} d_j |
+| sigma_i | its range in frames |
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class Predictor(nn.Module):
+    """A number for each symbol: two bidirectional LSTM layers and a projection."""
+
+    def __init__(self, c_in: int, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(c_in, hidden, num_layers=2, batch_first=True, bidirectional=True)
+        self.projection = nn.Linear(2 * hidden, 1, bias=False)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """x [B, N, C], the first `lengths` [B] symbols real -> [B, N]."""
+        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        hidden, _ = pad_packed_sequence(
+            self.lstm(packed)[0], batch_first=True, total_length=x.shape[1]
+        )
+        return self.projection(hidden)[..., 0]
+
+
+def gaussian_weights(
+    durations: Tensor, ranges: Tensor, real: Tensor, start: Tensor, frames: int
+) -> Tensor:
+    """w_ti = N(t; c_i, sigma_i^2) / sum_j N(t; c_j, sigma_j^2), [B, F, N].
+
+    For `durations`, `ranges` and `real` [B, N] (False: padding, of weight 0) and the F = `frames`
+    frames from `start` [B] on. A frame's time t is its middle: frame f has t = f + 1/2, as a
+    symbol that lasts one frame has its centre half a frame after its beginning.
+    """
+    centres = durations.cumsum(1) - durations / 2
+    time = start[:, None] + torch.arange(frames, device=durations.device) + 0.5
+    distance = (time[:, :, None] - centres[:, None]) / ranges[:, None]  # [B, F, N]
+    logits = -0.5 * distance**2 - ranges.log()[:, None]
+    return logits.masked_fill(~real[:, None], -math.inf).softmax(-1)

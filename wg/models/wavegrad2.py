@@ -1,0 +1,226 @@
+"""WaveGrad 2 (Chen et al., 2106.09660): phonemes to waveform, WaveGrad's network as decoder.
+
+| symbol | meaning |
+|---|---|
+| B, N, F | batch, symbols, frames |
+| C | encoder channels, with those of the speaker where there are several |
+| T | F * hop samples |
+
+Symbols are encoded as in Tacotron 2, with zoneout; each one's duration and range are predicted
+(Non-Attentive Tacotron, 2010.04301) and spread its features over frames, of which the decoder sees
+a random window in training. Where the paper could not be read in full, the constants are those
+of Non-Attentive Tacotron and of its common port: kernel, zoneout, the domain and the weight of
+the duration loss. The masks on the features and the loss of the mel, which the paper tries, are
+of our own form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wg.errors import InputError, nearest
+from wg.mel.spec import MelSpec
+from wg.models.upsampling import Predictor, gaussian_weights
+from wg.models.wavegrad import Condition, Decoder, WaveGradConfig
+from wg.models.zoneout import ZoneoutLSTM
+from wg.text.symbols import SYMBOLS
+
+LEAST_RANGE = 1e-2  # frames
+LONGEST = 1000  # frames of a symbol, whatever an untrained predictor says
+
+
+@dataclass(frozen=True)
+class WaveGrad2Config(WaveGradConfig):
+    """Encoder of 1024 channels and WaveGrad Base; the decoder's keys are WaveGrad's.
+
+    The paper varies `encoder_channels` (1024, 2048; its common port takes 512) and the decoder
+    (Large: `up_repeats=2`, `dilations="large"`). `train.segment_samples` is the window: 64 frames,
+    or for better speech 256.
+    """
+
+    name: str = "wavegrad2"
+    symbols: tuple[str, ...] = SYMBOLS  # ids are places in this table, looked up by name
+    encoder_channels: int = 1024
+    dropout: float = 0.5  # after each convolution of the encoder
+    zoneout: float = 0.1  # of the encoder's LSTM
+    predictor_channels: int = 512  # a direction, of the duration and the range predictor
+    speaker_channels: int = 0  # of the speaker's embedding; 0: the model knows one speaker only
+    speakers: tuple[str, ...] = ()  # left out: those of the training split
+    duration_domain: Literal["seconds", "log"] = "seconds"  # of the loss; log: of frames + 1
+    duration_weight: float = 2.0
+    mel_weight: float = 0.0  # of the L1 loss of a mel predicted from the window; 0: none
+    mask_frames: int = 0  # at most, of the window, hidden from the decoder in training
+    mask_channels: int = 0  # at most, of its features
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("encoder_channels", "predictor_channels"):
+            if (value := vars(self)[key]) < 2 or value % 2:
+                raise InputError(f"model.{key} is {value}; give an even number (two directions)")
+        for key in ("dropout", "zoneout"):
+            if not 0 <= (value := vars(self)[key]) < 1:
+                raise InputError(f"model.{key} is {value}; give a probability below 1")
+        for key in ("duration_weight", "mel_weight", "mask_frames", "mask_channels"):
+            if (value := vars(self)[key]) < 0:
+                raise InputError(f"model.{key} is {value}; give at least 0")
+        if self.speaker_channels < 0 or (self.speakers and not self.speaker_channels):
+            raise InputError(
+                f"model.speaker_channels is {self.speaker_channels} for {len(self.speakers)} "
+                "model.speakers; several speakers need channels, such as 64"
+            )
+        for key in ("symbols", "speakers"):
+            if len(set(vars(self)[key])) < len(vars(self)[key]):
+                raise InputError(f"model.{key} names one of them twice")
+
+    def speaker_index(self, name: str) -> int:
+        """Place of a speaker; InputError with the nearest name."""
+        if name not in self.speakers:
+            raise InputError(f"speaker {name!r} is unknown; {nearest(name, self.speakers)}")
+        return self.speakers.index(name)
+
+
+class Encoder(nn.Module):
+    """Symbols to features: embedding, three convolutions, an LSTM with zoneout."""
+
+    def __init__(self, config: WaveGrad2Config) -> None:
+        super().__init__()
+        width = config.encoder_channels
+        self.dropout = config.dropout
+        self.embedding = nn.Embedding(len(config.symbols), width)
+        self.convs = nn.ModuleList(nn.Conv1d(width, width, 5, padding=2) for _ in range(3))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(3))
+        self.lstm = ZoneoutLSTM(width, width // 2, config.zoneout)
+
+    def forward(self, symbols: Tensor, lengths: Tensor, real: Tensor) -> Tensor:
+        """Ids [B, N], of which the first `lengths` [B] are `real` [B, N] -> [B, N, C]."""
+        x = self.embedding(symbols) * real[..., None]
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = conv(x.transpose(1, 2)).transpose(1, 2)
+            # Statistics of the real symbols alone, whatever they are padded with.
+            normal = F.dropout(norm(x[real]).relu(), self.dropout, self.training)
+            x = torch.zeros_like(x, dtype=normal.dtype).masked_scatter(real[..., None], normal)
+        return self.lstm(x, lengths)
+
+
+class TextCondition(NamedTuple):
+    """What the symbols are to the decoder, and what the losses and a speaker ask for."""
+
+    decoder: Condition
+    features: Tensor  # upsampled, [B, C, F]
+    predicted: Tensor  # durations as the predictor gives them, [B, N]
+    durations: Tensor  # that the features are spread by, in frames, [B, N]
+    frames: Tensor  # of the utterance or, in a window, of it that are real, [B]
+
+
+class WaveGrad2Network(nn.Module):
+    """eps(x, symbols, level)."""
+
+    def __init__(self, config: WaveGrad2Config, mel: MelSpec) -> None:
+        super().__init__()
+        self.config = config
+        self.frame_s = mel.hop_length / mel.sample_rate
+        width = config.encoder_channels + config.speaker_channels
+        self.encoder = Encoder(config)
+        if config.speaker_channels:
+            if not config.speakers:
+                raise InputError("model.speakers is empty; stage 4 (train) finds them")
+            self.speaker = nn.Embedding(len(config.speakers), config.speaker_channels)
+        self.duration = Predictor(width, config.predictor_channels)
+        self.range = Predictor(width + 1, config.predictor_channels)
+        self.mel = nn.Linear(width, mel.n_mels) if config.mel_weight else None
+        self.decoder = Decoder(config, width, mel.hop_length)
+
+    def condition(self, batch: Mapping[str, Tensor]) -> TextCondition:
+        """From `symbols` [B, N], `symbol_lengths` [B] and, for several speakers, `speaker` [B].
+
+        With `durations` [B, N] in frames these are taken, else predicted ones over `pace` [B].
+        With `window_start` [B] in frames, of the part alone that `mel` [B, M, F] is of; where
+        some of that is padding, `frames` [B] are real.
+        """
+        symbols, lengths = batch["symbols"], batch["symbol_lengths"]
+        real = within(lengths, symbols.shape[1])
+        x = self.encoder(symbols, lengths, real)
+        if self.config.speaker_channels:
+            speaker = self.speaker(batch["speaker"])[:, None].expand(-1, x.shape[1], -1)
+            x = torch.cat([x, speaker], -1)
+        predicted = self.duration(x, lengths).float()
+        if "durations" in batch:
+            durations = batch["durations"].float()
+        else:
+            durations = self.in_frames(predicted) * real / batch["pace"][:, None]
+        ranges = self.range(torch.cat([x, durations[..., None]], -1), lengths).float()
+        ranges = F.softplus(ranges) + LEAST_RANGE
+        start, frames, length = window_of(batch, durations)
+        weights = gaussian_weights(durations, ranges, real, start, length)
+        features = (weights.to(x) @ x).transpose(1, 2)  # [B, C, F]
+        seen = self.hide(features) if self.training else features
+        padded = bool((frames < length).any())
+        decoder = self.decoder.enter(seen, frames if padded else None)
+        return TextCondition(decoder, features, predicted, durations, frames)
+
+    def denoise(self, x: Tensor, noise_input: Tensor, cond: TextCondition) -> Tensor:
+        """eps [B, T] from x [B, T] and the level (or step) [B]."""
+        return self.decoder.denoise(x, noise_input, cond.decoder)
+
+    def in_frames(self, predicted: Tensor) -> Tensor:
+        """Durations in frames, at least 0, from what the predictor gives."""
+        log = self.config.duration_domain == "log"
+        frames = predicted.clamp_max(20).expm1() if log else predicted / self.frame_s
+        return frames.clamp(0, LONGEST)
+
+    def duration_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
+        """Mean over symbols of the squared error in seconds or of ln(frames + 1), [B]."""
+        durations, lengths = batch["durations"].float(), batch["symbol_lengths"]
+        log = self.config.duration_domain == "log"
+        wanted = durations.log1p() if log else durations * self.frame_s
+        real = within(lengths, durations.shape[1])
+        return ((spoken.predicted - wanted) ** 2 * real).sum(1) / lengths
+
+    def mel_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
+        """Mean absolute error of a mel that is a projection of the features, [B]."""
+        assert self.mel is not None
+        error = (self.mel(spoken.features.transpose(1, 2)).transpose(1, 2) - batch["mel"]).abs()
+        return (error.mean(1) * within(spoken.frames, error.shape[2])).sum(1) / spoken.frames
+
+    def hide(self, features: Tensor) -> Tensor:
+        """Features [B, C, F] with a span of frames and a band of channels set to zero.
+
+        As SpecAugment (1904.08779) does to a mel: lengths uniform up to the configured ones.
+        """
+        for axis, most in ((2, self.config.mask_frames), (1, self.config.mask_channels)):
+            if most:
+                features = features * span_mask(features, axis, most)
+        return features
+
+
+def span_mask(features: Tensor, axis: int, most: int) -> Tensor:
+    """0 on a random span of 0 to `most` places of an axis, another one each row; 1 elsewhere."""
+    size = features.shape[axis]
+    shape = [len(features), 1, 1]
+    length = torch.randint(0, min(most, size) + 1, shape, device=features.device)
+    first = (torch.rand(shape, device=features.device) * (size - length + 1)).long()
+    view = [1, 1, 1]
+    view[axis] = size
+    place = torch.arange(size, device=features.device).view(view)
+    return ((place < first) | (place >= first + length)).to(features)
+
+
+def window_of(batch: Mapping[str, Tensor], durations: Tensor) -> tuple[Tensor, Tensor, int]:
+    """First frame [B], real frames [B] and length of the window, or of the whole utterances."""
+    if "window_start" not in batch:
+        frames = durations.sum(1).round().long().clamp_min(1)
+        return torch.zeros_like(frames), frames, int(frames.max())
+    start, length = batch["window_start"], batch["mel"].shape[2]
+    frames = batch["frames"] if "frames" in batch else torch.full_like(start, length)
+    return start, frames, length
+
+
+def within(lengths: Tensor, size: int) -> Tensor:
+    """True at the first `lengths` [B] of `size` places, [B, size]."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]

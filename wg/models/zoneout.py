@@ -1,0 +1,74 @@
+"""A bidirectional LSTM layer with zoneout, which cuDNN's has not.
+
+Shapes: B batch, N symbols, C input channels, H hidden units of a direction.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WAYS = ("", "_reverse")  # endings of the names of parameters
+
+
+class ZoneoutLSTM(nn.LSTM):
+    """Bidirectional LSTM whose units may keep their state (Krueger et al., 1606.01305).
+
+    For both states s of {h, c}, with s' what a plain LSTM would go on to:
+
+    - in training, s_t = m s_{t-1} + (1 - m) s'_t, with m ~ Bernoulli(p) for each unit and step;
+    - in evaluation, its expectation s_t = p s_{t-1} + (1 - p) s'_t.
+
+    Parameters, and their names, are those of `nn.LSTM`.
+    """
+
+    def __init__(self, c_in: int, hidden: int, zoneout: float) -> None:
+        super().__init__(c_in, hidden, bidirectional=True)
+        self.zoneout = zoneout
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # pyright: ignore
+        """x [B, N, C], the first `lengths` [B] steps real -> [B, N, 2 H], zero beyond them."""
+        # A recurrence in half precision loses what it should keep.
+        with torch.autocast(x.device.type, enabled=False):
+            return self._both_ways(x.float(), lengths)
+
+    def _both_ways(self, x: Tensor, lengths: Tensor) -> Tensor:
+        steps = torch.arange(x.shape[1], device=x.device)
+        real = (steps < lengths[:, None])[..., None]  # [B, N, 1]
+        # The real steps backwards, then the padding: it follows the real steps both ways.
+        backwards = torch.where(real[..., 0], lengths[:, None] - 1 - steps, steps)[..., None]
+        turned = x.gather(1, backwards.expand_as(x))
+        given = dict(self.named_parameters())
+        gates = torch.stack(
+            [
+                F.linear(
+                    seen,
+                    given[f"weight_ih_l0{way}"],
+                    given[f"bias_ih_l0{way}"] + given[f"bias_hh_l0{way}"],
+                )
+                for seen, way in zip((x, turned), WAYS, strict=True)
+            ]
+        )  # [2, B, N, 4 H]
+        weight = torch.stack([given[f"weight_hh_l0{way}"] for way in WAYS]).transpose(1, 2)
+        hidden = self._recur(gates.permute(2, 0, 1, 3), weight)
+        ahead, back = hidden.permute(1, 2, 0, 3)  # each [B, N, H]
+        back = back.gather(1, backwards.expand_as(back))
+        return torch.cat([ahead, back], -1) * real
+
+    def _recur(self, gates: Tensor, weight: Tensor) -> Tensor:
+        """Both directions at once, a step after another: [N, 2, B, 4 H] -> h [N, 2, B, H]."""
+        size = (*gates.shape[:-1], self.hidden_size)
+        # All random choices in one draw.
+        kept = torch.full((2, *size), self.zoneout, device=gates.device)
+        if self.training:
+            kept = kept.bernoulli()
+        h = c = gates.new_zeros(size[1:])
+        made = []
+        for given, kept_h, kept_c in zip(gates, *kept, strict=True):
+            enter, forget, new, out = torch.baddbmm(given, h, weight).chunk(4, -1)
+            next_c = torch.addcmul(forget.sigmoid() * c, enter.sigmoid(), new.tanh())
+            next_h = out.sigmoid() * next_c.tanh()
+            h, c = torch.lerp(next_h, h, kept_h), torch.lerp(next_c, c, kept_c)
+            made.append(h)
+        return torch.stack(made)

@@ -1,0 +1,173 @@
+"""A trained model that reads text. Needs torch, numpy, safetensors and what `wg.text` needs.
+
+Shapes: B utterances, N symbols, T = frames * hop samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from wg.diffusion.noise import PositionalNoise, mix_seed
+from wg.diffusion.schedules import inference_levels
+from wg.errors import InputError
+from wg.text.frontend import text_to_symbols
+from wg.text.pronounce import Lexicon
+from wg.text.sentences import sentences
+from wg.text.symbols import to_ids
+from wg.vocoder import Synthesis, Trained
+
+FADE_S = 0.005  # at both ends of a sentence
+PAUSE_S = 0.1  # between two sentences
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Who speaks, how fast (1.2: a fifth faster than learned), and the seed of the noise."""
+
+    speaker: str | None = None
+    pace: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.pace <= 10:
+            raise InputError(f"pace {self.pace:g}; give 0.1 to 10 (2: twice as fast)")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Symbols to speak in one breath; their durations in frames, if not as predicted."""
+
+    symbols: Sequence[str]
+    voice: Voice
+    durations: Sequence[float] | None = None
+
+
+class Speech(NamedTuple):
+    """An utterance's waveform [T] and its symbols' durations [N] in frames."""
+
+    wave: Tensor
+    durations: Tensor
+
+
+class TextToSpeech(Trained):
+    """Text to waveform with a trained network.
+
+    `tts = TextToSpeech.from_pretrained(folder); wave = tts("Good morning.", Voice("anna"))`
+    `tts.lexicon` may give pronunciations of words, which go before the dictionary's.
+    """
+
+    takes = ("text",)
+    lexicon: Lexicon = {}
+
+    def __call__(
+        self, text: str, voice: Voice | None = None, synthesis: Synthesis | None = None
+    ) -> Tensor:
+        """Waveform [T] of an English text; `{HH AH0 L OW1}` in it is taken as phonemes."""
+        return self.read([text], voice or Voice(), synthesis)[0]
+
+    def read(
+        self,
+        texts: Sequence[str],
+        voice: Voice,
+        synthesis: Synthesis | None = None,
+        batch_size: int = 8,
+    ) -> list[Tensor]:
+        """Waveforms, one a text; each is spoken by sentences, `batch_size` at a time.
+
+        A text sounds the same alone or among others.
+        """
+        parts = [self.sentences(text, voice) for text in texts]
+        flat = [utterance for part in parts for utterance in part]
+        waves = []
+        for first in range(0, len(flat), batch_size):
+            spoken = self.utter(flat[first : first + batch_size], synthesis)
+            waves += [speech.wave for speech in spoken]
+        ends = torch.tensor([len(part) for part in parts]).cumsum(0).tolist()
+        rate = self.mel_spec.sample_rate
+        return [
+            join(waves[end - len(part) : end], rate) for part, end in zip(parts, ends, strict=True)
+        ]
+
+    def sentences(self, text: str, voice: Voice) -> list[Utterance]:
+        """A text's sentences as symbols; InputError where there is nothing to speak."""
+        self.speaker_index(voice.speaker)
+        # A sentence of dots or an emoji alone is silent, unless it is all there is.
+        spoken = [part for part in sentences(text) if any(map(str.isalnum, part))] or [text]
+        utterances = []
+        for number, sentence in enumerate(spoken):
+            symbols = text_to_symbols(sentence, self.lexicon)
+            to_ids(symbols, self.model.symbols)
+            seeded = Voice(voice.speaker, voice.pace, mix_seed(voice.seed, number))
+            utterances.append(Utterance(symbols, seeded))
+        return utterances
+
+    def speaker_index(self, name: str | None) -> int:
+        """Place of a speaker, 0 if the model knows a single one, which then is not named.
+
+        InputError for a speaker it does not know, and for none if it knows several.
+        """
+        known = self.model.speakers
+        if not known and name is not None:
+            raise InputError(f"speaker {name!r} given, but the model knows a single voice")
+        if known and name is None:
+            shown = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
+            raise InputError(f"the model needs a speaker; choose from: {shown}")
+        return self.model.speaker_index(name) if known else 0
+
+    @torch.inference_mode()
+    def utter(
+        self, utterances: Sequence[Utterance], synthesis: Synthesis | None = None
+    ) -> list[Speech]:
+        """Waveforms and durations of utterances in one batch; none depends on the others.
+
+        Either all utterances say their durations, or none.
+        """
+        options = synthesis or self.synthesis
+        network: Any = self.network
+        cond = network.condition(self._batch(utterances))
+        hop = self.mel_spec.hop_length
+        samples = [count * hop for count in cond.frames.tolist()]
+        noise = PositionalNoise([utterance.voice.seed for utterance in utterances], self.device)
+        levels = inference_levels(options.schedule, self.diffusion.levels())
+        waves = self.reverse(cond, noise(0, max(samples)), levels, noise, options)
+        return [
+            Speech(wave[:length], durations[: len(utterance.symbols)])
+            for wave, length, durations, utterance in zip(
+                waves, samples, cond.durations, utterances, strict=True
+            )
+        ]
+
+    def _batch(self, utterances: Sequence[Utterance]) -> dict[str, Tensor]:
+        ids = [to_ids(utterance.symbols, self.model.symbols) for utterance in utterances]
+        batch = {
+            "symbols": pad_sequence([torch.tensor(row) for row in ids], True),
+            "symbol_lengths": torch.tensor([len(row) for row in ids]),
+            "pace": torch.tensor([utterance.voice.pace for utterance in utterances]),
+        }
+        told = [u.durations for u in utterances if u.durations is not None]
+        if told:
+            assert [len(row) for row in told] == [len(row) for row in ids]
+            batch["durations"] = pad_sequence([torch.tensor(row) for row in told], True)
+        batch["speaker"] = torch.tensor([self.speaker_index(u.voice.speaker) for u in utterances])
+        return {name: value.to(self.device) for name, value in batch.items()}
+
+
+def join(waves: Sequence[Tensor], rate: int) -> Tensor:
+    """Sentences [T] one after another: each faded in and out, with a pause between two."""
+    ramp = 0.5 - 0.5 * torch.cos(torch.linspace(0, math.pi, round(FADE_S * rate)))
+    pause = waves[0].new_zeros(round(PAUSE_S * rate))
+    pieces = []
+    for wave in waves:
+        edge = ramp[: len(wave) // 2].to(wave)
+        faded = wave.clone()
+        faded[: len(edge)] *= edge
+        faded[len(wave) - len(edge) :] *= edge.flip(0)
+        pieces += [faded, pause]
+    return torch.cat(pieces[:-1])

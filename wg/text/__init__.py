@@ -1,0 +1,1 @@
+"""Text to phoneme symbols: normalisation, pronunciation, symbols, sentences."""
