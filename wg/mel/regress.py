@@ -66,10 +66,13 @@ def explain(
         for spec in _candidates(mel, wave, rate, specs.values())
         if (fit := _fit(mel.double(), wave.double(), spec)) is not None
     ]
-    # Specs that differ in the floor only explain what is loud equally well.
-    return min(
-        found, key=lambda fit: (round(fit.residual / FITS, 1), round(fit.error, 4)), default=None
-    )
+    return min(found, key=_rank, default=None)
+
+
+def _rank(fit: Fit) -> tuple[float, float, bool, float]:
+    """Specs that differ in the floor only explain what is loud equally well: then the plainer."""
+    alike = round(fit.residual / FITS, 1), round(fit.error, 4)
+    return *alike, fit.spec.magnitude_eps > 0, fit.error
 
 
 def _candidates(
