@@ -87,7 +87,7 @@ class TrainConfig:
 class DecodeConfig:
     """Synthesis of a split."""
 
-    schedule: str = "50"  # step count, published name or JSON file of betas
+    schedule: str = "50"  # step count, quantiles-N, published name or JSON file
     sampler: str = "ancestral"
     clip: float | None = None  # bound on the estimate of x_0
     seed: int = 0

@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wg.diffusion.noise import PositionalNoise
+from wg.diffusion.plan import sampling_levels
 from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.samplers import sampler
-from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
@@ -41,7 +41,7 @@ NOT_FOR = {  # what to do with a model of these conditions instead
 
 @dataclass(frozen=True)
 class Synthesis:
-    """How to sample: a step count, published schedule or JSON file; a sampler; x_0's bound."""
+    """How to sample: a schedule (see `inference_levels`), a sampler, the bound on x_0."""
 
     schedule: str = "50"
     sampler: str = "ancestral"
@@ -81,6 +81,10 @@ class Trained:
         """Moves the weights; returns itself."""
         self.network.to(device)
         return self
+
+    def levels(self, options: Synthesis) -> Tensor:
+        """Levels [N + 1] that these options go through, starting from noise."""
+        return sampling_levels(options.schedule, options.sampler, self.diffusion)
 
     def reverse(
         self, cond: Any, x: Tensor, levels: Tensor, noise: PositionalNoise, options: Synthesis
@@ -170,7 +174,7 @@ class Vocoder(Trained):
         options = synthesis or self.synthesis
         batch = self._batch(mel, frames, seeds)
         length = batch["mel"].shape[-1] * self.mel_spec.hop_length
-        levels = inference_levels(options.schedule, self.diffusion.levels())
+        levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
         network: Any = self.network
         wave = self.reverse(network.condition(batch), noise(0, length), levels, noise, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from wg.commands.clips import read_clip, write_clip
 from wg.commands.options import Options
-from wg.diffusion.schedules import inference_levels
+from wg.data.dump import write_bytes
+from wg.diffusion.samplers import sampler
 from wg.errors import InputError
 from wg.mel.extract import log_mel
-from wg.vocoder import Vocoder
+from wg.vocoder import Synthesis, Vocoder
 
 
 def parser() -> Options:
@@ -24,7 +26,8 @@ def parser() -> Options:
     options.add_argument("input", type=Path, help="audio file, or mel as .npy [bands, frames]")
     options.add_argument("-o", "--output", type=Path, required=True, help="16-bit wav to write")
     options.add_argument("--vocoder", type=Path, required=True, help="folder from stage 7 (pack)")
-    options.add_argument("--steps", help="step count, published schedule or JSON file of betas")
+    options.add_argument("--steps", help="step count, quantiles-N, published name or file")
+    options.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
     return options
@@ -61,22 +64,40 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
+def chosen(vocoder: Vocoder, steps: str | None, name: str | None) -> tuple[Synthesis, Tensor]:
+    """The vocoder's way to sample with the schedule and sampler asked for, and its levels."""
+    default = vocoder.synthesis
+    synthesis = replace(
+        default, schedule=steps or default.schedule, sampler=name or default.sampler
+    )
+    try:
+        sampler(synthesis.sampler)
+    except InputError as error:
+        raise InputError(f"--sampler: {error}") from None
+    try:
+        return synthesis, vocoder.levels(synthesis)
+    except InputError as error:
+        raise InputError(f"--steps: {error}") from None
+
+
 def vocode(arguments: Sequence[str]) -> None:
     """Reads, synthesises, writes; says how fast."""
     options = parser().parse_args(arguments)
     if not options.output.parent.is_dir():
         raise InputError(f"-o {options.output}: no folder {options.output.parent}")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
-    synthesis = vocoder.synthesis
-    if options.steps is not None:
-        synthesis = replace(synthesis, schedule=options.steps)
-    try:
-        inference_levels(synthesis.schedule, vocoder.diffusion.levels())
-    except InputError as error:
-        raise InputError(f"--steps: {error}") from None
+    synthesis, levels = chosen(vocoder, options.steps, options.sampler)
     mel = read_mel(options.input, vocoder)
     try:
         wave = vocoder(mel, synthesis, seeds=[options.seed])
     except InputError as error:
         raise InputError(f"{options.input}: {error}") from None
     write_clip(options.output, wave, vocoder.mel_spec.sample_rate)
+    made = {
+        "vocoder": str(options.vocoder),
+        "sampler": synthesis.sampler,
+        "levels": levels.tolist(),
+        "clip": synthesis.clip,
+        "seed": options.seed,
+    }
+    write_bytes(options.output.with_suffix(".json"), (json.dumps(made, indent=1) + "\n").encode())

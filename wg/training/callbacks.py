@@ -15,8 +15,8 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from wg.config import Experiment
 from wg.data.dump import Dump
 from wg.diffusion.noise import PositionalNoise, seed_of
+from wg.diffusion.plan import sampling_levels
 from wg.diffusion.samplers import sampler
-from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.pictures import pixels_of, spectrogram_pair
 
@@ -114,8 +114,8 @@ class SampleWriter(Callback):
 
     def __init__(self, experiment: Experiment, dump: Dump, folder: Path) -> None:
         self.experiment, self.dump, self.folder = experiment, dump, folder
-        training_levels = experiment.diffusion.levels()
-        self.levels = inference_levels(experiment.decode.schedule, training_levels)
+        decode = experiment.decode
+        self.levels = sampling_levels(decode.schedule, decode.sampler, experiment.diffusion)
         self.written = -1
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
