@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from wg.config import Experiment, flatten, to_dict
+from wg.config import Experiment, compose, flatten, to_dict
 from wg.errors import InputError
 from wg.generator import Generator
-from wg.models import build_network
+from wg.history import History
+from wg.models import build_network, config_class
 from wg.vocoder import Synthesis, Vocoder
 
 LOSS = re.compile(r"step-(\d+)-loss-([\d.]+)\.ckpt")
@@ -52,8 +53,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_identity(path: Path, stored: dict[str, Any], experiment: Experiment) -> None:
-    """InputError naming the keys in which a checkpoint is of another model or MelSpec."""
+    """InputError naming the keys in which a checkpoint is of another model or MelSpec.
+
+    A key that came after the checkpoint has its default there.
+    """
     wanted = to_dict(experiment)
+    stored = to_dict(compose([(str(path), stored)], config_class))
     for section in IDENTITY:
         have, want = flatten(stored[section]), flatten(wanted[section])
         keys = sorted({*have, *want} - set(FREE))
@@ -69,8 +74,8 @@ def check_identity(path: Path, stored: dict[str, Any], experiment: Experiment) -
             )
 
 
-def network_from_checkpoint(path: Path, experiment: Experiment) -> nn.Module:
-    """The network in a checkpoint (its averaged weights, where training kept an average)."""
+def network_from_checkpoint(path: Path, experiment: Experiment) -> tuple[nn.Module, History]:
+    """The network in a checkpoint (averaged weights, where training kept them), and its past."""
     content = read_checkpoint(path)
     check_identity(path, content["experiment"], experiment)
     network = build_network(experiment.model, experiment.mel)
@@ -81,21 +86,23 @@ def network_from_checkpoint(path: Path, experiment: Experiment) -> nn.Module:
         if name.startswith(prefix)
     }
     network.load_state_dict(weights)
-    return network
+    return network, History(content["global_step"], path.name)
 
 
 def vocoder_from_checkpoint(path: Path, experiment: Experiment) -> Vocoder:
     """The vocoder in a checkpoint."""
-    network = network_from_checkpoint(path, experiment)
+    network, history = network_from_checkpoint(path, experiment)
     decode = experiment.decode
     synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip)
-    return Vocoder(network, experiment.model, experiment.mel, experiment.diffusion, synthesis)
+    model, mel, diffusion = experiment.model, experiment.mel, experiment.diffusion
+    return Vocoder(network, model, mel, diffusion, synthesis, history)
 
 
 def generator_from_checkpoint(path: Path, experiment: Experiment) -> Generator:
     """The generator in a checkpoint; it makes clips as long as its training segments."""
-    network = network_from_checkpoint(path, experiment)
+    network, history = network_from_checkpoint(path, experiment)
     decode = experiment.decode
     samples = experiment.train.segment_samples
     synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip, samples)
-    return Generator(network, experiment.model, experiment.mel, experiment.diffusion, synthesis)
+    model, mel, diffusion = experiment.model, experiment.mel, experiment.diffusion
+    return Generator(network, model, mel, diffusion, synthesis, history)

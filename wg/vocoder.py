@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wg.diffusion.noise import PositionalNoise
-from wg.diffusion.plan import sampling_levels
+from wg.diffusion.plan import finite, sampling_levels
+from wg.diffusion.prior import deviation, whitened
 from wg.diffusion.process import TrainingSchedule
-from wg.diffusion.samplers import sampler
+from wg.diffusion.samplers import Denoise, sampler
+from wg.diffusion.schedules import Schedule
 from wg.errors import InputError, nearest
+from wg.history import History
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
 
@@ -43,7 +47,7 @@ NOT_FOR = {  # what to do with a model of these conditions instead
 class Synthesis:
     """How to sample: a schedule (see `inference_levels`), a sampler, the bound on x_0."""
 
-    schedule: str = "50"
+    schedule: Schedule = "50"
     sampler: str = "ancestral"
     clip: float | None = None
     samples: int | None = None  # that a model without mel generates
@@ -65,12 +69,14 @@ class Trained:
         mel_spec: MelSpec,
         diffusion: TrainingSchedule,
         synthesis: Synthesis,
+        history: History | None = None,
     ) -> None:
         if conditions_of(model) not in self.takes:
             raise InputError(NOT_FOR[conditions_of(model)])
         self.network = network.eval().requires_grad_(False)
         self.model, self.mel_spec = model, mel_spec
         self.diffusion, self.synthesis = diffusion, synthesis
+        self.history = history or History()
 
     @property
     def device(self) -> torch.device:
@@ -83,31 +89,40 @@ class Trained:
         return self
 
     def levels(self, options: Synthesis) -> Tensor:
-        """Levels [N + 1] that these options go through, starting from noise."""
-        return sampling_levels(options.schedule, options.sampler, self.diffusion)
+        """Levels [N + 1] that these options go through, starting from noise.
+
+        A step count means the schedule that a search found for it, where there is one.
+        """
+        found = self.history.levels(options.schedule, options.sampler)
+        return sampling_levels(found or options.schedule, options.sampler, self.diffusion)
 
     def reverse(
-        self, cond: Any, x: Tensor, levels: Tensor, noise: PositionalNoise, options: Synthesis
+        self,
+        cond: Any,
+        y: Tensor,
+        levels: Tensor,
+        noise: PositionalNoise,
+        options: Synthesis,
+        sigma: Tensor | float = 1.0,
     ) -> Tensor:
-        """Waveforms [B, T] from x at levels[-1], down to levels[0]."""
+        """Waveforms [B, T] from y = x / sigma at levels[-1], down to levels[0]."""
+        length = y.shape[1]
+        bound = None if options.clip is None else options.clip / sigma
+        wave = sigma * sampler(options.sampler)(
+            self.denoiser(cond, sigma), y, levels, lambda k: noise(k, length), bound
+        )
+        return finite(wave, options.schedule)
+
+    def denoiser(self, cond: Any, sigma: Tensor | float) -> Denoise:
+        """Of y = x / sigma, as samplers call it."""
         network: Any = self.network
 
-        def denoise(x: Tensor, level: float) -> Tensor:
-            column = torch.full((len(x),), level, dtype=torch.float64)
+        def estimate(x: Tensor, level: Tensor) -> Tensor:
             return self.diffusion.estimate(
-                lambda scaled, told: network.denoise(scaled, told, cond), x, column
+                lambda scaled, told: network.denoise(scaled, told, cond), x, level, sigma
             )
 
-        length = x.shape[1]
-        wave = sampler(options.sampler)(
-            denoise, x, levels, lambda k: noise(k, length), options.clip
-        )
-        if not torch.isfinite(wave).all():
-            raise InputError(
-                f"sampling diverged with schedule {options.schedule!r}; bound the estimate of x_0 "
-                "(clip 1.0), or take a schedule that starts nearer to noise, such as a step count"
-            )
-        return wave
+        return whitened(estimate, sigma)
 
     def save_pretrained(self, folder: Path, card: str) -> None:
         """Writes the folder; `card` is the text of its README.md."""
@@ -122,6 +137,7 @@ class Trained:
             "mel": self.mel_spec.to_dict(),
             "diffusion": asdict(self.diffusion),
             "synthesis": asdict(self.synthesis),
+            "history": self.history.to_dict(),
         }
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         (folder / "README.md").write_text(card, "utf-8")
@@ -141,13 +157,14 @@ class Trained:
             mel_spec = MelSpec.from_dict(config["mel"])
             diffusion = from_plain(TrainingSchedule, config["diffusion"])
             synthesis = from_plain(Synthesis, config["synthesis"])
+            history = History.from_dict(config["history"]) if "history" in config else None
             network = build_network(model, mel_spec)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         except (TypeError, KeyError) as error:
             raise InputError(f"{path}: not as wg wrote it ({error!r}); pack again") from None
         load_weights(network, folder / "model.safetensors")
-        return cls(network, model, mel_spec, diffusion, synthesis)
+        return cls(network, model, mel_spec, diffusion, synthesis, history)
 
 
 class Vocoder(Trained):
@@ -177,8 +194,24 @@ class Vocoder(Trained):
         levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
         network: Any = self.network
-        wave = self.reverse(network.condition(batch), noise(0, length), levels, noise, options)
+        cond = network.condition(batch)
+        sigma = deviation(batch["mel"], self.mel_spec, self.diffusion)
+        wave = self.reverse(cond, noise(0, length), levels, noise, options, sigma)
         return wave if mel.ndim == 3 else wave[0]
+
+    def stream(
+        self,
+        chunks: Iterable[Tensor | np.ndarray],
+        synthesis: Synthesis | None = None,
+        seed: int = 0,
+    ) -> Iterator[Tensor]:
+        """Audio [T] in pieces, from chunks [M, F] of one mel, as they come; see `wg.streaming`.
+
+        The pieces join to what one call over the whole mel gives, to rounding.
+        """
+        from wg.streaming import stream
+
+        return stream(self, chunks, synthesis or self.synthesis, seed)
 
     def _batch(self, mel: Tensor, frames: Tensor | None, seeds: Sequence[int]) -> dict[str, Tensor]:
         bands = self.mel_spec.n_mels

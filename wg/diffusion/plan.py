@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.samplers import sampler
-from wg.diffusion.schedules import check_trained, inference_levels
+from wg.diffusion.schedules import Schedule, check_trained, inference_levels
 from wg.errors import InputError
 
 # Where s is 0.76: pure noise, taken for x there, is 2.4 dB too loud.
 CLEANEST_START = 0.65
 
 
-def check_start(levels: Tensor, schedule: str, name: str) -> None:
+def check_start(levels: Tensor, schedule: Schedule, name: str) -> None:
     """InputError for a deterministic sampler that would start far from noise.
 
     Every schedule starts from N(0, 1), but x there has about the variance s^2. Fresh noise makes
@@ -33,7 +34,7 @@ def check_start(levels: Tensor, schedule: str, name: str) -> None:
     )
 
 
-def sampling_levels(schedule: str, name: str, training: TrainingSchedule) -> Tensor:
+def sampling_levels(schedule: Schedule, name: str, training: TrainingSchedule) -> Tensor:
     """Levels [N + 1] for starting from noise with the sampler `name`.
 
     InputError for an unknown schedule or sampler, levels outside the range that training covers,
@@ -48,3 +49,13 @@ def sampling_levels(schedule: str, name: str, training: TrainingSchedule) -> Ten
         raise InputError(f"schedule {schedule!r}: {error}") from None
     check_start(levels, schedule, name)
     return levels
+
+
+def finite(wave: Tensor, schedule: Schedule) -> Tensor:
+    """The wave; InputError unless it is finite."""
+    if not torch.isfinite(wave).all():
+        raise InputError(
+            f"sampling diverged with schedule {schedule!r}; bound the estimate of x_0 "
+            "(clip 1.0), or take a schedule that starts nearer to noise, such as a step count"
+        )
+    return wave

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from wg.errors import InputError, nearest
 
+Schedule = str | tuple[float, ...]  # what a user names, or levels
+
 
 def check_betas(betas: Sequence[float] | Tensor, source: str = "betas") -> Tensor:
     """Betas [N] as float64, each in (0, 1); InputError names `source`, the step and the value."""
@@ -161,12 +163,14 @@ def quantiles(training_levels: Tensor, steps: int) -> Tensor:
     return training_levels[chosen]
 
 
-def inference_levels(schedule: str, training_levels: Tensor) -> Tensor:
-    """Levels [N + 1] of what a user names: a step count, a published name or a JSON file.
+def inference_levels(schedule: Schedule, training_levels: Tensor) -> Tensor:
+    """Levels [N + 1] of what a user gives: a step count, a published name, a JSON file or levels.
 
     A step count N spaces N levels evenly in log-SNR over the training range; quantiles-N takes
     every (S / N)-th of the S training levels.
     """
+    if not isinstance(schedule, str):
+        return check_levels(schedule)
     text = schedule.strip()
     if text.lstrip("+-").isdigit():
         return log_snr_spaced(training_levels, int(text))
