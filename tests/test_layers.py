@@ -37,7 +37,7 @@ LIGHT = [
     "wg.models.diffwave",
     "wg.vocoder",
 ]
-LIGHT += ["wg.generator"]
+LIGHT += ["wg.generator", "wg.streaming"]
 HEAVY = [
     "lightning",
     "omegaconf",

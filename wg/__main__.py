@@ -14,6 +14,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipe": ("wg.commands.recipe:recipe", "stages of a recipe (recipes/<corpus>/run.sh)"),
     "stage": ("wg.commands.recipe:stage", "one stage of a recipe, whether needed or not"),
     "vocode": ("wg.commands.vocode:vocode", "audio or a mel through a trained vocoder"),
+    "schedule": ("wg.commands.schedule:schedule", "search for a schedule of few steps"),
+    "bench": ("wg.commands.bench:bench", "measurements: latency of streaming"),
     "sample": ("wg.commands.generate:sample", "clips from a model that takes no mel"),
     "denoise": ("wg.commands.generate:denoise", "a noisy clip through such a model"),
     "interpolate": ("wg.commands.generate:interpolate", "a clip between two, by such a model"),

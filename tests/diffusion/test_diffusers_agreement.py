@@ -35,7 +35,7 @@ def ours(name: str, betas: Tensor, clip: float | None = None) -> Tensor:
     return sampler(name)(denoise, noise(0), levels_from_betas(betas), noise, clip)
 
 
-def theirs(kind: type, betas: Tensor, step: dict | None = None, **config) -> Tensor:
+def theirs(kind: type, betas: Tensor, step: dict, **config) -> Tensor:
     """diffusers' loop over the same levels; its timestep t is our step t + 1."""
     scheduler = kind(
         num_train_timesteps=len(betas),
@@ -54,41 +54,38 @@ def theirs(kind: type, betas: Tensor, step: dict | None = None, **config) -> Ten
             patch("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *a, z=z, **k: z),
             patch("diffusers.schedulers.scheduling_ddim.randn_tensor", lambda *a, z=z, **k: z),
         ):
-            x = scheduler.step(eps, t, x, **(step or {})).prev_sample
+            x = scheduler.step(eps, t, x, **step).prev_sample
     return x
 
 
-def agree(mine: Tensor, other: Tensor) -> bool:
-    return (mine - other).abs().max().item() < 1e-5
+DDPM = {"variance_type": "fixed_small"}
+DPM = {
+    "algorithm_type": "dpmsolver++",
+    "solver_order": 2,
+    "solver_type": "midpoint",
+    "final_sigmas_type": "zero",
+    "lower_order_final": False,
+}
+THEIRS: dict[str, tuple[type, dict, dict]] = {  # their class, what each step is told, its config
+    "ancestral": (diffusers.DDPMScheduler, {}, {**DDPM, "clip_sample": False}),
+    "ddim": (diffusers.DDIMScheduler, {"eta": 0.0}, {"clip_sample": False}),
+    "ddim-0.5": (diffusers.DDIMScheduler, {"eta": 0.5}, {"clip_sample": False}),
+    "ddim-1": (diffusers.DDIMScheduler, {"eta": 1.0}, {"clip_sample": False}),
+    "dpm++2m": (diffusers.DPMSolverMultistepScheduler, {}, DPM),
+}
 
 
 @pytest.mark.parametrize("schedule", BETAS)
-@pytest.mark.parametrize("clip", [None, 0.6])
-def test_ancestral_sampling_is_their_ddpm(schedule: str, clip: float | None) -> None:
-    betas = BETAS[schedule]
-    bound = {"clip_sample": clip is not None, "clip_sample_range": clip or 1.0}
-    other = theirs(diffusers.DDPMScheduler, betas, **bound, variance_type="fixed_small")
-    assert agree(ours("ancestral", betas, clip), other)
+@pytest.mark.parametrize("name", THEIRS)
+def test_samplers_agree_with_theirs(name: str, schedule: str) -> None:
+    kind, step, config = THEIRS[name]
+    other = theirs(kind, BETAS[schedule], step, **config)
+    assert (ours(name, BETAS[schedule]) - other).abs().max().item() < 1e-5
 
 
 @pytest.mark.parametrize("schedule", BETAS)
-@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-def test_ddim_is_theirs(schedule: str, eta: float) -> None:
-    betas = BETAS[schedule]
-    other = theirs(diffusers.DDIMScheduler, betas, {"eta": eta}, clip_sample=False)
-    assert agree(ours(f"ddim-{eta}", betas), other)
-
-
-@pytest.mark.parametrize("schedule", BETAS)
-def test_dpm_solver_is_theirs(schedule: str) -> None:
-    betas = BETAS[schedule]
-    other = theirs(
-        diffusers.DPMSolverMultistepScheduler,
-        betas,
-        algorithm_type="dpmsolver++",
-        solver_order=2,
-        solver_type="midpoint",
-        final_sigmas_type="zero",
-        lower_order_final=False,
-    )
-    assert agree(ours("dpm++2m", betas), other)
+def test_clipping_agrees_with_theirs(schedule: str) -> None:
+    config = {**DDPM, "clip_sample": True, "clip_sample_range": 0.6}
+    other = theirs(diffusers.DDPMScheduler, BETAS[schedule], {}, **config)
+    mine = ours("ancestral", BETAS[schedule], clip=0.6)
+    assert (mine - other).abs().max().item() < 1e-5

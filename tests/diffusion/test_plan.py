@@ -25,7 +25,9 @@ def test_a_deterministic_sampler_refuses_to_start_far_from_noise(name: str, sche
     with pytest.raises(InputError, match="dB too loud; take a schedule that starts at a level"):
         sampling_levels(schedule, name, WAVEGRAD)
     for stochastic in ("ancestral", "ddim-0.5"):
-        assert len(sampling_levels(schedule, stochastic, WAVEGRAD)) == len(PUBLISHED[schedule]()) + 1
+        assert (
+            len(sampling_levels(schedule, stochastic, WAVEGRAD)) == len(PUBLISHED[schedule]()) + 1
+        )
 
 
 def test_the_refusal_says_by_how_much_the_result_would_be_too_loud() -> None:

@@ -11,6 +11,8 @@ import soundfile
 
 from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
 from wg.data.dump import Dump
+from wg.errors import InputError
+from wg.history import History
 from wg.report.page import Audio, Row, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
 from wg.stages.stage import Context, Stage, features_of, fresh_folder, read_stamp
@@ -51,6 +53,7 @@ def run(context: Context) -> Mapping[str, Any]:
     scores = json.loads((context.decoded / "scores.json").read_text("utf-8"))
     dump = features_of(context, experiment.decode.split)
     indices = list(range(len(dump)))[: experiment.decode.limit][:PAGE_ROWS]
+    vocoder.history = kept(context.exp / "vocoder", vocoder.history)
     with fresh_folder(context.exp / "vocoder") as folder:
         vocoder.save_pretrained(folder, model_card(context, vocoder, checkpoint))
     with fresh_folder(context.exp / "page") as folder:
@@ -68,6 +71,16 @@ def run(context: Context) -> Mapping[str, Any]:
     print(f"listening page  {context.exp / 'page' / 'index.html'}")
     print(f"a wav to play   {first}")
     return {"vocoder": "vocoder", "page": "page/index.html"}
+
+
+def kept(folder: Path, history: History) -> History:
+    """The history with the schedules that were found for the same weights, packed before."""
+    try:
+        before = Vocoder.from_pretrained(folder).history
+    except InputError:  # none there, or not a whole one
+        return history
+    same = (before.steps, before.checkpoint) == (history.steps, history.checkpoint)
+    return before if same else history
 
 
 def row_of(dump: Dump, index: int, scores: Mapping[str, Mapping[str, float | None]]) -> Row:
