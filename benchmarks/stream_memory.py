@@ -1,7 +1,7 @@
 """Peak memory and speed of a stream by its length: `python benchmarks/stream_memory.py`.
 
-A small WaveGrad with random weights, each length in a process of its own. The peak is that of the
-process above what it held before the first chunk.
+A small WaveGrad with random weights, each length in a process of its own. The memory is what the
+process resides in after each piece, above what it did before the first chunk.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -47,17 +48,24 @@ def measure(minutes: float) -> None:
     made = vocoder()
     spec = made.mel_spec
     count = round(minutes * 60 * spec.sample_rate / spec.hop_length / CHUNK)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started, samples = time.perf_counter(), 0
+    before = most = resident()
+    started, samples = time.process_time(), 0
     for wave in made.stream(chunk(i, spec.n_mels) for i in range(count)):
         samples += len(wave)
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rtf = seconds * spec.sample_rate / samples
+        most = max(most, resident())
+    seconds = time.process_time() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{minutes:g} min: {samples} samples, peak {peak / 1024:.1f} MiB, of which "
-        f"{(peak - before) / 1024:.1f} MiB for the stream; real-time factor {rtf:.3f}"
+        f"{minutes:g} min: {samples} samples, peak of the process {peak:.1f} MiB, the stream at "
+        f"most {most - before:.1f} MiB; {seconds * spec.sample_rate / samples:.3f} CPU s a second",
+        flush=True,
     )
+
+
+def resident() -> float:
+    """Resident memory of this process in MiB."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def difference() -> None:

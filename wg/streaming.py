@@ -116,7 +116,7 @@ class Stream:
         sigma = deviation(mel, self.vocoder.mel_spec, self.vocoder.diffusion)
         network: Any = self.vocoder.network
         eps = self.vocoder.denoiser(network.condition({"mel": mel}), sigma)(y, move.level)
-        here = sigma if isinstance(sigma, float) else sigma[:, inner]
+        here = sigma[:, inner] if isinstance(sigma, Tensor) else sigma
         bound = None if self.options.clip is None else self.options.clip / here
         y = y[:, inner]
         y_0, eps = predict_clean(y, move.level, eps[:, inner], bound)

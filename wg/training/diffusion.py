@@ -48,7 +48,7 @@ class Diffusion(Base):
         """Named losses, each [B]; "noise" is the distance of the noise from its estimate.
 
         `noise` has unit variance; with a prior of deviation sigma it is scaled by it, and the
-        error is divided by it (PriorGrad eq. (4)).
+        error is divided by it, as in PriorGrad.
         """
         sigma = self.sigma(batch)
         x = diffuse(batch["audio"], level, sigma * noise)
