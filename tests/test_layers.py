@@ -25,6 +25,9 @@ ROWS = {
     "hub": 4,
     "aligner": 3,
     "vocoder": 4,
+    "streaming": 4,
+    "reach": 4,
+    "history": 4,
     "generator": 4,
     "speech": 4,
     "checkpoint": 4,
@@ -42,7 +45,7 @@ LIGHT = [
     "wg.models.wavegrad2",
     "wg.vocoder",
 ]
-LIGHT += ["wg.generator", "wg.speech"]
+LIGHT += ["wg.generator", "wg.speech", "wg.streaming"]
 HEAVY = [
     "lightning",
     "omegaconf",

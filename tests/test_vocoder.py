@@ -123,7 +123,9 @@ def test_a_mel_that_is_none_is_refused(
     [
         (Synthesis(schedule="0"), "steps is 0"),
         (Synthesis(schedule="wavegrad"), "schedule 'wavegrad': not a step count"),
-        (Synthesis(sampler="ddim"), f"sampler 'ddim' is unknown; .*{sorted(SAMPLERS)[0]}"),
+        (Synthesis(sampler="dimm"), f"sampler 'dimm' is unknown; .*{sorted(SAMPLERS)[0]}"),
+        (Synthesis("ivanvovk-6", "ddim"), "starts at level 0.964, .* 11 dB too loud"),
+        (Synthesis("quantiles-1001"), "has quantiles 1 to 1000"),
     ],
 )
 def test_an_unknown_way_to_sample_is_refused(

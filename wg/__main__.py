@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("wg.commands.export:export", "a vocoder as an ONNX or torch.export graph"),
     "demo": ("wg.commands.demo:demo", "a page in the browser to try a vocoder on"),
     "speak": ("wg.commands.speak:speak", "a text through a model that reads text"),
+    "schedule": ("wg.commands.schedule:schedule", "search for a schedule of few steps"),
+    "bench": ("wg.commands.bench:bench", "measurements: latency of streaming"),
     "sample": ("wg.commands.generate:sample", "clips from a model that takes no mel"),
     "denoise": ("wg.commands.generate:denoise", "a noisy clip through such a model"),
     "interpolate": ("wg.commands.generate:interpolate", "a clip between two, by such a model"),

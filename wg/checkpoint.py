@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from wg.config import Experiment, flatten, to_dict
+from wg.config import Experiment, compose, flatten, to_dict
 from wg.errors import InputError
 from wg.generator import Generator
-from wg.models import build_network
+from wg.history import History
+from wg.models import build_network, config_class
 from wg.speech import TextToSpeech
 from wg.vocoder import Synthesis, Trained, Vocoder
 
@@ -54,8 +55,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_identity(path: Path, stored: dict[str, Any], experiment: Experiment) -> None:
-    """InputError naming the keys in which a checkpoint is of another model or MelSpec."""
+    """InputError naming the keys in which a checkpoint is of another model or MelSpec.
+
+    A key that came after the checkpoint has its default there.
+    """
     wanted = to_dict(experiment)
+    stored = to_dict(compose([(str(path), stored)], config_class))
     for section in IDENTITY:
         have, want = flatten(stored[section]), flatten(wanted[section])
         keys = sorted({*have, *want} - set(FREE))
@@ -71,8 +76,8 @@ def check_identity(path: Path, stored: dict[str, Any], experiment: Experiment) -
             )
 
 
-def network_from_checkpoint(path: Path, experiment: Experiment) -> nn.Module:
-    """The network in a checkpoint (its averaged weights, where training kept an average)."""
+def network_from_checkpoint(path: Path, experiment: Experiment) -> tuple[nn.Module, History]:
+    """The network in a checkpoint (averaged weights, where training kept them), and its past."""
     content = read_checkpoint(path)
     check_identity(path, content["experiment"], experiment)
     network = build_network(experiment.model, experiment.mel)
@@ -83,7 +88,7 @@ def network_from_checkpoint(path: Path, experiment: Experiment) -> nn.Module:
         if name.startswith(prefix)
     }
     network.load_state_dict(weights)
-    return network
+    return network, History(content["global_step"], path.name)
 
 
 def vocoder_from_checkpoint(path: Path, experiment: Experiment) -> Vocoder:
@@ -104,7 +109,8 @@ def generator_from_checkpoint(path: Path, experiment: Experiment) -> Generator:
 def _trained(
     kind: type[Kind], path: Path, experiment: Experiment, samples: int | None = None
 ) -> Kind:
-    network = network_from_checkpoint(path, experiment)
+    network, history = network_from_checkpoint(path, experiment)
     decode = experiment.decode
     synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip, samples)
-    return kind(network, experiment.model, experiment.mel, experiment.diffusion, synthesis)
+    model, mel, diffusion = experiment.model, experiment.mel, experiment.diffusion
+    return kind(network, model, mel, diffusion, synthesis, history)

@@ -111,7 +111,7 @@ class TrainConfig:
 class DecodeConfig:
     """Synthesis of a split."""
 
-    schedule: str = "50"  # step count, published name or JSON file of betas
+    schedule: str = "50"  # step count (decode.steps=N too), quantiles-N, published name, JSON file
     sampler: str = "ancestral"
     clip: float | None = None  # bound on the estimate of x_0
     seed: int = 0
@@ -251,6 +251,7 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
     sections = {**SECTIONS, "model": schema(name)}
     configs = {section: OmegaConf.structured(cls) for section, cls in sections.items()}
     for label, content in sources:
+        content = steps_as_schedule(label, content)
         check_keys(label, content, sections)
         for section, values in content.items():
             try:
@@ -261,6 +262,17 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
     experiment = Experiment(**{key: to_object(key, config) for key, config in configs.items()})
     experiment.check()
     return experiment
+
+
+def steps_as_schedule(label: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`decode.steps: N` is another way to write `decode.schedule: N`."""
+    decode = content["decode"] if "decode" in content else None
+    if not isinstance(decode, Mapping) or "steps" not in decode:
+        return content
+    if "schedule" in decode:
+        raise InputError(f"{label}: decode.steps and decode.schedule are the same; give one")
+    others = {key: value for key, value in decode.items() if key != "steps"}
+    return {**content, "decode": {**others, "schedule": str(decode["steps"])}}
 
 
 def as_words(values: Mapping[str, Any], schema: type) -> dict[str, Any]:

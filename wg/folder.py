@@ -1,7 +1,7 @@
 """The folder of a trained model: `config.json`, `model.safetensors` and `README.md`.
 
-Nothing in it is a pickle. `config.json` has the format's version, four sections (model, mel,
-diffusion, synthesis) and the checksum of the weights.
+Nothing in it is a pickle. `config.json` has the format's version, five sections (model, mel,
+diffusion, synthesis, history; the last may be missing) and the checksum of the weights.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write_folder(
     folder: Path, weights: Mapping[str, Tensor], sections: Mapping[str, Any], card: str
 ) -> None:
     """Writes the three files; `sections` are plain values, `card` is the text of README.md."""
-    assert sections.keys() == {*SECTIONS}
+    assert sections.keys() == {*SECTIONS, "history"}
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.contiguous() for name, value in weights.items()}
     temporary = folder / "model.safetensors.tmp"

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import diffuse
-from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.vocoder import Synthesis, Trained
 
@@ -41,7 +40,7 @@ class Generator(Trained):
         if options.samples is None or options.samples < 1:
             raise InputError(f"length of {options.samples} samples; give at least 1")
         cond = self._condition(len(seeds), classes)
-        levels = inference_levels(options.schedule, self.diffusion.levels())
+        levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
         return self.reverse(cond, noise(0, options.samples), levels, noise, options)
 

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from wg.diffusion.noise import PositionalNoise, mix_seed
-from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.text.frontend import text_to_symbols
 from wg.text.pronounce import Lexicon
@@ -135,7 +134,7 @@ class TextToSpeech(Trained):
         hop = self.mel_spec.hop_length
         samples = [count * hop for count in cond.frames.tolist()]
         noise = PositionalNoise([utterance.voice.seed for utterance in utterances], self.device)
-        levels = inference_levels(options.schedule, self.diffusion.levels())
+        levels = self.levels(options)
         waves = self.reverse(cond, noise(0, max(samples)), levels, noise, options)
         return [
             Speech(wave[:length], durations[: len(utterance.symbols)])

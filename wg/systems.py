@@ -27,11 +27,11 @@ class WaveGrad(Diffusion, LightningModule):
         """What does not depend on the noise level."""
         return self.network.condition(batch)  # pyright: ignore[reportCallIssue]
 
-    def denoise(self, x: Tensor, level: Tensor, cond: Any) -> Tensor:
+    def denoise(self, x: Tensor, level: Tensor, cond: Any, sigma: Tensor | float = 1.0) -> Tensor:
         """The network's estimate of the noise, [B, T]."""
         network: Any = self.network
         return self.experiment.diffusion.estimate(
-            lambda scaled, told: network.denoise(scaled, told, cond), x, level
+            lambda scaled, told: network.denoise(scaled, told, cond), x, level, sigma
         )
 
 
@@ -73,11 +73,11 @@ class DiffWave(Diffusion, LightningModule):
             known["class"] = torch.tensor(labels, device=self.device)
         return self.network.condition(known)  # pyright: ignore[reportCallIssue]
 
-    def denoise(self, x: Tensor, level: Tensor, cond: Any) -> Tensor:
+    def denoise(self, x: Tensor, level: Tensor, cond: Any, sigma: Tensor | float = 1.0) -> Tensor:
         """The network's estimate of the noise, [B, T]."""
         network: Any = self.network
         return self.experiment.diffusion.estimate(
-            lambda scaled, told: network.denoise(scaled, told, cond), x, level
+            lambda scaled, told: network.denoise(scaled, told, cond), x, level, sigma
         )
 
 

@@ -7,7 +7,7 @@ On disk it is a folder (`wg.folder`), which can lie on the Hugging Face hub.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from wg.diffusion.noise import PositionalNoise
+from wg.diffusion.plan import finite, sampling_levels
+from wg.diffusion.prior import deviation, whitened
 from wg.diffusion.process import TrainingSchedule
-from wg.diffusion.samplers import sampler
-from wg.diffusion.schedules import inference_levels
+from wg.diffusion.samplers import Denoise, sampler
+from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
 from wg.folder import from_plain, load_weights, read_config, write_folder
+from wg.history import History
 from wg.hub import local_folder, push
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
@@ -43,9 +46,9 @@ NOT_FOR = {  # what to do with a model of these conditions instead
 
 @dataclass(frozen=True)
 class Synthesis:
-    """How to sample: a step count, published schedule or JSON file; a sampler; x_0's bound."""
+    """How to sample: a schedule (see `inference_levels`), a sampler, the bound on x_0."""
 
-    schedule: str = "50"
+    schedule: Schedule = "50"
     sampler: str = "ancestral"
     clip: float | None = None
     samples: int | None = None  # that a model without mel generates
@@ -54,7 +57,9 @@ class Synthesis:
         """The same with another schedule."""
         return replace(self, schedule=schedule)
 
-    def override(self, steps: int | None, schedule: str | None, sampler: str | None) -> Synthesis:
+    def override(
+        self, steps: int | None, schedule: Schedule | None, sampler: str | None
+    ) -> Synthesis:
         """The same with those that are not None; `steps` is a schedule of so many."""
         if steps is not None and schedule is not None:
             raise InputError(f"steps {steps} and schedule {schedule!r} both given; give one")
@@ -78,12 +83,14 @@ class Trained:
         mel_spec: MelSpec,
         diffusion: TrainingSchedule,
         synthesis: Synthesis,
+        history: History | None = None,
     ) -> None:
         if conditions_of(model) not in self.takes:
             raise InputError(NOT_FOR[conditions_of(model)])
         self.network = network.eval().requires_grad_(False)
         self.model, self.mel_spec = model, mel_spec
         self.diffusion, self.synthesis = diffusion, synthesis
+        self.history = history or History()
         self._compiled: Callable[..., Tensor] | None = None
 
     @property
@@ -137,40 +144,51 @@ class Trained:
             "sampler": self.synthesis.sampler,
         }
 
+    def levels(self, options: Synthesis) -> Tensor:
+        """Levels [N + 1] that these options go through, starting from noise.
+
+        A step count means the schedule that a search found for it, where there is one.
+        """
+        found = self.history.levels(options.schedule, options.sampler)
+        return sampling_levels(found or options.schedule, options.sampler, self.diffusion)
+
     def reverse(
         self,
         cond: Any,
-        x: Tensor,
+        y: Tensor,
         levels: Tensor,
         noise: PositionalNoise,
         options: Synthesis,
+        sigma: Tensor | float = 1.0,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Waveforms [B, T] from x at levels[-1], down to levels[0]."""
-        network: Any = self.network
-        run, done = self._compiled or network.denoise, 0
+        """Waveforms [B, T] from y = x / sigma at levels[-1], down to levels[0]."""
+        length = y.shape[1]
+        bound = None if options.clip is None else options.clip / sigma
+        denoise, steps, done = self.denoiser(cond, sigma), len(levels) - 1, 0
 
-        def denoise(x: Tensor, level: float) -> Tensor:
+        def told(y: Tensor, level: float) -> Tensor:
             nonlocal done
-            column = torch.full((len(x),), level, dtype=torch.float64)
-            eps = self.diffusion.estimate(
-                lambda scaled, told: run(scaled.to(self.dtype), told, cond).to(x), x, column
-            )
+            eps = denoise(y, level)
             done += 1
             if progress is not None:
-                progress(done, len(levels) - 1)
+                progress(done, steps)
             return eps
 
-        length = x.shape[1]
-        wave = sampler(options.sampler)(
-            denoise, x, levels, lambda k: noise(k, length), options.clip
-        )
-        if not torch.isfinite(wave).all():
-            raise InputError(
-                f"sampling diverged with schedule {options.schedule!r}; bound the estimate of x_0 "
-                "(clip 1.0), or take a schedule that starts nearer to noise, such as a step count"
+        wave = sigma * sampler(options.sampler)(told, y, levels, lambda k: noise(k, length), bound)
+        return finite(wave, options.schedule)
+
+    def denoiser(self, cond: Any, sigma: Tensor | float) -> Denoise:
+        """Of y = x / sigma, as samplers call it."""
+        network: Any = self.network
+        run = self._compiled or network.denoise
+
+        def estimate(x: Tensor, level: Tensor) -> Tensor:
+            return self.diffusion.estimate(
+                lambda scaled, told: run(scaled.to(self.dtype), told, cond).to(x), x, level, sigma
             )
-        return wave
+
+        return whitened(estimate, sigma)
 
     def save_pretrained(self, folder: Path | str, card: str | None = None) -> None:
         """Writes the folder; `card` is the text of its README.md, None: a short one."""
@@ -179,6 +197,7 @@ class Trained:
             "mel": self.mel_spec.to_dict(),
             "diffusion": asdict(self.diffusion),
             "synthesis": asdict(self.synthesis),
+            "history": self.history.to_dict(),
         }
         text = self._card() if card is None else card
         write_folder(Path(folder), self.network.state_dict(), sections, text)
@@ -214,13 +233,14 @@ class Trained:
             mel_spec = MelSpec.from_dict(config["mel"])
             diffusion = from_plain(TrainingSchedule, config["diffusion"])
             synthesis = from_plain(Synthesis, config["synthesis"])
+            history = History.from_dict(config["history"]) if "history" in config else None
             network = build_network(model, mel_spec)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         except (TypeError, KeyError) as error:
             raise InputError(f"{path}: not as wg wrote it ({error!r}); pack again") from None
         load_weights(network, folder, config)
-        return cls(network, model, mel_spec, diffusion, synthesis)
+        return cls(network, model, mel_spec, diffusion, synthesis, history)
 
 
 class Vocoder(Trained):
@@ -239,7 +259,7 @@ class Vocoder(Trained):
         synthesis: Synthesis | None = None,
         *,
         steps: int | None = None,
-        schedule: str | None = None,
+        schedule: Schedule | None = None,
         sampler: str | None = None,
         seed: int | Sequence[int] = 0,
         lengths: Sequence[int] | Tensor | None = None,
@@ -263,16 +283,31 @@ class Vocoder(Trained):
         )
         if len(seeds) != count:
             raise InputError(f"{len(seeds)} seeds for {count} utterances; give one, or one each")
-        levels = inference_levels(options.schedule, self.diffusion.levels())
+        levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
         network: Any = self.network
         cond = network.condition(batch)
-        wave = self.reverse(cond, noise(0, length), levels, noise, options, progress)
+        sigma = deviation(batch["mel"], self.mel_spec, self.diffusion)
+        wave = self.reverse(cond, noise(0, length), levels, noise, options, sigma, progress)
         if "frames" in batch:
             ends = batch["frames"][:, None] * self.mel_spec.hop_length
             wave = wave * (torch.arange(length, device=wave.device) < ends)
         wave = wave if given.ndim == 3 else wave[0]
         return wave.cpu().numpy() if isinstance(mel, np.ndarray) else wave  # pyright: ignore
+
+    def stream(
+        self,
+        chunks: Iterable[Tensor | np.ndarray],
+        synthesis: Synthesis | None = None,
+        seed: int = 0,
+    ) -> Iterator[Tensor]:
+        """Audio [T] in pieces, from chunks [M, F] of one mel, as they come; see `wg.streaming`.
+
+        The pieces join to what one call over the whole mel gives, to rounding.
+        """
+        from wg.streaming import stream
+
+        return stream(self, chunks, synthesis or self.synthesis, seed)
 
     def _batch(self, mel: Tensor, lengths: Sequence[int] | Tensor | None) -> dict[str, Tensor]:
         """What the network is conditioned on; InputError for a mel or lengths that are none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -58,6 +59,21 @@ def test_steps_and_seed_are_heard_and_repeat(ran: TinyRecipe, tmp_path: Path) ->
         made[name] = (tmp_path / f"{name}.wav").read_bytes()
     assert made["a"] == made["again"]
     assert len({made["a"], made["seed"], made["steps"]}) == 3
+
+
+def test_what_made_a_file_stands_beside_it_and_makes_it_again(
+    ran: TinyRecipe, tmp_path: Path
+) -> None:
+    source, first = ran.corpus / "wavs" / "tone-09.wav", tmp_path / "first.wav"
+    options = ("--sampler", "dpm++2m", "--steps", "quantiles-4", "--seed", "3")
+    assert vocode(ran, source, "-o", first, *options).code == 0
+    made = json.loads((tmp_path / "first.json").read_text())
+    assert (made["sampler"], made["seed"], made["clip"]) == ("dpm++2m", 3, 0.5)
+    assert len(made["levels"]) == 5 and made["levels"][0] == 1
+    again = ("--sampler", made["sampler"], "--seed", str(made["seed"]))
+    file = tmp_path / "first.json"
+    assert vocode(ran, source, "-o", tmp_path / "b.wav", *again, "--steps", file).code == 0
+    assert (tmp_path / "b.wav").read_bytes() == first.read_bytes()
 
 
 def test_a_schedule_by_name_or_file(ran: TinyRecipe, tmp_path: Path) -> None:
@@ -133,6 +149,11 @@ OPTIONS = {
     "steps": (["--steps", "0"], "--steps: steps is 0; give 1 to 10000"),
     "name": (["--steps", "fast"], "--steps: schedule 'fast': not a step count"),
     "file": (["--steps", "no.json"], "--steps: schedule file no.json: No such file"),
+    "sampler": (["--sampler", "dmp++2m"], "--sampler: sampler 'dmp++2m' is unknown; did you mean"),
+    "start": (
+        ["--sampler", "ddim", "--steps", "ivanvovk-6"],
+        "--steps: schedule 'ivanvovk-6' starts at level 0.964",
+    ),
     "seed": (["--seed", "x"], "--seed: invalid int value: 'x'; --help lists the options"),
     "device": (["--device", "gpu"], "--device gpu: give cpu, cuda or cuda:NUMBER"),
     "option": (["--stpes", "3"], "unrecognized arguments: --stpes 3; --help"),

@@ -97,6 +97,19 @@ def test_a_number_is_a_word_where_words_are_chosen_from() -> None:
     assert experiment.train.precision == "16" and experiment.decode.schedule == "6"
 
 
+def test_steps_are_a_schedule_and_the_later_of_both_counts() -> None:
+    def schedule(*given: str) -> str:
+        decode = load_experiment(RECIPES / "ljspeech", "wavegrad_small", given, config_class).decode
+        return decode.schedule
+
+    assert schedule("decode.steps=6") == "6"
+    assert schedule("decode.steps=6", "decode.schedule=ivanvovk-6") == "ivanvovk-6"
+    assert schedule("decode.schedule=ivanvovk-6", "decode.steps=12") == "12"
+    both = {"decode": {"steps": 6, "schedule": "12"}, "model": {"name": "wavegrad"}}
+    with pytest.raises(InputError, match="here: decode.steps and decode.schedule are the same"):
+        compose([("here", both)], config_class)
+
+
 @pytest.mark.parametrize("item", ["max_steps=3", "train.max_steps", "=", "train.betas=[1"])
 def test_a_malformed_override_is_named(item: str) -> None:
     with pytest.raises(InputError, match=r"max_steps|'='|train.betas"):

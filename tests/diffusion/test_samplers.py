@@ -4,11 +4,13 @@ from torch import Tensor
 
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import TrainingSchedule
-from wg.diffusion.samplers import ancestral, predict_clean, sampler
+from wg.diffusion.samplers import predict_clean, sampler
 from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 
 TRAINING = TrainingSchedule().levels()
+ancestral = sampler("ancestral")
+EVERY = ["ancestral", "ddim", "ddim-0.5", "dpm++2m"]
 
 
 def gaussian_denoiser(mean: float, std: float):
@@ -48,8 +50,9 @@ def test_few_steps_give_the_variance_that_algebra_predicts(schedule: str) -> Non
     assert x.var().item() == pytest.approx(variance, rel=0.015)
 
 
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("schedule", ["1", "2", "6", "50", "ivanvovk-6", "wavegrad-linear-1000"])
-def test_true_noise_recovers_the_signal(schedule: str) -> None:
+def test_true_noise_recovers_the_signal(schedule: str, name: str) -> None:
     signal = torch.sin(torch.arange(4000) / 20).double()[None]
 
     def oracle(x: Tensor, level: float) -> Tensor:
@@ -57,7 +60,8 @@ def test_true_noise_recovers_the_signal(schedule: str) -> None:
 
     noise = PositionalNoise([1])
     levels = inference_levels(schedule, TRAINING)
-    x = ancestral(oracle, noise(0, 4000).double(), levels, lambda k: noise(k, 4000).double())
+    start = noise(0, 4000).double()
+    x = sampler(name)(oracle, start, levels, lambda k: noise(k, 4000).double())
     assert (x - signal).abs().max() < 1e-5
 
 
@@ -103,6 +107,64 @@ def test_noise_is_unit_gaussian_and_uncorrelated_between_steps_and_seeds() -> No
     assert abs((one * two).mean()) < 0.015 and abs((one * other).mean()) < 0.015
 
 
+@pytest.mark.parametrize("name", ["ddim", "dpm++2m"])
+def test_deterministic_samplers_ask_for_no_noise(name: str) -> None:
+    def none(step: int) -> Tensor:
+        raise AssertionError(step)
+
+    levels = inference_levels("6", TRAINING)
+    x = PositionalNoise([0])(0, 50)
+    first = sampler(name)(gaussian_denoiser(0.1, 0.2), x, levels, none)
+    assert torch.equal(first, sampler(name)(gaussian_denoiser(0.1, 0.2), x, levels, none))
+    assert sampler(name).deterministic and not sampler("ddim-0.5").deterministic
+
+
+def test_ddim_with_eta_1_is_ancestral_sampling() -> None:
+    noise = PositionalNoise([4])
+    levels = inference_levels("12", TRAINING)
+    runs = [
+        sampler(name)(
+            gaussian_denoiser(0.1, 0.2),
+            noise(0, 500).double(),
+            levels,
+            lambda k: noise(k, 500).double(),
+            clip=0.4,
+        )
+        for name in ("ancestral", "ddim-1")
+    ]
+    assert torch.allclose(runs[0], runs[1], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("steps", ["12", "25"])
+def test_a_preconditioned_network_that_adds_nothing_makes_noise_of_the_datas_rms(
+    name: str, steps: str
+) -> None:
+    # With F = 0 the estimate is the best one for N(0, r^2), which is what must come out.
+    training = TrainingSchedule(data_rms=0.07, spacing="log_snr")
+    noise, levels = PositionalNoise([2]), inference_levels(steps, training.levels())
+
+    def denoise(x: Tensor, level: float) -> Tensor:
+        column = torch.full((1,), level, dtype=torch.float64)
+        return training.estimate(lambda x, told: torch.zeros_like(x), x, column)
+
+    x = sampler(name)(denoise, noise(0, 50_000), levels, lambda k: noise(k, 50_000))
+    tolerance = 0.05 if name == "dpm++2m" else 0.4  # the others are of first order
+    assert x.std().item() == pytest.approx(0.07, rel=tolerance)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_clipping_bounds_what_every_sampler_ends_at(name: str) -> None:
+    noise, levels = PositionalNoise([2]), inference_levels("6", TRAINING)
+    x = sampler(name)(
+        gaussian_denoiser(0, 1), noise(0, 400), levels, lambda k: noise(k, 400), clip=0.3
+    )
+    assert 0.29 < x.abs().max() < 0.3 + 1e-5
+
+
 def test_an_unknown_sampler_is_named_with_the_valid_ones() -> None:
     with pytest.raises(InputError, match="did you mean 'ancestral'"):
         sampler("ancestal")
+    for name in ("ddim-2", "ddim-", "ddim-x", "ddim--1", "ddim-nan"):
+        with pytest.raises(InputError, match="give 0 to 1, such as ddim-0.5"):
+            sampler(name)

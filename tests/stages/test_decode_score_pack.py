@@ -63,6 +63,18 @@ def test_each_wav_says_how_it_was_made(ran: TinyRecipe) -> None:
     assert len(seeds) == 3
 
 
+def test_a_recipe_decodes_with_the_chosen_sampler_and_levels(
+    ran: TinyRecipe, tmp_path: Path
+) -> None:
+    copy = ran.copy(tmp_path)
+    chosen = ("decode.sampler=dpm++2m", "decode.schedule=quantiles-3", "decode.limit=1")
+    assert copy.run(*chosen, "--stop-stage", "decode").code == 0
+    content = made(copy.exp / "decode" / "quantiles-3-dpm++2m", IDS[0])
+    assert (content["sampler"], content["clip"]) == ("dpm++2m", 0.5)
+    vocoder = Vocoder.from_pretrained(ran.exp / "vocoder")
+    assert content["levels"] == vocoder.diffusion.levels()[[0, 333, 667, 1000]].tolist()
+
+
 @pytest.mark.parametrize("size", [2, 3])
 def test_the_batch_makes_no_difference(ran: TinyRecipe, tmp_path: Path, size: int) -> None:
     copy = ran.copy(tmp_path)

@@ -165,7 +165,11 @@ MISTAKES = {
     "segment": (["train.segment_samples=500"], "train.segment_samples 500 .*the nearest is 512"),
     "schedule": (["decode.schedule=fast"], "decode: schedule 'fast': not a step count"),
     "schedule file": (["decode.schedule=no.json"], "decode: schedule file no.json: No such file"),
-    "sampler": (["decode.sampler=ddim"], "decode: sampler 'ddim' is unknown; .*ancestral"),
+    "sampler": (["decode.sampler=dimm"], "decode: sampler 'dimm' is unknown; .*ancestral"),
+    "start": (
+        ["decode.sampler=dpm++2m", "decode.schedule=ivanvovk-6"],
+        "decode: schedule 'ivanvovk-6' starts at level 0.964",
+    ),
     "metric": (["score.metrics=[mdc]"], "score.metrics: 'mdc' is unknown; did you mean 'mcd'"),
     "baseline": (["score.baselines=[nose]"], "score.baselines: 'nose' .* did you mean 'noise'"),
     "zero": (["decode.batch_size=0"], "decode.batch_size is 0; give at least 1"),

@@ -76,7 +76,8 @@ def test_what_is_cached_may_change_after_training(tmp_path: Path) -> None:
     fit(made, build_system(made), dumps(tmp_path), tmp_path / "exp", Devices())
     best = find_checkpoint(tmp_path / "exp", "best")
     lean = replace(made, model=replace(made.model, cache="none", fractional="sinusoid"))
-    assert network_from_checkpoint(best, lean)
+    _, history = network_from_checkpoint(best, lean)
+    assert history.steps > 0 and history.checkpoint == best.name
     with pytest.raises(InputError, match="model.step_frequencies: rising there, falling here"):
         falling = replace(made.model, step_frequencies="falling")
         network_from_checkpoint(best, replace(made, model=falling))

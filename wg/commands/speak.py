@@ -9,7 +9,6 @@ from pathlib import Path
 from wg.commands.clips import write_clip
 from wg.commands.options import Options
 from wg.commands.vocode import device_of
-from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.speech import TextToSpeech, Voice
 from wg.text.lexicon import read_lexicon
@@ -69,7 +68,7 @@ def speak(arguments: Sequence[str]) -> None:
     if options.steps is not None:
         synthesis = synthesis.with_schedule(options.steps)
         try:
-            inference_levels(options.steps, model.diffusion.levels())
+            model.levels(synthesis)
         except InputError as error:
             raise InputError(f"--steps: {error}") from None
     voice = Voice(options.speaker, options.pace, options.seed)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from wg.commands.clips import read_array, read_clip, write_clip
+from wg.commands.clips import open_array, read_clip, write_stream
 from wg.commands.options import Options
-from wg.diffusion.schedules import inference_levels
+from wg.data.dump import write_bytes
+from wg.diffusion.samplers import sampler
 from wg.errors import InputError
+from wg.mel.convert import obstacles, refusal
 from wg.mel.extract import log_mel
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
@@ -36,31 +39,44 @@ def parser() -> Options:
         metavar="FIELD",
         help="differences to bear (docs/mels.md)",
     )
-    options.add_argument("--steps", help="step count, published schedule or JSON file of betas")
+    options.add_argument("--steps", help="step count, quantiles-N, published name or file")
+    options.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--chunk", type=int, help="stream, so many frames at a time [all at once]")
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
     return options
 
 
-def read_mel(options: argparse.Namespace, vocoder: Vocoder) -> Tensor:
-    """The mel [M, F] of an audio file, or the one in a .npy file, converted if `--mel` is given."""
-    path, spec = options.input, vocoder.mel_spec
+def read_mel(options: argparse.Namespace, vocoder: Vocoder) -> np.ndarray:
+    """The mel [M, F] of an audio file, or the array in a .npy file, which stays on disk."""
+    path = options.input
     if path.suffix == ".npy":
-        mel = read_array(path)
-        if options.mel is None:
-            return mel
-        source = spec_of(options.mel)
-        try:
-            return source.convert(mel, spec, options.accept)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+        return open_array(path)
     if options.mel is not None:
         raise InputError(f"--mel {options.mel}: for a .npy file; {path} is analysed here")
-    clip = read_clip(path, spec.sample_rate)
-    try:
-        return log_mel(clip, spec)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    spec = vocoder.mel_spec
+    return log_mel(read_clip(path, spec.sample_rate), spec).numpy()
+
+
+def converter(options: argparse.Namespace, spec: MelSpec) -> Callable[[np.ndarray], Tensor]:
+    """From a part of the array to a mel of the vocoder's spec; InputError if there is no way."""
+
+    def plain(part: np.ndarray) -> Tensor:
+        return torch.from_numpy(part.astype(np.float32))
+
+    if options.mel is None:
+        return plain
+    source = spec_of(options.mel)
+    if blocking := obstacles(source, spec, options.accept):
+        raise InputError(refusal(source, spec, blocking))
+    return lambda part: source.convert(plain(part), spec, options.accept)
+
+
+def split(mel: np.ndarray, frames: int) -> Iterator[np.ndarray]:
+    """Chunks of a mel [M, F], so many frames each; something that is no mel whole."""
+    last = mel.shape[-1] if mel.ndim else 1
+    for first in range(0, max(1, last), frames):
+        yield mel[..., first : first + frames]
 
 
 def spec_of(text: str) -> MelSpec:
@@ -90,10 +106,15 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
-def check_synthesis(vocoder: Vocoder, synthesis: Synthesis) -> None:
-    """InputError naming --steps for a schedule that the vocoder cannot use."""
+def chosen(vocoder: Vocoder, steps: str | None, name: str | None) -> tuple[Synthesis, Tensor]:
+    """The vocoder's way to sample with the schedule and sampler asked for, and its levels."""
+    synthesis = vocoder.synthesis.override(None, steps, name)
     try:
-        inference_levels(synthesis.schedule, vocoder.diffusion.levels())
+        sampler(synthesis.sampler)
+    except InputError as error:
+        raise InputError(f"--sampler: {error}") from None
+    try:
+        return synthesis, vocoder.levels(synthesis)
     except InputError as error:
         raise InputError(f"--steps: {error}") from None
 
@@ -103,12 +124,30 @@ def vocode(arguments: Sequence[str]) -> None:
     options = parser().parse_args(arguments)
     if not options.output.parent.is_dir():
         raise InputError(f"-o {options.output}: no folder {options.output.parent}")
+    if options.chunk is not None and options.chunk < 1:
+        raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
-    synthesis = vocoder.synthesis.override(None, options.steps, None)
-    check_synthesis(vocoder, synthesis)
-    mel = read_mel(options, vocoder)
-    try:
-        wave = vocoder(mel, synthesis, seed=options.seed)
-    except InputError as error:
-        raise InputError(f"{options.input}: {error}") from None
-    write_clip(options.output, wave, vocoder.mel_spec.sample_rate)
+    synthesis, levels = chosen(vocoder, options.steps, options.sampler)
+
+    def pieces() -> Iterator[Tensor]:
+        try:
+            mel = read_mel(options, vocoder)
+            convert = converter(options, vocoder.mel_spec)
+            if options.chunk is None:
+                yield vocoder(convert(mel), synthesis, seed=options.seed)
+            else:
+                chunks = map(convert, split(mel, options.chunk))
+                yield from vocoder.stream(chunks, synthesis, options.seed)
+        except InputError as error:
+            prefix = "" if str(error).startswith((str(options.input), "--")) else options.input
+            raise InputError(f"{prefix}: {error}" if prefix else str(error)) from None
+
+    write_stream(options.output, pieces(), vocoder.mel_spec.sample_rate)
+    made = {
+        "vocoder": str(options.vocoder),
+        "sampler": synthesis.sampler,
+        "levels": levels.tolist(),
+        "clip": synthesis.clip,
+        "seed": options.seed,
+    }
+    write_bytes(options.output.with_suffix(".json"), (json.dumps(made, indent=1) + "\n").encode())

@@ -40,6 +40,9 @@ class TrainingSchedule:
     draws: Literal["independent", "stratified"] = "independent"
     # RMS of the data, for `estimate` to precondition the network with; 0: the papers' plain eps.
     data_rms: float = 0.0
+    # Noise as loud everywhere, or as loud as the mel's energy (PriorGrad, `wg.diffusion.prior`).
+    prior: Literal["standard", "energy"] = "standard"
+    energy_max: float = 4.0  # root of the sum of the linear mel where that noise is loudest
 
     def __post_init__(self) -> None:
         if not 0 < self.start <= self.end < 1:
@@ -53,6 +56,8 @@ class TrainingSchedule:
             raise InputError(
                 f"diffusion.data_rms is {self.data_rms}; give an RMS in 0 .. 1, 0: off"
             )
+        if not self.energy_max > 0:
+            raise InputError(f"diffusion.energy_max is {self.energy_max}; give a positive energy")
 
     def levels(self) -> Tensor:
         """l_0 = 1 .. l_S, float64 [S + 1]."""
@@ -86,24 +91,31 @@ class TrainingSchedule:
         network: Callable[[Tensor, Tensor], Tensor],
         x: Tensor,
         level: Tensor,
+        sigma: Tensor | float = 1.0,
         told: Tensor | None = None,
     ) -> Tensor:
         """Estimate of the noise in x [B, T] at float64 levels [B]; network: (x, told) -> [B, T].
 
+        With data_rms r, noise of deviation sigma ([B, T], or 1) and v = l^2 r^2 + s^2 sigma^2 the
+        variance of x, the network F only adds to the best linear estimate:
+        eps = s sigma^2 / v x + sigma l r / sqrt(v) F(x / sqrt(v)), so that its input and its
+        target over sigma have unit variance at every level (EDM, 2206.00364, sec. 5, in eps).
         `told`: `network_input(level)`, where the caller has it already.
-
-        With data_rms r, and v = l^2 r^2 + s^2 the variance of x, the network F only adds to the
-        best linear estimate: eps = s / v x + l r / sqrt(v) F(x / sqrt(v)), so that its input and
-        its target have unit variance at every level (EDM, 2206.00364, sec. 5, in terms of eps).
         """
         told = (self.network_input(level) if told is None else told).to(x.device)
         if not self.data_rms:
             return network(x, told)
-        signal, spread = level * self.data_rms, (1 - level**2).sqrt()
+        level = level.to(x.device)
+        signal = (level * self.data_rms)[:, None]
+        spread = (1 - level**2).sqrt()[:, None] * sigma
         variance = signal**2 + spread**2
         scale_in, skip, scale_out = (
-            value.to(x)[:, None]
-            for value in (variance.rsqrt(), spread / variance, signal * variance.rsqrt())
+            value.to(x)
+            for value in (
+                variance.rsqrt(),
+                sigma * spread / variance,
+                sigma * signal * variance.rsqrt(),
+            )
         )
         return skip * x + scale_out * network(scale_in * x, told)
 

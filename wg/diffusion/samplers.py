@@ -2,73 +2,155 @@
 
 A denoiser is a callable `(x [B, T], level: float) -> eps [B, T]`; a noise source a callable
 `(step) -> [B, T]`. The levels decide where to start and where to end, so a sampler also
-continues from a half-noisy signal.
+continues from a half-noisy signal. What a sampler does with one estimate is its rule, a function
+of each sample alone: `wg.streaming` applies it piece by piece.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from torch import Tensor
 
+from wg.diffusion.schedules import log_snr
 from wg.errors import InputError, nearest
 
 Denoise = Callable[[Tensor, float], Tensor]
 Noise = Callable[[int], Tensor]
+Bound = float | Tensor | None  # of |x_0|: a number, one a sample, or none
 
 
-class Sampler(Protocol):
-    """Head that every sampler shares."""
+class Move(NamedTuple):
+    """From level l_i to the cleaner l_p, in log-SNR by h; the move before it went by h_before."""
 
-    def __call__(
-        self, denoise: Denoise, x: Tensor, levels: Tensor, noise: Noise, clip: float | None = None
-    ) -> Tensor:
-        """Waveform [B, T] at levels[0], from `x` at levels[-1]."""
-        ...
+    step: int  # i
+    level: float
+    target: float
+    h: float  # infinite to l_p = 1
+    h_before: float | None
+
+    @property
+    def spreads(self) -> tuple[float, float]:
+        """(s_i, s_p)."""
+        return (1 - self.level**2) ** 0.5, (1 - self.target**2) ** 0.5
 
 
-def predict_clean(
-    x: Tensor, level: float, eps: Tensor, clip: float | None
-) -> tuple[Tensor, Tensor]:
+class State(NamedTuple):
+    """What is known at a level: x, the estimates made of it, and x_0 of the level before."""
+
+    x: Tensor
+    eps: Tensor
+    x_0: Tensor
+    x_0_before: Tensor | None
+
+
+Rule = Callable[[State, Move, Callable[[], Tensor]], Tensor]
+
+
+def moves(levels: Tensor) -> list[Move]:
+    """The moves from levels[-1] down to levels[0]."""
+    path = levels.tolist()
+    h = [*(-log_snr(levels).diff()).tolist(), None]
+    return [Move(i, path[i], path[i - 1], h[i - 1], h[i]) for i in range(len(path) - 1, 0, -1)]
+
+
+def predict_clean(x: Tensor, level: float, eps: Tensor, clip: Bound) -> tuple[Tensor, Tensor]:
     """x_0 = (x - s eps) / l, and the eps that belongs to it after clipping x_0 to +-clip."""
     spread = (1 - level**2) ** 0.5
     x_0 = (x - spread * eps) / level
     if clip is None:
         return x_0, eps
-    x_0 = x_0.clamp(-clip, clip)
+    x_0 = x_0.clamp(-clip, clip)  # pyright: ignore[reportArgumentType]
     return x_0, (x - level * x_0) / spread
 
 
-def ancestral(
-    denoise: Denoise, x: Tensor, levels: Tensor, noise: Noise, clip: float | None = None
-) -> Tensor:
+def ancestral(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
     """Ancestral sampling, WaveGrad Algorithm 2 (DDPM Algorithm 2 with the posterior variance).
 
-    With alpha = (l_i / l_p)^2 and beta = 1 - alpha between neighbouring levels l_i < l_p:
+    With alpha = (l_i / l_p)^2 and beta = 1 - alpha:
     x_p = (x - beta / s_i eps) / sqrt(alpha) + s_p / s_i sqrt(beta) z.
-    `clip` bounds the estimate of x_0, never the noisy state.
     """
-    path = levels.tolist()
-    for i in range(len(path) - 1, 0, -1):
-        level, target = path[i], path[i - 1]
-        alpha = (level / target) ** 2
-        beta = 1 - alpha
-        spread, target_spread = (1 - level**2) ** 0.5, (1 - target**2) ** 0.5
-        eps = denoise(x, level)
-        if clip is not None:
-            eps = predict_clean(x, level, eps, clip)[1]
-        x = (x - beta / spread * eps) / alpha**0.5
-        if target < 1:
-            x = x + target_spread / spread * beta**0.5 * noise(i)
-    return x
+    spread, target_spread = move.spreads
+    alpha = (move.level / move.target) ** 2
+    beta = 1 - alpha
+    x = (state.x - beta / spread * state.eps) / alpha**0.5
+    if move.target == 1:
+        return x
+    return x + target_spread / spread * beta**0.5 * noise()
 
 
-SAMPLERS: dict[str, Sampler] = {"ancestral": ancestral}
+def ddim(state: State, move: Move, noise: Callable[[], Tensor], eta: float = 0.0) -> Tensor:
+    """DDIM (2010.02502) eq. (12): deterministic for eta = 0, ancestral sampling for eta = 1.
+
+    x_p = l_p x_0 + sqrt(s_p^2 - v) eps + sqrt(v) z, v = eta^2 (s_p / s_i)^2 (1 - (l_i / l_p)^2).
+    """
+    spread, target_spread = move.spreads
+    variance = (eta * target_spread / spread) ** 2 * (1 - (move.level / move.target) ** 2)
+    x = move.target * state.x_0 + (target_spread**2 - variance) ** 0.5 * state.eps
+    return x + variance**0.5 * noise() if variance else x
+
+
+def dpm_solver(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
+    """DPM-Solver++(2M) (2211.01095) Algorithm 2, second order and deterministic.
+
+    With h = lambda_p - lambda_i, h' the h before, r = h' / h and
+    D = (1 + 1 / 2r) x_0 - 1 / 2r x_0': x_p = s_p / s_i x - l_p (e^-h - 1) D.
+    The first move is of first order; the last, to l = 1, gives x_0.
+    """
+    if move.target == 1:
+        return state.x_0
+    spread, target_spread = move.spreads
+    direction = state.x_0
+    if move.h_before is not None and state.x_0_before is not None:
+        share = move.h / (2 * move.h_before)
+        direction = (1 + share) * state.x_0 - share * state.x_0_before
+    return target_spread / spread * state.x - move.target * math.expm1(-move.h) * direction
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A rule, and whether it keeps the noise that it starts from."""
+
+    rule: Rule
+    deterministic: bool = False
+
+    def __call__(
+        self, denoise: Denoise, x: Tensor, levels: Tensor, noise: Noise, clip: Bound = None
+    ) -> Tensor:
+        """Waveform [B, T] at levels[0], from `x` at levels[-1].
+
+        `clip` bounds the estimate of x_0, never the noisy state.
+        """
+        before = None
+        for move in moves(levels):
+            x_0, eps = predict_clean(x, move.level, denoise(x, move.level), clip)
+            x = self.rule(State(x, eps, x_0, before), move, partial(noise, move.step))
+            before = x_0
+        return x
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "ancestral": Sampler(ancestral),
+    "ddim": Sampler(ddim, deterministic=True),
+    "dpm++2m": Sampler(dpm_solver, deterministic=True),
+}
 
 
 def sampler(name: str) -> Sampler:
-    """The sampler of that name; InputError with the nearest valid one."""
+    """The sampler of that name, or DDIM with an eta, ddim-0.5; InputError for any other."""
+    kind, dash, eta = name.partition("-")
+    if kind == "ddim" and dash:
+        try:
+            value = float(eta)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= 1:
+            raise InputError(f"sampler {name!r}: eta is {eta!r}; give 0 to 1, such as ddim-0.5")
+        return Sampler(partial(ddim, eta=value), deterministic=value == 0)
     if name not in SAMPLERS:
-        raise InputError(f"sampler {name!r} is unknown; {nearest(name, SAMPLERS)}")
+        raise InputError(f"sampler {name!r} is unknown; {nearest(name, SAMPLERS)}, ddim-ETA")
     return SAMPLERS[name]

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from wg.errors import InputError, nearest
 
+Schedule = str | tuple[float, ...]  # what a user names, or levels
+
 
 def check_betas(betas: Sequence[float] | Tensor, source: str = "betas") -> Tensor:
     """Betas [N] as float64, each in (0, 1); InputError names `source`, the step and the value."""
@@ -108,8 +110,32 @@ PUBLISHED: dict[str, Callable[[], Tensor]] = {
 }
 
 
-def read_betas(path: Path) -> Tensor:
-    """Betas [N] from a JSON file: a flat list, or an object with the key "betas"."""
+def check_levels(levels: Sequence[float] | Tensor, source: str = "levels") -> Tensor:
+    """Levels [N + 1] as float64, from 1 strictly down and above 0; InputError names `source`."""
+    try:
+        values = torch.as_tensor(levels, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{source}: not a list of numbers ({error}); give levels") from None
+    if values.ndim != 1 or len(values) < 2 or values[0] != 1:
+        raise InputError(
+            f"{source}: levels of shape {list(values.shape)}, the first "
+            f"{values.flatten()[:1].tolist()}; give a flat list from 1 (clean) down to the noisiest"
+        )
+    bad = ~((values[1:] > 0) & (values[1:] < values[:-1]))  # NaN is bad too
+    if bad.any():
+        step = int(bad.nonzero()[0]) + 1
+        raise InputError(
+            f"{source}: level {step} of {len(values) - 1} is {values[step].item():g} after "
+            f"{values[step - 1].item():g}; every level is lower than the one before and above 0"
+        )
+    return values
+
+
+def read_levels(path: Path) -> Tensor:
+    """Levels [N + 1] from a JSON file: a list of betas, or an object with "betas" or "levels".
+
+    So what decoding writes beside each wav is a schedule file too.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -118,26 +144,44 @@ def read_betas(path: Path) -> Tensor:
         raise InputError(
             f"schedule file {path}: not JSON ({error}); write a list of betas"
         ) from None
+    if isinstance(content, dict) and "levels" in content:
+        return check_levels(content["levels"], f"schedule file {path}")
     if isinstance(content, dict):
         if "betas" not in content:
-            raise InputError(f"schedule file {path}: no key 'betas' among {sorted(content)}")
+            keys = sorted(content)
+            raise InputError(f"schedule file {path}: no key 'betas' or 'levels' among {keys}")
         content = content["betas"]
-    return check_betas(content, f"schedule file {path}")
+    return levels_from_betas(check_betas(content, f"schedule file {path}"))
 
 
-def inference_levels(schedule: str, training_levels: Tensor) -> Tensor:
-    """Levels [N + 1] of what a user names: a step count, a published name or a JSON file.
+def quantiles(training_levels: Tensor, steps: int) -> Tensor:
+    """Levels [steps + 1] at evenly spaced steps of the training schedule, its last included."""
+    last = len(training_levels) - 1
+    if not 1 <= steps <= last:
+        raise InputError(f"steps is {steps}; the training schedule has quantiles 1 to {last}")
+    chosen = torch.linspace(0, last, steps + 1, dtype=torch.float64).round().long()
+    return training_levels[chosen]
 
-    A step count N spaces N levels evenly in log-SNR over the training range.
+
+def inference_levels(schedule: Schedule, training_levels: Tensor) -> Tensor:
+    """Levels [N + 1] of what a user gives: a step count, a published name, a JSON file or levels.
+
+    A step count N spaces N levels evenly in log-SNR over the training range; quantiles-N takes
+    every (S / N)-th of the S training levels.
     """
+    if not isinstance(schedule, str):
+        return check_levels(schedule)
     text = schedule.strip()
     if text.lstrip("+-").isdigit():
         return log_snr_spaced(training_levels, int(text))
+    kind, _, count = text.partition("-")
+    if kind == "quantiles" and count.lstrip("+-").isdigit():
+        return quantiles(training_levels, int(count))
     if text in PUBLISHED:
         return levels_from_betas(PUBLISHED[text]())
     if text.endswith(".json"):
-        return levels_from_betas(read_betas(Path(text)))
-    hint = nearest(text, PUBLISHED)
+        return read_levels(Path(text))
+    hint = nearest(text, [*PUBLISHED, "quantiles-N"])
     raise InputError(f"schedule {schedule!r}: not a step count, a .json file or a name; {hint}")
 
 
@@ -145,6 +189,17 @@ def schedule_label(schedule: str) -> str:
     """Folder name of a schedule: "6" -> "6-steps", a file by its stem, a name as it is."""
     text = schedule.strip()
     return f"{int(text)}-steps" if text.isdigit() else Path(text).stem
+
+
+def check_trained(levels: Tensor, noisiest: float, cleanest: float) -> None:
+    """InputError with the range for a level that training never saw."""
+    slack = 1e-9
+    outside = (levels > cleanest + slack) | (levels < noisiest - slack)
+    if outside.any():
+        raise InputError(
+            f"noise level {levels[outside][0].item():.6f} lies outside the trained range "
+            f"{noisiest:.6f} to {cleanest:.6f}; choose a schedule inside it"
+        )
 
 
 def aligned_step(levels: Tensor, training_levels: Tensor) -> Tensor:
@@ -155,14 +210,7 @@ def aligned_step(levels: Tensor, training_levels: Tensor) -> Tensor:
     """
     wanted = levels.to(training_levels)
     first, last = training_levels[1].item(), training_levels[-1].item()
-    slack = 1e-9
-    outside = (wanted > first + slack) | (wanted < last - slack)
-    if outside.any():
-        worst = wanted[outside][0].item()
-        raise InputError(
-            f"noise level {worst:.6f} lies outside the trained range {last:.6f} to {first:.6f} "
-            f"({len(training_levels) - 1} steps); choose a schedule inside it"
-        )
+    check_trained(wanted, last, first)
     wanted = wanted.clamp(last, first)
     # -levels ascend, so a binary search finds the last t with l_t >= level.
     t = torch.searchsorted(-training_levels, -wanted, right=True) - 1

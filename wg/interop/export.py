@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.samplers import sampler
-from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.vocoder import Synthesis, Vocoder
 
@@ -52,7 +51,7 @@ class Loop(nn.Module):
         super().__init__()
         self.network: Any = vocoder.network
         self.diffusion, self.synthesis = vocoder.diffusion, synthesis
-        self.levels = inference_levels(synthesis.schedule, vocoder.diffusion.levels())
+        self.levels = vocoder.levels(synthesis)
         # One element, not one a row: then everything that depends on the level is a constant.
         told = vocoder.diffusion.network_input(self.levels[1:])
         self.told = dict(zip(self.levels[1:].tolist(), told.split(1), strict=True))
@@ -89,7 +88,11 @@ def loop_noise(seeds: Sequence[int], steps: int, frames: int, hop: int) -> Tenso
 
 
 def module_of(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> Step | Loop:
-    """The module to export."""
+    """The module to export; InputError for a model whose prior depends on the mel."""
+    if vocoder.diffusion.prior != "standard":
+        raise InputError(
+            f"diffusion.prior is {vocoder.diffusion.prior!r}; only the standard prior is exported"
+        )
     return Step(vocoder) if part == "step" else Loop(vocoder, synthesis)
 
 
@@ -148,7 +151,7 @@ def save_onnx(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) ->
 
 def describe(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
     """The JSON beside a graph: what its inputs mean, and the mel it takes."""
-    levels = inference_levels(synthesis.schedule, vocoder.diffusion.levels())
+    levels = vocoder.levels(synthesis)
     content = {
         "part": part,
         "sampler": synthesis.sampler,

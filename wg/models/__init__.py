@@ -88,7 +88,12 @@ def conditions_of(config: Any) -> str:
 
 
 def check_told(config: Any, diffusion: TrainingSchedule) -> None:
-    """InputError if the model cannot be told the noise the way `diffusion.conditioning` says."""
+    """InputError if the model cannot work with `diffusion.conditioning` or `diffusion.prior`."""
+    if diffusion.prior != "standard" and conditions_of(config) != "mel":
+        raise InputError(
+            f"diffusion.prior is {diffusion.prior!r}, which is computed from the mel, but this "
+            f"{config.name} takes none; set diffusion.prior=standard"
+        )
     told = entry(config.name).told
     if diffusion.conditioning not in told:
         raise InputError(

@@ -16,8 +16,7 @@ from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
 from wg.data.audio import write_audio
 from wg.data.dump import Dump, write_bytes
 from wg.diffusion.noise import seed_of
-from wg.diffusion.samplers import sampler
-from wg.diffusion.schedules import inference_levels
+from wg.diffusion.plan import sampling_levels
 from wg.errors import InputError
 from wg.stages.launch import place, relaunch, wait_for_all
 from wg.stages.stage import Context, Stage, features_of
@@ -33,8 +32,7 @@ def check(context: Context) -> None:
     """InputError for a schedule or sampler that there is not, and for missing devices."""
     decode, diffusion = context.experiment.decode, context.experiment.diffusion
     try:
-        diffusion.network_input(inference_levels(decode.schedule, diffusion.levels())[1:])
-        sampler(decode.sampler)
+        sampling_levels(decode.schedule, decode.sampler, diffusion)
     except InputError as error:
         raise InputError(f"decode: {error}") from None
     context.devices.check()
@@ -120,7 +118,7 @@ def decode_batches(
 ) -> None:
     """Synthesises and writes batches of utterances."""
     decode = context.experiment.decode
-    levels = inference_levels(decode.schedule, vocoder.diffusion.levels()).tolist()
+    levels = vocoder.levels(vocoder.synthesis).tolist()
     print(f"{checkpoint}: {sum(map(len, batches))} utterances, {len(levels) - 1} steps", flush=True)
     for number, batch in enumerate(batches):
         seeds = [seed_of(dump.utterances[index].id, decode.seed) for index in batch]
@@ -136,6 +134,7 @@ def decode_batches(
                 "checkpoint": checkpoint,
                 "sampler": decode.sampler,
                 "levels": levels,
+                "clip": decode.clip,
                 "seed": seed,
                 "seconds": share * entry.frames,
             }

@@ -11,6 +11,8 @@ import soundfile
 
 from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
 from wg.data.dump import Dump
+from wg.errors import InputError
+from wg.history import History
 from wg.report.page import Audio, Row, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
 from wg.stages.stage import Context, Stage, features_of, fresh_folder, read_stamp
@@ -58,6 +60,7 @@ def publish(context: Context, model: Trained, kind: str, card: str) -> Mapping[s
     dump = features_of(context, experiment.decode.split)
     own = scores["utterances"]["wg"]
     by_id = {entry.id: index for index, entry in enumerate(dump.utterances)}
+    model.history = kept(type(model), context.exp / kind, model.history)
     with fresh_folder(context.exp / kind) as folder:
         model.save_pretrained(folder, card)
     with fresh_folder(context.exp / "page") as folder:
@@ -74,6 +77,16 @@ def publish(context: Context, model: Trained, kind: str, card: str) -> Mapping[s
     print(f"listening page  {context.exp / 'page' / 'index.html'}")
     print(f"a wav to play   {first}")
     return {kind: kind, "page": "page/index.html"}
+
+
+def kept(kind: type[Trained], folder: Path, history: History) -> History:
+    """The history with the schedules that were found for the same weights, packed before."""
+    try:
+        before = kind.from_pretrained(folder).history
+    except InputError:  # none there, or not a whole one
+        return history
+    same = (before.steps, before.checkpoint) == (history.steps, history.checkpoint)
+    return before if same else history
 
 
 def row_of(dump: Dump, index: int, scores: Mapping[str, Mapping[str, float | None]]) -> Row:

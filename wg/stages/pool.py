@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -24,15 +24,22 @@ def in_processes(
     function: Callable[[Item], Result], items: Sequence[Item], processes: int
 ) -> list[Result]:
     """Results in order, over processes of one thread each; one process is this one."""
-    if min(processes, len(items)) <= 1:
+    with workers(min(processes, len(items))) as over:
+        return list(over(function, items))
+
+
+@contextmanager
+def workers(processes: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A `map` over processes of one thread each, to be called again and again."""
+    if processes <= 1:
         with one_thread():
-            return [function(item) for item in items]
+            yield map
+        return
     # spawn: a forked child of a process that has used torch threads can deadlock.
     start = multiprocessing.get_context("spawn")
-    count = min(processes, len(items))
     try:
-        with ProcessPoolExecutor(count, mp_context=start, initializer=start_worker) as pool:
-            return list(pool.map(function, items))
+        with ProcessPoolExecutor(processes, mp_context=start, initializer=start_worker) as pool:
+            yield pool.map
     except BrokenProcessPool:
         raise InputError(
             "a process was killed, perhaps for want of memory; give fewer --jobs and run again"

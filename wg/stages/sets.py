@@ -16,7 +16,6 @@ import soundfile
 
 from wg.checkpoint import find_checkpoint, generator_from_checkpoint
 from wg.diffusion.noise import seed_of
-from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.generator import Generator
 from wg.models import conditions_of
@@ -75,7 +74,7 @@ def write_batch(
 ) -> None:
     """Samples of one batch; a sample does not depend on what else is in it."""
     decoding = context.experiment.decode
-    levels = inference_levels(decoding.schedule, generator.diffusion.levels()).tolist()
+    levels = generator.levels(generator.synthesis).tolist()
     seeds = [seed_of(name, decoding.seed) for name, _ in batch]
     classes = [kind for _, kind in batch if kind is not None] or None
     decode.synchronise(generator.device)
@@ -90,6 +89,7 @@ def write_batch(
             "checkpoint": checkpoint,
             "sampler": decoding.sampler,
             "levels": levels,
+            "clip": decoding.clip,
             "seed": seed,
             "seconds": seconds,
         }

@@ -12,7 +12,6 @@ from typing import Any
 from wg.checkpoint import find_checkpoint, speech_from_checkpoint
 from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
-from wg.diffusion.schedules import inference_levels
 from wg.speech import TextToSpeech, Utterance, Voice
 from wg.stages import decode, hearing, pack, sets
 from wg.stages.spoken import phonemes_of, training_features, with_speakers
@@ -57,7 +56,7 @@ def write_batch(
 ) -> None:
     """Speech of one batch; an utterance does not depend on what else is in it."""
     decoding, rate = context.experiment.decode, model.mel_spec.sample_rate
-    levels = inference_levels(decoding.schedule, model.diffusion.levels()).tolist()
+    levels = model.levels(model.synthesis).tolist()
     decode.synchronise(model.device)
     started = time.perf_counter()
     spoken = model.utter([utterance for _, utterance in batch])

@@ -16,8 +16,9 @@ from wg.config import Experiment
 from wg.data.dump import Dump
 from wg.data.segments import collate, whole
 from wg.diffusion.noise import PositionalNoise, seed_of
+from wg.diffusion.plan import sampling_levels
+from wg.diffusion.prior import whitened
 from wg.diffusion.samplers import sampler
-from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.pictures import pixels_of, spectrogram_pair
 
@@ -115,8 +116,8 @@ class SampleWriter(Callback):
 
     def __init__(self, experiment: Experiment, dump: Dump, folder: Path) -> None:
         self.experiment, self.dump, self.folder = experiment, dump, folder
-        training_levels = experiment.diffusion.levels()
-        self.levels = inference_levels(experiment.decode.schedule, training_levels)
+        decode = experiment.decode
+        self.levels = sampling_levels(decode.schedule, decode.sampler, experiment.diffusion)
         self.written = -1
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -157,12 +158,10 @@ def synthesise(
     seeds = [seed_of(name, experiment.decode.seed) for name in batch["ids"]]
     source = PositionalNoise(seeds, module.device)
     length = batch["mel"].shape[-1] * experiment.mel.hop_length
-    cond = module.condition(batch)
-
-    def denoise(x: torch.Tensor, level: float) -> torch.Tensor:
-        column = torch.full((len(x),), level, dtype=torch.float64, device=x.device)
-        return module.denoise(x, column, cond)
-
-    return sampler(experiment.decode.sampler)(
-        denoise, source(0, length), levels, lambda k: source(k, length), experiment.decode.clip
-    ).cpu()
+    cond, sigma, clip = module.condition(batch), module.sigma(batch), experiment.decode.clip
+    denoise = whitened(lambda x, level: module.denoise(x, level, cond, sigma), sigma)
+    bound = None if clip is None else clip / sigma
+    wave = sampler(experiment.decode.sampler)(
+        denoise, source(0, length), levels, lambda k: source(k, length), bound
+    )
+    return (sigma * wave).cpu()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from wg.config import Experiment, to_dict
 from wg.diffusion.noise import PositionalNoise, mix_seed, seed_of
+from wg.diffusion.prior import deviation
 from wg.diffusion.process import diffuse
 
 if TYPE_CHECKING:
@@ -33,9 +34,16 @@ class Diffusion(Base):
         """Everything that does not depend on the noise level."""
         raise NotImplementedError
 
-    def denoise(self, x: Tensor, level: Tensor, cond: Any) -> Tensor:
-        """Estimate of the noise in x [B, T] at float64 levels [B]."""
+    def denoise(self, x: Tensor, level: Tensor, cond: Any, sigma: Tensor | float = 1.0) -> Tensor:
+        """Estimate of the noise in x [B, T], of deviation sigma, at float64 levels [B]."""
         raise NotImplementedError
+
+    def sigma(self, batch: Mapping[str, Any]) -> Tensor | float:
+        """Deviation of the prior, [B, T] or 1."""
+        experiment = self.experiment
+        if experiment.diffusion.prior == "standard":
+            return 1.0  # of models without a mel too
+        return deviation(batch["mel"], experiment.mel, experiment.diffusion)
 
     def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Named losses, each [B]."""
@@ -44,9 +52,14 @@ class Diffusion(Base):
     def noise_loss(
         self, batch: Mapping[str, Any], cond: Any, level: Tensor, noise: Tensor
     ) -> Tensor:
-        """Distance of the noise from its estimate, [B]."""
-        x = diffuse(batch["audio"], level, noise)
-        error = self.denoise(x, level, cond) - noise
+        """Distance of the noise from its estimate, [B].
+
+        `noise` has unit variance; with a prior of deviation sigma it is scaled by it, and the
+        error is divided by it, as in PriorGrad.
+        """
+        sigma = self.sigma(batch)
+        x = diffuse(batch["audio"], level, sigma * noise)
+        error = self.denoise(x, level, cond, sigma) / sigma - noise
         error = error.abs() if self.experiment.train.loss == "l1" else error**2
         if "frames" not in batch:
             return error.mean(1)

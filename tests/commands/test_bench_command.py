@@ -1,0 +1,78 @@
+"""`wg bench latency`, and `wg vocode --chunk`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from tiny_recipe import Outcome, TinyRecipe, wg
+
+
+@pytest.fixture(scope="module")
+def ran(finished: tuple[TinyRecipe, Outcome]) -> TinyRecipe:
+    return finished[0]
+
+
+def bench(ran: TinyRecipe, *options: str) -> Outcome:
+    return wg("bench", "latency", "--vocoder", str(ran.exp / "vocoder"), *options)
+
+
+def test_the_table_states_latency_and_overhead(ran: TinyRecipe) -> None:
+    outcome = bench(ran, "--steps", "3", "--seconds", "2", "--chunk", "25")
+    assert outcome.code == 0, outcome
+    cells = [line.strip("| ").split(" | ") for line in outcome.out.splitlines()]
+    rows = {row[0].strip(): row[1].strip() for row in cells if len(row) == 2}
+    ahead = int(rows["reach of the network"].split(", ")[1].split()[0])
+    assert rows["look-ahead"] == f"{3 * ahead} frames, {3 * ahead * 64 / 8:.0f} ms"
+    assert rows["chunk"] == "25 frames, 200 ms"
+    assert float(rows["overhead of streaming"].split()[0]) > 0
+    assert float(rows["largest difference from one call"]) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--chunk", "0"), "--chunk 0: give at least 1 frame"),
+        (("--seconds", "0.01"), "--seconds 0.01: give at least a chunk"),
+        (("--seconds", "nan"), "--seconds nan: give at least a chunk"),
+        (("--steps", "0"), "--steps: steps is 0"),
+        (("--sampler", "x"), "--sampler: sampler 'x' is unknown"),
+    ],
+)
+def test_a_measurement_that_cannot_be_is_one_line(
+    ran: TinyRecipe, options: tuple[str, ...], message: str
+) -> None:
+    assert message in bench(ran, *options).complaint()
+
+
+def test_bench_names_its_measurement() -> None:
+    assert "wg bench latency --help" in wg("bench").complaint()
+
+
+def test_vocoding_in_chunks_gives_the_same_file(ran: TinyRecipe, tmp_path: Path) -> None:
+    np.save(tmp_path / "mel.npy", np.random.default_rng(0).normal(-4, 1, (10, 300)))
+    made = {}
+    for name, options in {"whole": (), "chunks": ("--chunk", "70")}.items():
+        path = tmp_path / f"{name}.wav"
+        arguments = (str(tmp_path / "mel.npy"), "-o", str(path))
+        outcome = wg("vocode", *arguments, "--vocoder", str(ran.exp / "vocoder"), *options)
+        assert outcome.code == 0 and f"{path}: 2.40 s" in outcome.out
+        assert soundfile.info(path).subtype == "PCM_16"
+        made[name] = soundfile.read(path)[0]
+    assert np.abs(made["whole"]).max() > 0.05
+    assert np.abs(made["whole"] - made["chunks"]).max() < 1e-4
+
+
+def test_a_chunked_input_that_is_no_mel_is_named(ran: TinyRecipe, tmp_path: Path) -> None:
+    arrays = {"bands": np.zeros((9, 20)), "flat": np.zeros(20), "nan": np.full((10, 20), np.nan)}
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        arguments = (str(tmp_path / f"{name}.npy"), "-o", str(tmp_path / "out.wav"), "--chunk", "8")
+        line = wg("vocode", *arguments, "--vocoder", str(ran.exp / "vocoder")).complaint()
+        assert f"{name}.npy: chunk 1: " in line
+    arguments = (str(tmp_path / "nan.npy"), "-o", str(tmp_path / "out.wav"), "--chunk", "0")
+    line = wg("vocode", *arguments, "--vocoder", str(ran.exp / "vocoder")).complaint()
+    assert "--chunk 0: give at least 1 frame" in line
+    assert not list(tmp_path.glob("out*"))

@@ -1,0 +1,190 @@
+"""Streams: the same waveform as in one call, in bounded memory, whatever the chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wg.diffusion.process import TrainingSchedule
+from wg.errors import InputError
+from wg.mel.spec import MelSpec
+from wg.models import build_network
+from wg.models.diffwave import DiffWaveConfig
+from wg.models.wavegrad import WaveGradConfig
+from wg.reach import reach_of
+from wg.streaming import Stream
+from wg.vocoder import Synthesis, Vocoder
+
+MEL = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=6)
+WAVEGRAD = WaveGradConfig(
+    mel_channels=8, up_channels=(8, 8, 8, 4, 4), wave_channels=4, down_channels=(4, 4, 8, 8)
+)
+DISCRETE = TrainingSchedule(start=1e-4, end=0.05, steps=50, conditioning="discrete")
+DIFFWAVE = DiffWaveConfig(channels=4, layers=6, dilation_cycle=3)
+GENTLE = Synthesis("diffwave-fast-base", clip=0.8)
+MODELS = {
+    "wavegrad": (WAVEGRAD, TrainingSchedule()),
+    "wavegrad linear": (replace(WAVEGRAD, up="linear", down="linear"), TrainingSchedule()),
+    "wavegrad strided": (replace(WAVEGRAD, down="strided"), TrainingSchedule()),
+    "wavegrad rms": (WAVEGRAD, TrainingSchedule(data_rms=0.1, spacing="log_snr")),
+    "wavegrad prior": (WAVEGRAD, TrainingSchedule(prior="energy", energy_max=2.0)),
+    "diffwave": (DIFFWAVE, DISCRETE),
+    "diffwave shared": (replace(DIFFWAVE, upsampler="shared", cache="upsampled"), DISCRETE),
+}
+
+
+def vocoder(name: str, options: Synthesis = GENTLE) -> Vocoder:
+    config, training = MODELS[name]
+    torch.manual_seed(0)
+    network = build_network(config, MEL)
+    last = network.out_conv if config.name == "wavegrad" else network.output
+    nn.init.normal_(last.weight, std=0.1)  # pyright: ignore
+    return Vocoder(network, config, MEL, training, options)
+
+
+def mel(frames: int) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(6, frames, generator=generator) - 3
+
+
+def chunks(whole: Tensor, sizes: list[int]) -> list[Tensor]:
+    assert sum(sizes) == whole.shape[1]
+    return list(whole.split(sizes, 1))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_pieces_join_to_full_synthesis(name: str) -> None:
+    voc, whole = vocoder(name), mel(150)
+    full = voc(whole, seeds=[5])
+    streamed = torch.cat(list(voc.stream(chunks(whole, [60, 7, 1, 40, 42]), seed=5)))
+    assert full.abs().max() > 0.05
+    assert (streamed - full).abs().max() < 1e-4
+    other = torch.cat(list(voc.stream(chunks(whole, [150]), seed=6)))
+    assert (other - full).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("name", ["ancestral", "ddim", "ddim-0.5", "dpm++2m"])
+@pytest.mark.parametrize("schedule", ["1", "2", "9"])
+def test_every_sampler_and_step_count_streams(name: str, schedule: str) -> None:
+    voc, whole = vocoder("wavegrad", Synthesis(schedule, name, clip=0.8)), mel(90)
+    streamed = torch.cat(list(voc.stream(chunks(whole, [30, 30, 30]), seed=2)))
+    assert (streamed - voc(whole, seeds=[2])).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("sizes", [[1] * 20, [3, 17], [20], [1, 19]])
+def test_an_utterance_shorter_than_the_reach_streams(sizes: list[int]) -> None:
+    voc, whole = vocoder("diffwave"), mel(20)
+    streamed = torch.cat(list(voc.stream(chunks(whole, sizes))))
+    assert (streamed - voc(whole)).abs().max() < 1e-4
+
+
+def test_audio_comes_as_soon_as_the_reach_allows() -> None:
+    voc = vocoder("wavegrad")
+    stream = Stream(voc, GENTLE, 0)
+    assert stream.latency == 6 * reach_of(voc.network, MEL).ahead > 0
+    known, given = 0, 0
+    while given < stream.latency + 60:
+        given += 20
+        known += len(stream.push(mel(20)))
+        assert known == max(0, given - stream.latency) * 64
+    assert known + len(stream.push(None)) == given * 64
+
+
+def test_the_reach_is_that_of_the_gradients() -> None:
+    # Independent of NaN: which inputs the output of a middle frame has gradients to.
+    for name in ("wavegrad", "diffwave", "wavegrad strided"):
+        voc = vocoder(name)
+        reach, frames = reach_of(voc.network, MEL), 81
+        x = torch.randn(1, frames * 64, requires_grad=True)
+        given = mel(frames)[None].clone().requires_grad_()
+        network = voc.network
+        out = network.denoise(x, torch.ones(1), network.condition({"mel": given}))  # pyright: ignore
+        out[0, 40 * 64 : 41 * 64].sum().backward()
+        assert x.grad is not None and given.grad is not None
+        seen = (x.grad[0].view(frames, 64) != 0).any(1) | (given.grad[0] != 0).any(0)
+        first, last = seen.nonzero().min().item(), seen.nonzero().max().item()
+        assert 40 - first <= reach.behind <= 40 - first + 1
+        assert last - 40 <= reach.ahead <= last - 40 + 1
+
+
+def test_what_is_kept_does_not_grow_with_the_stream() -> None:
+    voc = vocoder("diffwave", replace(GENTLE, sampler="dpm++2m"))
+    stream = Stream(voc, voc.synthesis, 0)
+
+    def kept() -> int:
+        lines = [stream.mel, *stream.lines, *stream.clean]
+        stored = [
+            line.values.untyped_storage().nbytes() for line in lines if line.values is not None
+        ]
+        return sum(stored)
+
+    sizes = []
+    for _ in range(16):
+        stream.push(mel(20))
+        sizes.append(kept())
+    assert len(set(sizes[8:])) == 1 and sizes[-1] <= max(sizes[:8])
+
+
+def test_a_positional_encoding_in_time_cannot_be_streamed() -> None:
+    coqui = replace(WAVEGRAD, level_encoding="coqui")
+    torch.manual_seed(0)
+    network = build_network(coqui, MEL)
+    nn.init.normal_(network.out_conv.weight, std=0.1)  # pyright: ignore
+    voc = Vocoder(network, coqui, MEL, TrainingSchedule(), GENTLE)
+    with pytest.raises(InputError, match="depends on the position in the utterance"):
+        voc.stream([mel(5)])
+
+
+def test_numpy_chunks_stream_too() -> None:
+    voc, whole = vocoder("wavegrad"), mel(30)
+    streamed = torch.cat(list(voc.stream(part.numpy() for part in whole.split(10, 1))))
+    assert (streamed - voc(whole)).abs().max() < 1e-4
+
+
+BAD: dict[str, tuple[Callable[[], object], str]] = {
+    "bands": (
+        lambda: torch.zeros(5, 4),
+        r"chunk 2: shape \[5, 4\]; this vocoder takes \[6, frames",
+    ),
+    "turned": (lambda: mel(4).T, r"chunk 2: shape \[4, 6\]"),
+    "empty": (lambda: mel(0), r"chunk 2: shape \[6, 0\]; .* at least one frame"),
+    "batch": (lambda: mel(4)[None], r"chunk 2: shape \[1, 6, 4\]"),
+    "nan": (lambda: mel(4).log(), "chunk 2: NaN or infinite"),
+    "numpy": (lambda: np.zeros((6, 0)), r"chunk 2: shape \[6, 0\]"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_chunk_that_is_none_is_named(name: str) -> None:
+    make, message = BAD[name]
+    stream = vocoder("wavegrad").stream([mel(3), make()])  # pyright: ignore
+    with pytest.raises(InputError, match=message):
+        list(stream)
+
+
+def test_a_stream_without_chunks_is_refused_and_options_are_checked_at_once() -> None:
+    voc = vocoder("wavegrad")
+    with pytest.raises(InputError, match="a stream without chunks"):
+        list(voc.stream([]))
+    with pytest.raises(InputError, match="steps is 0"):
+        voc.stream([mel(3)], Synthesis("0"))
+
+
+def test_a_source_that_breaks_off_passes_its_error_on_after_what_is_certain() -> None:
+    voc, whole = vocoder("wavegrad", Synthesis("1", clip=0.8)), mel(60)
+
+    def source() -> Iterator[Tensor]:
+        yield whole[:, :50]
+        raise ConnectionError("gone")
+
+    got = []
+    with pytest.raises(ConnectionError, match="gone"):
+        for piece in voc.stream(source()):
+            got.append(piece)
+    made = torch.cat(got)
+    assert (made - voc(whole)[: len(made)]).abs().max() < 1e-4 and len(made) > 0

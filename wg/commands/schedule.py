@@ -1,0 +1,58 @@
+"""`wg schedule search`: a schedule of few steps for one trained vocoder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from wg.commands.options import Options
+from wg.diffusion.samplers import sampler
+from wg.errors import InputError
+from wg.stages.search import features_beside, run
+from wg.stages.trials import Job
+from wg.vocoder import Vocoder
+
+
+def parser() -> Options:
+    """Options."""
+    options = Options(prog="wg schedule search", allow_abbrev=False)
+    options.add_argument("--vocoder", type=Path, required=True, help="folder from stage 7 (pack)")
+    options.add_argument("--steps", type=int, required=True)
+    options.add_argument("--features", type=Path, help="dump/FEATURES/valid [the experiment's]")
+    options.add_argument("--sampler", help="[the vocoder's]")
+    options.add_argument("--clip", type=float, help="bound on the estimate of x_0 [the vocoder's]")
+    options.add_argument("--metric", default=Job.metric, help="to improve [%(default)s]")
+    options.add_argument("--utterances", type=int, default=Job.utterances, help="[%(default)s]")
+    options.add_argument("--held-out", type=int, default=Job.held_out, help="[%(default)s]")
+    options.add_argument("--seconds", type=float, default=Job.seconds, help="of each [%(default)s]")
+    options.add_argument("--evaluations", type=int, default=Job.evaluations, help="[%(default)s]")
+    options.add_argument("--seed", type=int, default=Job.seed, help="[%(default)s]")
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes [cores]")
+    return options
+
+
+def schedule(arguments: Sequence[str]) -> None:
+    """Searches and stores; see `wg.stages.search`."""
+    if arguments[:1] != ["search"]:
+        raise InputError("wg schedule: give the command: wg schedule search --help")
+    options = parser().parse_args(arguments[1:])
+    if options.jobs < 1:
+        raise InputError(f"--jobs {options.jobs}: give at least 1")
+    synthesis = Vocoder.from_pretrained(options.vocoder).synthesis
+    name = options.sampler or synthesis.sampler
+    sampler(name)
+    job = Job(
+        vocoder=options.vocoder,
+        features=options.features or features_beside(options.vocoder),
+        steps=options.steps,
+        sampler=name,
+        clip=synthesis.clip if options.clip is None else options.clip,
+        metric=options.metric,
+        utterances=options.utterances,
+        held_out=options.held_out,
+        seconds=options.seconds,
+        evaluations=options.evaluations,
+        seed=options.seed,
+    )
+    run(job, options.jobs)

@@ -1,0 +1,51 @@
+"""What a vocoder's folder says of its past: how long it was trained, and schedules found for it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Found:
+    """A schedule that a search found for these weights: the default at its step count."""
+
+    steps: int
+    sampler: str
+    levels: tuple[float, ...]
+    metric: str
+    score: float  # mean over held-out utterances
+    before: float  # of the best schedule known before, named
+    best_known: str
+
+
+@dataclass(frozen=True)
+class History:
+    """Of a trained model."""
+
+    steps: int = 0  # of training; 0: not known to be trained
+    checkpoint: str = ""
+    found: tuple[Found, ...] = ()
+
+    def levels(self, schedule: object, sampler: str) -> tuple[float, ...] | None:
+        """Levels found for a step count and a sampler, if any."""
+        for found in self.found:
+            if str(found.steps) == schedule and found.sampler == sampler:
+                return found.levels
+        return None
+
+    def with_found(self, new: Found) -> History:
+        """The same with one more, in place of one for the same steps and sampler."""
+        key = (new.steps, new.sampler)
+        kept = tuple(old for old in self.found if (old.steps, old.sampler) != key)
+        return replace(self, found=(*kept, new))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> History:
+        """Inverse of `to_dict`; TypeError or KeyError for what it did not write."""
+        found = [Found(**{**one, "levels": tuple(one["levels"])}) for one in content["found"]]
+        return cls(content["steps"], content["checkpoint"], tuple(found))

@@ -1,0 +1,165 @@
+"""Schedule search for a packed vocoder: its log, its processes, and where what it finds goes.
+
+Each score is written down as soon as it is there. The search proposes the same again when it is
+run again, so an interrupted one goes on from what is written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from wg.config import load_experiment_file
+from wg.data.dump import write_bytes
+from wg.diffusion.search import Span, search, starts
+from wg.errors import InputError
+from wg.history import Found, History
+from wg.metrics import METRICS, paired_difference, summarise
+from wg.models import config_class
+from wg.stages.pool import workers
+from wg.stages.trials import (
+    Job,
+    Levels,
+    check,
+    clips,
+    loss_of,
+    mean_loss,
+    opened,
+    score_clips,
+    settings_of,
+)
+
+
+class Log:
+    """Scores of candidates on disk, a line each below one of the settings."""
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self.path, self.known = path, dict[Levels, float]()
+        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+        head = json.dumps(settings)
+        if lines[:1] == [head]:
+            for line in lines[1:]:
+                try:
+                    content = json.loads(line)
+                except ValueError:  # cut off when the search was killed
+                    continue
+                loss = math.inf if content["loss"] is None else content["loss"]
+                self.known[tuple(content["levels"])] = loss
+        rows = [head, *(self._row(*item) for item in self.known.items())]
+        write_bytes(path, ("\n".join(rows) + "\n").encode())
+
+    @staticmethod
+    def _row(levels: Levels, loss: float) -> str:
+        return json.dumps({"levels": levels, "loss": loss if math.isfinite(loss) else None})
+
+    def add(self, levels: Levels, loss: float) -> None:
+        """One more, on disk at once."""
+        self.known[levels] = loss
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(self._row(levels, loss) + "\n")
+
+
+class Scorer:
+    """Scores schedules over processes, each once, and counts what it was asked."""
+
+    def __init__(self, function: Callable[[Levels], float], over: Any, log: Log) -> None:
+        self.function, self.over, self.log = function, over, log
+        self.asked: dict[Levels, float] = {}
+
+    def __call__(self, schedules: Sequence[Tensor]) -> list[float]:
+        """The loss of each; said whenever it is the least so far."""
+        keys = [tuple(levels.tolist()) for levels in schedules]
+        new = [key for key in dict.fromkeys(keys) if key not in self.log.known]
+        for key, loss in zip(new, self.over(self.function, new), strict=True):
+            self.log.add(key, loss)
+        for key in keys:
+            loss = self.log.known[key]
+            if loss < min(self.asked.values(), default=math.inf):
+                print(f"evaluation {len(self.asked) + 1:4d}  {loss:.4g}", flush=True)
+            self.asked[key] = loss
+        return [self.log.known[key] for key in keys]
+
+    @property
+    def best(self) -> Levels:
+        """The schedule of the least loss."""
+        return min(self.asked, key=lambda levels: self.asked[levels])
+
+
+def run(job: Job, processes: int) -> Found | None:
+    """Searches, compares on held-out clips, and stores what is better than all known before."""
+    opened.cache_clear()
+    check(job)
+    vocoder, dump = opened(job.vocoder, job.features)
+    mine, others = clips(job)
+    names = [dump.utterances[index].id for index in mine]
+    path = job.vocoder / f"search-{job.steps}-{job.sampler}.jsonl"
+    log = Log(path, settings_of(job, names))
+    if log.known:
+        print(f"going on from {len(log.known)} evaluations in {path}")
+    known = starts(job.steps, vocoder.diffusion, job.sampler)
+    known = dict(list(known.items())[: job.evaluations])
+    with workers(processes) as over:
+        scorer = Scorer(partial(loss_of, job, mine), over, log)
+        losses = dict(zip(known, scorer(list(known.values())), strict=True))
+        for label, loss in sorted(losses.items(), key=lambda item: item[1]):
+            print(f"  {label:34} {loss:.4g}")
+        first = min(losses, key=lambda label: losses[label])
+        if not math.isfinite(losses[first]):
+            raise InputError(f"every known schedule of {job.steps} steps diverges; give --clip 1")
+        span = Span.of(vocoder.diffusion, job.sampler)
+        search(scorer, known[first], span, job.evaluations - len(known), job.seed)
+        rivals = {first: tuple(known[first].tolist())}
+        stored = vocoder.history.levels(str(job.steps), job.sampler)
+        if stored is not None and stored != scorer.best:
+            rivals["found before"] = stored
+        schedules = [scorer.best, *rivals.values()]
+        after, *rows = over(partial(score_clips, job, others), schedules)
+    before = dict(zip(rivals, rows, strict=True))
+    first = min(before, key=lambda label: mean_loss(job, before[label]))
+    return store(job, scorer.best, after, before[first], first)
+
+
+def store(
+    job: Job, levels: Levels, after: dict[str, float], before: dict[str, float], first: str
+) -> Found | None:
+    """Writes the better of the two into the vocoder folder, and says by how much."""
+    if math.inf in (*after.values(), *before.values()):
+        print("sampling diverges on held-out clips: nothing is stored; give --clip 1")
+        return None
+    metric = METRICS[job.metric]
+    means = [summarise(values.values()) for values in (after, before)]
+    gain = paired_difference(after, before)
+    unit = f" {metric.unit}" if metric.unit else ""
+    print(f"on {len(after)} held-out clips, {job.metric}{unit} ({metric.better} is better):")
+    for label, mean in (("found", means[0]), (first, means[1])):
+        print(f"  {label:34} {mean.mean:.4g} [{mean.low:.4g}, {mean.high:.4g}]")
+    print(f"  {'difference':34} {gain.mean:+.4g} [{gain.low:.4g}, {gain.high:.4g}]")
+    if mean_loss(job, after) >= mean_loss(job, before):
+        print("not better than what was known: nothing is stored")
+        return None
+    found = Found(job.steps, job.sampler, levels, job.metric, means[0].mean, means[1].mean, first)
+    content = {**asdict(found), "difference": [gain.low, gain.high], "clips": len(after)}
+    target = job.vocoder / f"schedule-{job.steps}-{job.sampler}.json"
+    write_bytes(target, (json.dumps(content, indent=1) + "\n").encode())
+    config = json.loads((job.vocoder / "config.json").read_text("utf-8"))
+    history = History.from_dict(config["history"]).with_found(found)
+    config["history"] = history.to_dict()
+    write_bytes(job.vocoder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    print(f"{target}: the default of this vocoder at {job.steps} steps with {job.sampler}")
+    return found
+
+
+def features_beside(vocoder: Path) -> Path:
+    """dump/<features>/valid of the experiment that a packed vocoder lies in."""
+    config = vocoder.resolve().parent / "config.yaml"
+    if not config.is_file():
+        raise InputError(f"{vocoder}: not in exp/NAME; give --features dump/FEATURES/valid")
+    experiment = load_experiment_file(config, config_class)
+    return config.parents[2] / "dump" / experiment.features_name / "valid"

@@ -1,0 +1,175 @@
+"""Streaming: mel chunks in, the waveform of full synthesis out, in bounded memory.
+
+The network sees a few frames to either side, its reach. So what is known of a level, up to some
+frame, makes the next level known up to `ahead` frames before that, and only the last `behind`
+frames of each level are kept:
+
+    level N  (noise)    ==================|            as far as the mel
+    level N - 1         ===============|               `ahead` frames less, after one step
+    ...
+    level 0  (audio)    ========|                      N * ahead frames less: the latency
+
+Each frame of each level is computed once, whatever the number of steps; what is computed besides
+are the frames of reach around each piece. Noise is a function of seed, step and position, so the
+pieces join to what one call over the whole mel gives.
+
+Shapes: M mels, F frames, T = F * hop samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wg.diffusion.noise import PositionalNoise
+from wg.diffusion.plan import finite
+from wg.diffusion.prior import deviation
+from wg.diffusion.samplers import Move, State, moves, predict_clean, sampler
+from wg.errors import InputError
+from wg.reach import reach_of
+
+if TYPE_CHECKING:
+    from wg.vocoder import Synthesis, Vocoder
+
+
+class Line:
+    """The latest part of a signal [..., L] by frame, `size` values a frame."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.first, self.end = size, 0, 0  # frames
+        self.values: Tensor | None = None
+
+    def append(self, values: Tensor) -> None:
+        """Adds what follows."""
+        self.values = values if self.values is None else torch.cat([self.values, values], -1)
+        self.end += values.shape[-1] // self.size
+
+    def part(self, first: int, end: int) -> Tensor:
+        """Frames first .. end."""
+        assert self.values is not None and self.first <= first <= end <= self.end
+        return self.values[..., (first - self.first) * self.size : (end - self.first) * self.size]
+
+    def forget(self, before: int) -> None:
+        """Drops frames before this one."""
+        before = max(self.first, min(before, self.end))
+        if self.values is not None:
+            self.values = self.part(before, self.end).clone()
+        self.first = before
+
+
+class Stream:
+    """What is kept between chunks; `push` gives the audio that a chunk makes known."""
+
+    def __init__(self, vocoder: Vocoder, options: Synthesis, seed: int) -> None:
+        self.vocoder, self.options = vocoder, options
+        self.moves = moves(vocoder.levels(options))
+        self.rule = sampler(options.sampler).rule
+        self.reach = reach_of(vocoder.network, vocoder.mel_spec)
+        self.noise = PositionalNoise([seed], vocoder.device)
+        self.hop = vocoder.mel_spec.hop_length
+        self.longest = 0  # frames of a chunk so far: no piece is longer
+        self.mel = Line(1)
+        self.lines = [Line(self.hop) for _ in range(len(self.moves) + 1)]  # y, noise to audio
+        self.clean = [Line(self.hop) for _ in self.moves[1:]]  # estimates of y_0
+
+    @property
+    def latency(self) -> int:
+        """Frames of mel that must follow a frame before its audio comes."""
+        return len(self.moves) * self.reach.ahead
+
+    @torch.inference_mode()
+    def push(self, mel: Tensor | None) -> Tensor:
+        """Audio [T] that a chunk [M, F] makes known, or the end of the stream (None)."""
+        audio = self.lines[-1]
+        done = audio.end
+        if mel is not None:
+            self.mel.append(mel[None])
+            start, length = self.lines[0].end * self.hop, mel.shape[1] * self.hop
+            self.lines[0].append(self.noise(0, length, start))
+            self.longest = max(self.longest, mel.shape[1])
+        for index in range(len(self.moves)):
+            known, begin = self.lines[index].end, self.lines[index + 1].end
+            end = known if mel is None else known - self.reach.ahead
+            while begin < end:
+                piece = min(begin + self.longest, end)
+                self._advance(index, begin, piece)
+                begin = piece
+        self.mel.forget(audio.end - self.reach.behind)
+        if audio.end == done:
+            return torch.zeros(0)
+        made = audio.part(done, audio.end)[0]
+        audio.forget(audio.end)
+        return made
+
+    def _advance(self, index: int, begin: int, end: int) -> None:
+        """Makes frames begin .. end of the next level known."""
+        move, line, hop = self.moves[index], self.lines[index], self.hop
+        first = max(0, begin - self.reach.behind)
+        last = min(line.end, end + self.reach.ahead)
+        inner = slice((begin - first) * hop, (end - first) * hop)
+        mel, y = self.mel.part(first, last), line.part(first, last)
+        sigma = deviation(mel, self.vocoder.mel_spec, self.vocoder.diffusion)
+        network: Any = self.vocoder.network
+        cond = network.condition({"mel": mel.to(self.vocoder.dtype)})
+        eps = self.vocoder.denoiser(cond, sigma)(y, move.level)
+        here = sigma[:, inner] if isinstance(sigma, Tensor) else sigma
+        bound = None if self.options.clip is None else self.options.clip / here
+        y = y[:, inner]
+        y_0, eps = predict_clean(y, move.level, eps[:, inner], bound)
+        before = self.clean[index - 1].part(begin, end) if index else None
+        noise = partial(self._noise, move, begin, end)
+        y = self.rule(State(y, eps, y_0, before), move, noise)
+        if move.target == 1:
+            y = finite(here * y, self.options.schedule)
+        self.lines[index + 1].append(y)
+        line.forget(end - self.reach.behind)
+        if index < len(self.clean):
+            self.clean[index].append(y_0)
+        if index:
+            self.clean[index - 1].forget(end)
+
+    def _noise(self, move: Move, begin: int, end: int) -> Tensor:
+        return self.noise(move.step, (end - begin) * self.hop, begin * self.hop)
+
+
+def stream(
+    vocoder: Vocoder,
+    chunks: Iterable[Tensor | np.ndarray],
+    options: Synthesis,
+    seed: int,
+) -> Iterator[Tensor]:
+    """Audio [T] in pieces, from chunks [M, F] of one mel; F may differ between them.
+
+    The pieces join to `vocoder(mel, options, seed=seed)`. Ends with the chunks; an error of
+    theirs passes through. InputError names the chunk that is none.
+    """
+    state = Stream(vocoder, options, seed)
+
+    def pieces() -> Iterator[Tensor]:
+        for number, chunk in enumerate(chunks, 1):
+            audio = state.push(checked(torch.as_tensor(chunk), number, vocoder))
+            if len(audio):
+                yield audio
+        if not state.longest:
+            raise InputError("a stream without chunks; give at least one frame of mel")
+        yield state.push(None)
+
+    return pieces()
+
+
+def checked(chunk: Tensor, number: int, vocoder: Vocoder) -> Tensor:
+    """The chunk, float32 on the vocoder's device; InputError unless it is a mel [M, F > 0]."""
+    bands = vocoder.mel_spec.n_mels
+    if chunk.ndim != 2 or chunk.shape[0] != bands or not chunk.shape[1]:
+        raise InputError(
+            f"chunk {number}: shape {list(chunk.shape)}; this vocoder takes [{bands}, frames], "
+            "at least one frame"
+        )
+    if not torch.isfinite(chunk).all():
+        raise InputError(f"chunk {number}: NaN or infinite values; look at what computed it")
+    return chunk.to(vocoder.device, torch.float32)
