@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import zipfile
@@ -139,6 +140,11 @@ def test_coquis_audio_settings_become_one_line_of_decibels(tmp_path: Path) -> No
     linear = torch.full((80, 1), 1e-70, dtype=torch.float64)
     floor = 2 * (-8 + 80) / 80 - 1
     assert spec.compress(linear)[0, 0] == pytest.approx(floor)
+    audio = {"log_func": "np.log", "spec_gain": 1.0, "ref_level_db": 0, "min_level_db": -12}
+    config.write_text(json.dumps({"audio": audio}))
+    spec = read_foreign("coqui-wavegrad", path, config).mel
+    linear = torch.full((80, 1), 1e-3, dtype=torch.float64)
+    assert spec.compress(linear)[0, 0] == pytest.approx(8 * (math.log(1e-3) + 12) / 12 - 4)
     config.write_text(json.dumps({"audio": {"stats_path": "scale_stats.npy"}}))
     with pytest.raises(InputError, match="statistics files are not read"):
         read_foreign("coqui-wavegrad", path, config)
