@@ -269,7 +269,7 @@ def test_a_small_storage_seen_as_an_enormous_tensor_is_refused(tmp_path: Path) -
         read_foreign("lmnt-wavegrad", path)
 
 
-BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
+BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda d: d / "no.ckpt", "no.ckpt: no such file"),
     "text": (lambda d: (d / "a.ckpt").write_text("hello") and d / "a.ckpt", "a.ckpt: "),
     "empty": (lambda d: (d / "a.ckpt").write_bytes(b"") or d / "a.ckpt", "a.ckpt: "),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wg.commands.options import Options
-from wg.commands.vocode import check_synthesis
+from wg.commands.vocode import chosen
 from wg.errors import InputError
 from wg.interop.export import save_onnx, save_program
 from wg.vocoder import Vocoder
@@ -21,7 +21,8 @@ def export(arguments: Sequence[str]) -> None:
     options_parser.add_argument("--vocoder", required=True, help="vocoder folder or hub id")
     options_parser.add_argument("-o", "--output", type=Path, required=True, help=".onnx or .pt2")
     options_parser.add_argument("--part", choices=["loop", "step"], default="loop")
-    options_parser.add_argument("--steps", help="step count, published schedule or JSON file")
+    options_parser.add_argument("--steps", help="step count, quantiles-N, published name or file")
+    options_parser.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
     options = options_parser.parse_args(arguments)
     save, suffix = KINDS[options.kind]
     if options.output.suffix != suffix:
@@ -29,8 +30,7 @@ def export(arguments: Sequence[str]) -> None:
     if not options.output.parent.is_dir():
         raise InputError(f"-o {options.output}: no folder {options.output.parent}")
     vocoder = Vocoder.from_pretrained(options.vocoder)
-    synthesis = vocoder.synthesis.override(None, options.steps, None)
-    check_synthesis(vocoder, synthesis)
+    synthesis, _ = chosen(vocoder, options.steps, options.sampler)
     save(vocoder, options.part, synthesis, options.output)
     print(f"{options.output}: {options.part}, {options.output.stat().st_size / 1e6:.1f} MB")
     print(f"{options.output.with_suffix('.json')}: its inputs, levels and mel")
