@@ -14,6 +14,7 @@ ROWS = {
     "mel": 0,
     "metrics": 0,
     "pictures": 0,
+    "plugin": 0,
     "config": 1,
     "training": 2,
     "data": 2,
@@ -24,6 +25,7 @@ ROWS = {
     "checkpoint": 4,
     "report": 5,
     "stages": 5,
+    "bench": 5,
     "commands": 6,
     "__main__": 6,
 }

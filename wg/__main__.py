@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sample": ("wg.commands.generate:sample", "clips from a model that takes no mel"),
     "denoise": ("wg.commands.generate:denoise", "a noisy clip through such a model"),
     "interpolate": ("wg.commands.generate:interpolate", "a clip between two, by such a model"),
+    "score": ("wg.commands.score:score", "any folders of audio against recordings"),
     "egs": ("wg.commands.egs:egs", "the catalogue of experiments, egs.yaml"),
 }
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from wg.data.dump import Dump, write_bytes
+from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError, nearest
 from wg.mel.griffinlim import griffin_lim
-from wg.metrics import METRICS, score
-from wg.metrics.statistics import summarise
+from wg.metrics import check_metrics, score
+from wg.report.scores import scores_content, write_scores
 from wg.report.table import print_scores
 from wg.stages.pool import in_processes
 from wg.stages.stage import Context, Stage, features_of
@@ -49,9 +47,7 @@ def baseline(name: str, dump: Dump, index: int) -> np.ndarray:
 def check(context: Context) -> None:
     """InputError for an unknown metric or baseline."""
     wanted = context.experiment.score
-    for name in wanted.metrics:
-        if name not in METRICS:
-            raise InputError(f"score.metrics: {name!r} is unknown; {nearest(name, METRICS)}")
+    check_metrics(wanted.metrics, "score.metrics")
     for name in wanted.baselines:
         iterations = name.removeprefix("griffin-lim-")
         if name != "noise" and (iterations == name or not iterations.isdigit()):
@@ -77,13 +73,6 @@ def score_utterance(task: Task, name: str) -> dict[str, dict[str, float]]:
     }
 
 
-def defined(content: Any) -> Any:
-    """The same nested dictionaries with None for nan, which JSON does not have."""
-    if isinstance(content, dict):
-        return {key: defined(value) for key, value in content.items()}
-    return None if isinstance(content, float) and math.isnan(content) else content
-
-
 def run(context: Context) -> Mapping[str, Any]:
     """Scores over `--jobs` processes; writes scores.json and prints the table."""
     wanted = context.experiment.score
@@ -97,15 +86,8 @@ def run(context: Context) -> Mapping[str, Any]:
         system: {name: row[system] for name, row in zip(names, rows, strict=True)}
         for system in rows[0]
     }
-    means = {
-        system: {
-            metric: asdict(summarise(scores[metric] for scores in utterances.values()))
-            for metric in wanted.metrics
-        }
-        for system, utterances in by_system.items()
-    }
-    content = defined({"means": means, "utterances": by_system})
-    write_bytes(context.decoded / "scores.json", (json.dumps(content, indent=1) + "\n").encode())
+    content = scores_content(by_system, wanted.metrics)
+    write_scores(context.decoded / "scores.json", content)
     print(f"{len(names)} utterances scored in {time.monotonic() - started:.1f} s")
     print_scores(content["means"])
     return {"means": content["means"]["wg"]}
