@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "denoise": ("wg.commands.generate:denoise", "a noisy clip through such a model"),
     "interpolate": ("wg.commands.generate:interpolate", "a clip between two, by such a model"),
     "score": ("wg.commands.score:score", "any folders of audio against recordings"),
+    "bench": ("wg.commands.compare:compare", "vocoders side by side, as a file says"),
     "listen": ("wg.commands.listen:listen", "listening pages, and what listeners said"),
     "egs": ("wg.commands.egs:egs", "the catalogue of experiments, egs.yaml"),
 }

@@ -1,0 +1,105 @@
+"""`wg bench FILE`: vocoders side by side on the same recordings, as a YAML file says."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wg.bench.cells import Work, check, forget, recorded, resume, run_cell, state
+from wg.bench.page import write_pages
+from wg.bench.plan import Cell, cells_of, read_bench
+from wg.bench.results import write_results
+from wg.commands.options import Options
+from wg.errors import InputError
+from wg.stages.launch import end_with_launcher, place, torchrun
+from wg.training.devices import Devices
+
+POLL_S = 1.0
+ENDED = ("done", "failed")
+
+
+def parser() -> Options:
+    """Options."""
+    options = Options(prog="wg bench", allow_abbrev=False)
+    options.add_argument("file", type=Path, help="what to measure, see docs/benchmark.md")
+    options.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
+    options.add_argument("--only", default="", help="vocoders to run, names with commas [all]")
+    options.add_argument("--retry", action="store_true", help="run cells that failed before again")
+    options.add_argument("--list", action="store_true", help="check and list the cells only")
+    options.add_argument("--ngpu", type=int, default=0, help="GPUs that share the cells [CPU]")
+    options.add_argument("--nodes", type=int, default=1, help="machines [%(default)s]")
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="to score with")
+    return options
+
+
+def compare(arguments: Sequence[str]) -> None:
+    """Checks everything, runs the cells that are not there yet, writes tables, plots and pages."""
+    options = parser().parse_args(arguments)
+    end_with_launcher()
+    Devices(options.ngpu, options.nodes).check()
+    plan = read_bench(options.file)
+    cells = cells_of(plan, [name for name in options.only.split(",") if name])
+    here = place()
+    device = torch.device(f"cuda:{here.local}" if options.ngpu else "cpu")
+    work = Work(plan, options.file.resolve().parent, options.output, device, options.jobs)
+    if here.rank == 0:
+        check(work, cells)
+    if options.list:
+        for cell in cells:
+            print(f"{cell.corpus:16} {cell.system:40} {state(work, cell)}")
+        return
+    if options.retry and here.rank == 0:
+        for cell in cells:
+            forget(work, cell)
+    if options.ngpu * options.nodes > 1 and here.world == 1:
+        further = [word for word in arguments if word != "--retry"]
+        torchrun(["bench", *further], options.ngpu, options.nodes)
+        return
+    run_cells(work, cells[here.rank :: here.world])
+    if here.rank == 0:
+        report(work, cells)
+
+
+def run_cells(work: Work, cells: Sequence[Cell]) -> None:
+    """Runs what is to run, a line a cell."""
+    for count, cell in enumerate(cells, 1):
+        where = f"[{count}/{len(cells)}] {cell.corpus}, {cell.system}"
+        if (before := resume(work, cell)) != "to run":
+            print(f"{where}: {before} before", flush=True)
+            continue
+        started = time.monotonic()
+        result = run_cell(work, cell)
+        print(f"{where}: {told(result)} ({time.monotonic() - started:.1f} s)", flush=True)
+
+
+def told(result: dict[str, Any]) -> str:
+    """A cell's line."""
+    if result["state"] == "failed":
+        return f"failed, {result['error']}"
+    metric, values = next(iter(result["means"].items()))
+    mean = "undefined" if values["mean"] is None else f"{values['mean']:.4g}"
+    return f"{metric} {mean}, real-time factor {result['cost']['rtf']['p50']:.3g}"
+
+
+def report(work: Work, cells: Sequence[Cell]) -> None:
+    """Waits for the other processes' cells, writes all that can be read, names what failed."""
+    while any(state(work, cell) not in ENDED for cell in cells):
+        time.sleep(POLL_S)
+    known = [recorded(work, cell) for cell in cells_of(work.bench)]
+    found = [result for result in known if result and result["state"] in ENDED]
+    write_results(work.out, work.bench, found)
+    print(work.out / "results.md")
+    for page in write_pages(work, found):
+        print(page)
+    failed = [result for result in found if result["state"] == "failed"]
+    if failed:
+        names = "; ".join(f"{r['cell']['corpus']}, {r['system']}: {r['error']}" for r in failed)
+        raise InputError(
+            f"{len(failed)} of {len(found)} cells failed ({names}); the rest is in {work.out}; "
+            "--retry runs them again"
+        )
