@@ -94,7 +94,7 @@ def test_dnsmos_hears_noise_and_is_the_package_s_own() -> None:
     noisy = score(wave, wave + 0.3 * noise(len(wave)), rate, names)
     for name in names:
         assert 1 < noisy[name] < clean[name] < 5, name
-    own = dnsmos.run(resample(wave, rate, RATE), RATE)
+    own: Any = dnsmos.run(resample(wave, rate, RATE), RATE)
     assert clean["dnsmos_ovrl"] == pytest.approx(float(own["ovrl_mos"]), abs=1e-6)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from wg.report.listening import Rating, preferences, read_ratings, screened, sum
 HEAD = "test,listener,utterance,system,other,rating\n"
 
 
-def scale(listener: str, ratings: dict[str, list[float]]) -> list[Rating]:
+def scale(listener: str, ratings: Mapping[str, Sequence[float]]) -> list[Rating]:
     return [
         Rating("mushra", listener, f"u{n}", system, "", value)
         for system, values in ratings.items()

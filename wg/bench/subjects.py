@@ -61,8 +61,9 @@ class FromMel:
         device: torch.device = CPU,
         precision: str = "32",
     ) -> None:
-        self.spec, self.run, self.network = spec, run, network
-        self.rate, self.device, self.precision = spec.sample_rate, device, precision
+        self.spec, self.run, self.precision = spec, run, precision
+        self.rate: int | None = spec.sample_rate
+        self.network, self.device = network, device
 
     def features(self, wave: np.ndarray, rate: int) -> Tensor:
         """Log mel [M, F]."""
@@ -93,7 +94,9 @@ class FromMel:
 class Recording:
     """The ceiling: the recording itself."""
 
-    rate, network, device = None, None, CPU
+    rate: int | None = None
+    network: nn.Module | None = None
+    device: torch.device = CPU
 
     def features(self, wave: np.ndarray, rate: int) -> np.ndarray:
         """The recording."""
@@ -110,7 +113,9 @@ class World:
     F0 is that of the metrics (`wg.metrics.pitch`), envelope CheapTrick's, aperiodicity D4C's.
     """
 
-    rate, network, device = None, None, CPU
+    rate: int | None = None
+    network: nn.Module | None = None
+    device: torch.device = CPU
 
     def features(self, wave: np.ndarray, rate: int) -> tuple[Any, ...]:
         """F0, envelope, aperiodicity and rate."""

@@ -13,7 +13,7 @@ from wg.metrics.perceptual import WIDE, resample
 
 LOWEST_HZ, HIGHEST_HZ = 50.0, 550.0
 HOP, WINDOW = 160, 1024  # samples at 16 kHz
-SILENCE_DB = -60.0  # A-weighted, below torchcrepe's reference of 20 dB
+SILENCE_DB = -60  # A-weighted, below torchcrepe's reference of 20 dB
 VOICED = 0.21
 FRAMES_AT_ONCE = 256
 

@@ -81,7 +81,7 @@ def dnsmos_scores(
         return dict.fromkeys(names, math.nan)
     from speechmos import dnsmos
 
-    found = dnsmos.run(np.clip(wave, -1, 1), WIDE)
+    found: Any = dnsmos.run(np.clip(wave, -1, 1), WIDE)
     return {name: float(found[key]) for name, key in names.items()}
 
 

@@ -76,24 +76,24 @@ def rating(line: Mapping[str, str | None], where: str) -> Rating:
     values = [line[name] for name in COLUMNS]
     if None in values or None in line:
         raise InputError(f"{where}: not {len(COLUMNS)} values")
-    *words, said = (str(value) for value in values)
+    test, listener, utterance, system, other, said = (str(value) for value in values)
     try:
         value = float(said)
     except ValueError:
         value = -1.0
     allowed = {"mushra": 0 <= value <= 100, "ab": value in (0, 0.5, 1)}
-    if words[0] not in allowed:
-        raise InputError(f"{where}: test {words[0]!r}; choose from: {', '.join(allowed)}")
-    if not allowed[words[0]]:
+    if test not in allowed:
+        raise InputError(f"{where}: test {test!r}; choose from: {', '.join(allowed)}")
+    if not allowed[test]:
         raise InputError(f"{where}: rating {said!r}; mushra has 0..100, ab has 0, 0.5 or 1")
-    return Rating(*words, value)
+    return Rating(test, listener, utterance, system, other, value)
 
 
 def screened(ratings: Sequence[Rating]) -> tuple[list[Rating], dict[str, float]]:
     """Ratings without those of listeners who did not hear the reference; listener -> share.
 
-    ITU-R BS.1534-3, 4.1.2: a listener is left out who rates the hidden reference below 90 in more
-    than 15% of the trials.
+    ITU-R BS.1534-3, post-screening: a listener is left out who rates the hidden reference below
+    90 in more than 15% of the trials.
     """
     left_out = {}
     for listener in sorted({r.listener for r in ratings}):
