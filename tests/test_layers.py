@@ -16,6 +16,7 @@ ROWS = {
     "text": 0,
     "alignment": 0,
     "pictures": 0,
+    "plugin": 0,
     "config": 1,
     "training": 2,
     "data": 2,
@@ -34,6 +35,7 @@ ROWS = {
     "interop": 4,
     "report": 5,
     "stages": 5,
+    "bench": 5,
     "commands": 6,
     "__main__": 6,
 }

@@ -20,10 +20,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("wg.commands.demo:demo", "a page in the browser to try a vocoder on"),
     "speak": ("wg.commands.speak:speak", "a text through a model that reads text"),
     "schedule": ("wg.commands.schedule:schedule", "search for a schedule of few steps"),
-    "bench": ("wg.commands.bench:bench", "measurements: latency of streaming"),
     "sample": ("wg.commands.generate:sample", "clips from a model that takes no mel"),
     "denoise": ("wg.commands.generate:denoise", "a noisy clip through such a model"),
     "interpolate": ("wg.commands.generate:interpolate", "a clip between two, by such a model"),
+    "score": ("wg.commands.score:score", "any folders of audio against recordings"),
+    "bench": ("wg.commands.bench:bench", "vocoders side by side; latency of streaming"),
+    "listen": ("wg.commands.listen:listen", "listening pages, and what listeners said"),
     "egs": ("wg.commands.egs:egs", "the catalogue of experiments, egs.yaml"),
 }
 

@@ -53,6 +53,22 @@ def spectrogram(audio: Tensor, sample_rate: int, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def difference(reference: Tensor, synthesis: Tensor, path: Path) -> None:
+    """Small picture of the synthesis' level above the reference's, -30 dB blue to 30 dB red.
+
+    Of waveforms at one rate, over the samples that both have.
+    """
+    from matplotlib.figure import Figure
+
+    length = min(len(reference), len(synthesis))
+    surplus = decibels(synthesis[:length]) - decibels(reference[:length])
+    figure = Figure(figsize=(4.8, 1.8))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    axis.imshow(surplus, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-30, vmax=30)
+    figure.savefig(path, dpi=100)
+
+
 def pixels_of(path: Path) -> np.ndarray:
     """A picture file as [height, width, colours]."""
     from matplotlib.image import imread

@@ -73,8 +73,8 @@ def test_every_nth_utterance_is_held_out_for_validation_and_the_next_for_testing
     from lhotse.testing.dummies import dummy_cut
 
     cuts = CutSet.from_cuts(dummy_cut(number) for number in range(11))
-    chosen = {name: [cut.id for cut in part] for name, part in hold_out(cuts, 5).items()}
-    ids = [cut.id for cut in cuts]
+    chosen = {name: list(part.ids) for name, part in hold_out(cuts, 5).items()}
+    ids = list(cuts.ids)
     assert chosen["valid"] == [ids[0], ids[5], ids[10]]
     assert chosen["test"] == [ids[1], ids[6]]
     assert sorted(sum(chosen.values(), [])) == sorted(ids)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 
 from wg.errors import InputError
-from wg.metrics import METRICS, Metric, align, delay, score
+from wg.metrics import METRICS, SIGNAL, Metric, align, delay, score, score_aligned
 from wg.metrics.cepstral import mel_cepstrum
 from wg.metrics.perceptual import resample
 from wg.metrics.pitch import compare_tracks, f0
@@ -76,7 +77,7 @@ PERFECT = {
 
 def test_identity_gives_the_perfect_score_in_every_metric(speech: np.ndarray) -> None:
     scores = score(speech, speech.copy(), RATE)
-    assert list(scores) == list(METRICS)
+    assert tuple(scores) == SIGNAL
     for name, got in scores.items():
         assert got == pytest.approx(PERFECT.get(name, 0.0), abs=1e-4), name
 
@@ -90,11 +91,69 @@ def test_more_noise_scores_worse(speech: np.ndarray) -> None:
         assert first < second < third, name
 
 
+def low_passed(wave: np.ndarray, hz: float) -> np.ndarray:
+    spectrum = np.fft.rfft(wave)
+    spectrum[np.fft.rfftfreq(len(wave), 1 / RATE) > hz] = 0
+    return np.fft.irfft(spectrum, len(wave))
+
+
+def test_less_bandwidth_scores_worse(speech: np.ndarray) -> None:
+    names = ["ls_mse", "mcd", "mr_stft", "lsd", "pesq_wb"]
+    scores = [score(speech, low_passed(speech, hz), RATE, names) for hz in (7000, 4000, 2000)]
+    for name in names:
+        sign = 1 if METRICS[name].better == "lower" else -1
+        first, second, third = (sign * at[name] for at in scores)
+        assert first < second < third, name
+
+
+def test_a_coarser_codec_scores_worse(speech: np.ndarray) -> None:
+    def coded(level: float) -> np.ndarray:
+        file = BytesIO()
+        with soundfile.SoundFile(
+            file, "w", RATE, 1, format="OGG", subtype="VORBIS", compression_level=level
+        ) as out:
+            out.write(speech)
+        file.seek(0)
+        return soundfile.read(file)[0][: len(speech)]
+
+    names = ["ls_mse", "lsd", "mr_stft", "pesq_wb", "stoi", "si_sdr"]
+    fine, coarse = (score(speech, coded(level), RATE, names) for level in (0.0, 1.0))
+    for name in names:
+        sign = 1 if METRICS[name].better == "lower" else -1
+        assert sign * fine[name] < sign * coarse[name], name
+
+
+def test_a_gain_moves_level_and_what_depends_on_it_only(speech: np.ndarray) -> None:
+    names = ["level_difference", "ls_mse", "lsd", "pesq_wb", "stoi", "si_sdr", "f0_rmse_cents"]
+    quiet, quieter = (score(speech, gain * speech, RATE, names) for gain in (0.7, 0.4))
+    assert quieter["level_difference"] < quiet["level_difference"] < 0
+    assert 0 < quiet["ls_mse"] < quieter["ls_mse"]
+    assert 0 < quiet["lsd"] < quieter["lsd"]
+    for scores in (quiet, quieter):
+        assert scores["stoi"] == pytest.approx(1, abs=1e-3)
+        assert scores["si_sdr"] == 100
+        assert scores["pesq_wb"] == pytest.approx(PERFECT["pesq_wb"], abs=0.01)
+        assert scores["f0_rmse_cents"] == pytest.approx(0, abs=0.1)
+
+
+def test_a_longer_delay_scores_worse_until_it_is_taken_out(speech: np.ndarray) -> None:
+    names = ["ls_mse", "si_sdr", "stoi"]
+    late = [np.concatenate([1e-5 * noise(n), speech])[: len(speech)] for n in (20, 200, 800)]
+    raw = [score(speech, wave, RATE, names) for wave in late]
+    assert raw[0]["ls_mse"] < raw[1]["ls_mse"] < raw[2]["ls_mse"]
+    assert raw[0]["stoi"] > raw[1]["stoi"] > raw[2]["stoi"]
+    for samples, wave in zip((20, 200, 800), late, strict=True):
+        scores = score_aligned(speech, wave, RATE, names)
+        assert scores["delay_ms"] == pytest.approx(1000 * samples / RATE)
+        assert (scores["ls_mse"], scores["si_sdr"]) == (0, 100)
+        assert scores["stoi"] == pytest.approx(1)
+
+
 def test_score_gives_the_same_values_alone_and_together() -> None:
     speech = babble()
     noisy = with_noise(speech, 20)[:-200]
     together = score(speech, noisy, RATE)
-    for name in METRICS:
+    for name in SIGNAL:
         assert score(speech, noisy, RATE, [name])[name] == together[name], name
 
 
@@ -126,9 +185,7 @@ def test_log_spectral_distance_of_a_gain_is_the_gain_in_decibels() -> None:
 
 def test_a_missing_high_band_shows_in_its_band_only() -> None:
     loud = 0.1 * noise(RATE)
-    spectrum = np.fft.rfft(loud)
-    spectrum[np.fft.rfftfreq(len(loud), 1 / RATE) > 7900] = 0
-    scores = score(loud, np.fft.irfft(spectrum, len(loud)), RATE)
+    scores = score(loud, low_passed(loud, 7900), RATE)
     assert scores["lsd_8k_up"] > 40
     assert scores["lsd_0_2k"] < 0.05
     assert scores["lsd_2_4k"] < 0.05

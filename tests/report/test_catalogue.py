@@ -208,6 +208,59 @@ def test_scores_of_an_older_decode_are_refused(checkout: Path, tmp_path: Path) -
         record(checkout, decoded, "recipes/mini/run.sh")
 
 
+def write_cell(folder: Path, kind: str, **changed: object) -> Path:
+    content = {
+        "cell": {"corpus": "kerstin", "vocoder": folder.name.split("-")[0]},
+        "system": folder.name.replace("-", " ", 1),
+        "kind": kind,
+        "state": "done",
+        "environment": {"date": "2026-11-20", "device": "a CPU, 1 thread", "commit": "abc1234"},
+        "utterances": {"u1": {}, "u2": {}},
+        "means": {"ls_mse": MEAN, "pesq_wb": ALONE},
+        "cost": {"rtf": {"p50": 0.123456}},
+    }
+    folder.mkdir(parents=True)
+    (folder / "cell.json").write_text(json.dumps({**content, **changed}))
+    return folder
+
+
+def test_a_cell_of_a_benchmark_is_recorded_with_the_floors_of_its_corpus(
+    checkout: Path, tmp_path: Path
+) -> None:
+    cells = tmp_path / "cells" / "kerstin"
+    write_cell(cells / "world", "world")
+    write_cell(cells / "vocos", "external")
+    write_cell(cells / "griffin", "griffin-lim", state="failed")
+    folder = write_cell(cells / "ours-6-steps", "wg")
+    record(checkout, folder, "wg bench b.yaml -o out", "--experiment", "mini/wavegrad")
+    (row,) = read(checkout)[0].measured
+    assert (row.command, row.date, row.commit) == (
+        "wg bench b.yaml -o out",
+        "2026-11-20",
+        "abc1234",
+    )
+    assert (row.schedule, row.rtf, row.utterances) == ("6-steps, kerstin", 0.12346, 2)
+    assert list(row.scores) == ["wg", "world"]
+    assert row.scores["wg"]["ls_mse"] == Statistics(12.346, 11.5, 13.25)
+
+
+def test_a_cell_that_cannot_stand_in_the_catalogue_is_refused(
+    checkout: Path, tmp_path: Path
+) -> None:
+    good = write_cell(tmp_path / "cells" / "c" / "ours", "wg")
+    command, of_mini = "wg bench b.yaml", ("--experiment", "mini/wavegrad")
+    with pytest.raises(InputError, match="--experiment mini/wavegard: did you mean"):
+        record(checkout, good, command, "--experiment", "mini/wavegard")
+    with pytest.raises(InputError, match="a cell is made by wg bench"):
+        record(checkout, good, "recipes/mini/run.sh", *of_mini)
+    floor = write_cell(tmp_path / "cells" / "c" / "world", "world")
+    with pytest.raises(InputError, match="a cell of kind world that is done"):
+        record(checkout, floor, command, *of_mini)
+    failed = write_cell(tmp_path / "cells" / "d" / "ours", "wg", state="failed")
+    with pytest.raises(InputError, match="a cell of kind wg that is failed"):
+        record(checkout, failed, command, *of_mini)
+
+
 def test_a_folder_that_is_no_finished_run_is_refused(checkout: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"stage-train.json: no such file; give a folder exp/"):
         record(checkout, tmp_path / "exp" / "mini-wavegrad" / "decode" / "x", "recipes/mini/run.sh")

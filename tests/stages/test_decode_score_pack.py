@@ -250,7 +250,7 @@ def test_the_page_lists_every_row_and_brings_its_files(ran: TinyRecipe, tmp_path
         for system in ("recording", "wg")
         for name in IDS
         for ending in ("wav", "png")
-    }
+    } | {f"wg/{name}.difference.png" for name in IDS}
     assert set(sources) == expected
     copy = ran.copy(tmp_path)  # a page that is moved still works
     for source in sources:

@@ -1,99 +1,117 @@
-"""`wg bench latency`: what streaming costs and how late its audio comes."""
+"""`wg bench FILE`: vocoders side by side on the same recordings, as a YAML file says.
+
+`wg bench latency` measures streaming.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
+from wg.bench.cells import Work, check, forget, recorded, resume, run_cell, state
+from wg.bench.page import write_pages
+from wg.bench.plan import Cell, cells_of, read_bench
+from wg.bench.results import write_results
+from wg.commands.latency import latency
 from wg.commands.options import Options
-from wg.commands.vocode import chosen, device_of
 from wg.errors import InputError
-from wg.report.table import markdown
-from wg.stages.decode import synchronise
-from wg.streaming import Stream
-from wg.vocoder import Synthesis, Vocoder
+from wg.stages.launch import end_with_launcher, place, torchrun
+from wg.training.devices import Devices
+
+POLL_S = 1.0
+ENDED = ("done", "failed")
 
 
 def parser() -> Options:
     """Options."""
-    options = Options(prog="wg bench latency", allow_abbrev=False)
-    options.add_argument("--vocoder", type=Path, required=True, help="folder from stage 7 (pack)")
-    options.add_argument("--steps", help="step count, quantiles-N, published name or file")
-    options.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
-    options.add_argument("--chunk", type=int, default=20, help="frames at a time [%(default)s]")
-    options.add_argument("--seconds", type=float, default=5.0, help="of audio [%(default)s]")
-    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    options = Options(prog="wg bench", allow_abbrev=False)
+    options.add_argument("file", type=Path, help="what to measure, see docs/benchmark.md")
+    options.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
+    options.add_argument("--only", default="", help="vocoders to run, names with commas [all]")
+    options.add_argument("--retry", action="store_true", help="run cells that failed before again")
+    options.add_argument("--list", action="store_true", help="check and list the cells only")
+    options.add_argument("--ngpu", type=int, default=0, help="GPUs that share the cells [CPU]")
+    options.add_argument("--nodes", type=int, default=1, help="machines [%(default)s]")
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="to score with")
     return options
 
 
-def streamed(
-    vocoder: Vocoder, synthesis: Synthesis, mel: Tensor, chunk: int
-) -> tuple[Tensor, list[float], float]:
-    """The waveform, seconds of computing a chunk, and those until the first audio."""
-    state = Stream(vocoder, synthesis, 0)
-    made, seconds, first = [], [], 0.0
-    for part in [*mel.split(chunk, 1), None]:
-        synchronise(vocoder.device)
-        started = time.perf_counter()
-        made.append(state.push(part))
-        synchronise(vocoder.device)
-        seconds.append(time.perf_counter() - started)
-        if not first and len(made[-1]):
-            first = sum(seconds)
-    return torch.cat([wave.cpu() for wave in made]), seconds, first
-
-
-def latency(arguments: Sequence[str]) -> None:
-    """Streams a mel of noise (what it says changes no cost) and prints a table."""
-    options = parser().parse_args(arguments)
-    if options.chunk < 1:
-        raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
-    vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
-    synthesis, levels = chosen(vocoder, options.steps, options.sampler)
-    spec = vocoder.mel_spec
-    frame = spec.hop_length / spec.sample_rate
-    if not options.chunk * frame <= options.seconds <= 3600:
-        raise InputError(
-            f"--seconds {options.seconds:g}: give at least a chunk, {options.chunk * frame:.2f} s, "
-            "and at most 3600"
-        )
-    frames = round(options.seconds / frame)
-    noise = torch.randn(spec.n_mels, frames, generator=torch.Generator().manual_seed(0))
-    mel = (spec.silence[:, None] + noise.abs()).to(vocoder.device)
-    streamed(vocoder, synthesis, mel[:, : 2 * options.chunk], options.chunk)  # warm-up
-    wave, seconds, first = streamed(vocoder, synthesis, mel, options.chunk)
-    synchronise(vocoder.device)
-    started = time.perf_counter()
-    full = vocoder(mel, synthesis)
-    synchronise(vocoder.device)
-    whole = time.perf_counter() - started
-    state = Stream(vocoder, synthesis, 0)
-    # The chunks in the middle: the first ones wait for context, the last makes all that is left.
-    middle = seconds[-(-state.latency // options.chunk) : -1] or seconds
-    duration = frames * frame
-    rows = [
-        ["sampler, steps", f"{synthesis.sampler}, {len(levels) - 1}"],
-        ["reach of the network", f"{state.reach.behind} frames behind, {state.reach.ahead} ahead"],
-        ["look-ahead", f"{state.latency} frames, {1000 * state.latency * frame:.0f} ms"],
-        ["chunk", f"{options.chunk} frames, {1000 * options.chunk * frame:.0f} ms"],
-        ["computing a chunk, median", f"{1000 * np.median(middle):.1f} ms"],
-        ["computing a chunk, 95 %", f"{1000 * np.quantile(middle, 0.95):.1f} ms"],
-        ["computing until the first audio", f"{1000 * first:.1f} ms"],
-        ["real-time factor, stream", f"{sum(seconds) / duration:.3f}"],
-        ["real-time factor, one call", f"{whole / duration:.3f}"],
-        ["overhead of streaming", f"{sum(seconds) / whole:.2f} x"],
-        ["largest difference from one call", f"{(wave - full.cpu()).abs().max():.1e}"],
-    ]
-    print(markdown(["latency", f"{duration:.1f} s of audio"], rows))
-
-
 def bench(arguments: Sequence[str]) -> None:
-    """Dispatches."""
-    if arguments[:1] != ["latency"]:
-        raise InputError("wg bench: give what to measure: wg bench latency --help")
-    latency(arguments[1:])
+    """A file's cells, or the latency of streaming."""
+    if arguments[:1] == ["latency"]:
+        latency(arguments[1:])
+    else:
+        compare(arguments)
+
+
+def compare(arguments: Sequence[str]) -> None:
+    """Checks everything, runs the cells that are not there yet, writes tables, plots and pages."""
+    options = parser().parse_args(arguments)
+    end_with_launcher()
+    Devices(options.ngpu, options.nodes).check()
+    plan = read_bench(options.file)
+    cells = cells_of(plan, [name for name in options.only.split(",") if name])
+    here = place()
+    device = torch.device(f"cuda:{here.local}" if options.ngpu else "cpu")
+    work = Work(plan, options.file.resolve().parent, options.output, device, options.jobs)
+    if here.rank == 0:
+        check(work, cells)
+    if options.list:
+        for cell in cells:
+            print(f"{cell.corpus:16} {cell.system:40} {state(work, cell)}")
+        return
+    if options.retry and here.rank == 0:
+        for cell in cells:
+            forget(work, cell)
+    if options.ngpu * options.nodes > 1 and here.world == 1:
+        further = [word for word in arguments if word != "--retry"]
+        torchrun(["bench", *further], options.ngpu, options.nodes)
+        return
+    run_cells(work, cells[here.rank :: here.world])
+    if here.rank == 0:
+        report(work, cells)
+
+
+def run_cells(work: Work, cells: Sequence[Cell]) -> None:
+    """Runs what is to run, a line a cell."""
+    for count, cell in enumerate(cells, 1):
+        where = f"[{count}/{len(cells)}] {cell.corpus}, {cell.system}"
+        if (before := resume(work, cell)) != "to run":
+            print(f"{where}: {before} before", flush=True)
+            continue
+        started = time.monotonic()
+        result = run_cell(work, cell)
+        print(f"{where}: {told(result)} ({time.monotonic() - started:.1f} s)", flush=True)
+
+
+def told(result: dict[str, Any]) -> str:
+    """A cell's line."""
+    if result["state"] == "failed":
+        return f"failed, {result['error']}"
+    metric, values = next(iter(result["means"].items()))
+    mean = "undefined" if values["mean"] is None else f"{values['mean']:.4g}"
+    return f"{metric} {mean}, real-time factor {result['cost']['rtf']['p50']:.3g}"
+
+
+def report(work: Work, cells: Sequence[Cell]) -> None:
+    """Waits for the other processes' cells, writes all that can be read, names what failed."""
+    while any(state(work, cell) not in ENDED for cell in cells):
+        time.sleep(POLL_S)
+    known = [recorded(work, cell) for cell in cells_of(work.bench)]
+    found = [result for result in known if result and result["state"] in ENDED]
+    write_results(work.out, work.bench, found)
+    print(work.out / "results.md")
+    for page in write_pages(work, found):
+        print(page)
+    failed = [result for result in found if result["state"] == "failed"]
+    if failed:
+        names = "; ".join(f"{r['cell']['corpus']}, {r['system']}: {r['error']}" for r in failed)
+        raise InputError(
+            f"{len(failed)} of {len(found)} cells failed ({names}); the rest is in {work.out}; "
+            "--retry runs them again"
+        )

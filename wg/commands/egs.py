@@ -12,10 +12,18 @@ from typing import Any
 
 from wg.commands.options import Options
 from wg.config import load_experiment
-from wg.errors import InputError
+from wg.errors import InputError, nearest
 from wg.models import config_class
 from wg.report.catalogue import FILE, Entry, disagreements, read_catalogue
-from wg.report.record import append_measured, commit_of, entry_of, measurement, stamps_of
+from wg.report.record import (
+    CELL,
+    append_measured,
+    cell_measurement,
+    commit_of,
+    entry_of,
+    measurement,
+    stamps_of,
+)
 from wg.report.results import replace_block, results_block
 from wg.report.table import cell
 from wg.stages.loop import BY_NAME
@@ -104,29 +112,43 @@ def print_catalogue(entries: Sequence[Entry]) -> None:
 def record(arguments: Sequence[str]) -> None:
     """Appends what a decoded and scored folder measured to its row of the catalogue."""
     options_parser = parser("wg egs record")
-    options_parser.add_argument("folder", type=Path, help="exp/NAME/decode/SCHEDULE")
+    options_parser.add_argument(
+        "folder", type=Path, help="exp/NAME/decode/SCHEDULE, or cells/CORPUS/SYSTEM of wg bench"
+    )
+    options_parser.add_argument("--experiment", help="of a cell: RECIPE/EXPERIMENT")
     options_parser.add_argument("--command", required=True, help="what makes these numbers again")
     options_parser.add_argument("--hardware", help="instead of what the decode stage noted")
     options_parser.add_argument("--note", help="anything a reader has to know")
     options = options_parser.parse_args(arguments)
-    decoded = options.folder.resolve()
+    folder = options.folder.resolve()
     entries = read(options.root)
-    stamps = stamps_of(decoded)
-    entry = entry_of(decoded, entries)
-    check_command(options.command, entry, options.root, stamps)
-    row = {
-        "command": options.command,
-        "date": date.today().isoformat(),
-        **measurement(decoded, stamps),
-    }
-    said = {**vars(options), "commit": commit_of(options.root)}
-    row |= {key: said[key] for key in ("hardware", "commit", "note") if said[key]}
+    if (folder / CELL).is_file():
+        entry = named_entry(options.experiment, entries)
+        if not options.command.startswith("wg bench "):
+            raise InputError(f"--command {options.command!r}: a cell is made by wg bench FILE ...")
+        row = {"command": options.command, **cell_measurement(folder)}
+    else:
+        stamps = stamps_of(folder)
+        entry = entry_of(folder, entries)
+        check_command(options.command, entry, options.root, stamps)
+        about = {"command": options.command, "date": date.today().isoformat()}
+        row = {**about, **measurement(folder, stamps), "commit": commit_of(options.root)}
+    row |= {key: vars(options)[key] for key in ("hardware", "note") if vars(options)[key]}
+    row = {key: value for key, value in row.items() if value != ""}
     row["scores"] = row.pop("scores")  # the longest part comes last
     path = options.root / FILE
     write(path, append_measured(path.read_text("utf-8"), entry, row))
     count = len(next(item for item in read(options.root) if item.name == entry.name).measured)
     assert count == len(entry.measured) + 1
     print(f"{path}: {entry.name}, {row['schedule']} recorded; `wg egs --readme` shows it")
+
+
+def named_entry(name: str | None, entries: Sequence[Entry]) -> Entry:
+    """The experiment that `--experiment` names."""
+    known = {entry.name: entry for entry in entries}
+    if name not in known:
+        raise InputError(f"--experiment {name}: {nearest(str(name), known)}")
+    return known[name]
 
 
 def choices(command: str) -> tuple[str, list[str]]:

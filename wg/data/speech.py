@@ -19,8 +19,15 @@ from wg.text.symbols import to_ids
 class Tables(Protocol):
     """What turns names into numbers: the config of a model that reads text."""
 
-    symbols: tuple[str, ...]
-    speaker_channels: int
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names by id."""
+        ...
+
+    @property
+    def speaker_channels(self) -> int:
+        """Of the speaker's embedding; 0: speakers are not told."""
+        ...
 
     def speaker_index(self, name: str) -> int:
         """Place of a speaker."""

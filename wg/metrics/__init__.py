@@ -2,13 +2,16 @@
 
 Every metric has the head `(reference, synthesis, sample_rate) -> float`; definitions, constants
 and units stand in its docstring. nan means undefined (pitch of silence, PESQ of a click).
-Nothing is aligned or rescaled: a constant delay and a level difference are metrics themselves.
+`score` aligns and rescales nothing: a constant delay and a level difference are metrics
+themselves. `score_aligned` takes the delay out first, and reports it.
+
+SIGNAL are the metrics that are computed from the samples alone; the rest ask a network.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,21 +23,38 @@ from wg.metrics.delay import align, delay, delay_ms
 from wg.metrics.level import clipped, level_difference, si_sdr
 from wg.metrics.pairs import Function, Group
 from wg.metrics.perceptual import estoi, pesq_nb, pesq_wb, stoi
+from wg.metrics.periodicity import crepe_scores, missing_crepe
 from wg.metrics.pitch import pitch_scores
+from wg.metrics.predicted import (
+    dnsmos_scores,
+    missing_dnsmos,
+    missing_squim,
+    missing_utmos,
+    squim_scores,
+    utmos,
+)
 from wg.metrics.spectral import ls_mse, lsd_scores, mr_stft
 from wg.metrics.statistics import Summary, paired_difference, summarise
 from wg.metrics.warped import warped_pitch_scores
 
 __all__ = [
     "METRICS",
+    "SIGNAL",
     "Metric",
     "Summary",
     "align",
+    "check_metrics",
     "delay",
     "paired_difference",
     "score",
+    "score_aligned",
     "summarise",
 ]
+
+
+def nothing_missing() -> str | None:
+    """Of a metric that needs no network's weights."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -46,6 +66,7 @@ class Metric:
     better: Literal["lower", "higher", "zero"]  # "zero": signed, best near 0
     function: Function
     group: Group | None = None  # computes this and its neighbours from one analysis
+    missing: Callable[[], str | None] = nothing_missing  # why it cannot be computed here
 
     @property
     def warped(self) -> bool:
@@ -53,12 +74,18 @@ class Metric:
         return self.name.endswith("_dtw")
 
 
-def _of_group(name: str, unit: str, better: Literal["lower", "higher"], group: Group) -> Metric:
+def _of_group(
+    name: str,
+    unit: str,
+    better: Literal["lower", "higher"],
+    group: Group,
+    missing: Callable[[], str | None] = nothing_missing,
+) -> Metric:
     def function(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> float:
         return group(reference, synthesis, sample_rate)[name]
 
     function.__name__, function.__doc__ = name, group.__doc__
-    return Metric(name, unit, better, function, group)
+    return Metric(name, unit, better, function, group, missing)
 
 
 METRICS: dict[str, Metric] = {
@@ -93,15 +120,44 @@ METRICS: dict[str, Metric] = {
         Metric("level_difference", "dB", "zero", level_difference),
         Metric("clipped", "samples", "lower", clipped),
         Metric("delay_ms", "ms", "zero", delay_ms),
+        _of_group("periodicity", "", "lower", crepe_scores, missing_crepe),
+        _of_group("crepe_f1", "", "higher", crepe_scores, missing_crepe),
+        Metric("utmos", "MOS", "higher", utmos, None, missing_utmos),
+        _of_group("dnsmos_sig", "MOS", "higher", dnsmos_scores, missing_dnsmos),
+        _of_group("dnsmos_bak", "MOS", "higher", dnsmos_scores, missing_dnsmos),
+        _of_group("dnsmos_ovrl", "MOS", "higher", dnsmos_scores, missing_dnsmos),
+        _of_group("dnsmos_p808", "MOS", "higher", dnsmos_scores, missing_dnsmos),
+        _of_group("squim_stoi", "", "higher", squim_scores, missing_squim),
+        _of_group("squim_pesq", "MOS", "higher", squim_scores, missing_squim),
+        _of_group("squim_si_sdr", "dB", "higher", squim_scores, missing_squim),
     )
 }
+SIGNAL = tuple(name for name, metric in METRICS.items() if metric.missing is nothing_missing)
+
+
+def check_metrics(names: Iterable[str], where: str) -> None:
+    """InputError, naming `where` they were asked for, for metrics unknown or not possible here."""
+    for name in names:
+        if name not in METRICS:
+            raise InputError(f"{where}: {name!r} is unknown; {nearest(name, METRICS)}")
+        if reason := METRICS[name].missing():
+            raise InputError(f"{where}: {name} cannot be computed here: {reason}")
+
+
+def score_aligned(
+    reference: np.ndarray, synthesis: np.ndarray, sample_rate: int, names: Iterable[str] = SIGNAL
+) -> dict[str, float]:
+    """The named metrics as `score`, after the constant delay is taken out (`align`).
+
+    `delay_ms` is always among them, and is the delay that the pair had.
+    """
+    late = delay_ms(reference, synthesis, sample_rate)
+    values = score(*align(reference, synthesis, sample_rate), sample_rate, names)
+    return values | {"delay_ms": late}
 
 
 def score(
-    reference: np.ndarray,
-    synthesis: np.ndarray,
-    sample_rate: int,
-    names: Iterable[str] = tuple(METRICS),
+    reference: np.ndarray, synthesis: np.ndarray, sample_rate: int, names: Iterable[str] = SIGNAL
 ) -> dict[str, float]:
     """The named metrics of one pair of waveforms [T], in the order of the names.
 

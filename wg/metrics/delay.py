@@ -37,8 +37,7 @@ def align(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both waveforms without their constant `delay`, cut to the samples they share.
 
-    `score` never calls it: it shows the delay in a column of its own, and whoever wants it
-    gone scores `*align(reference, synthesis, sample_rate)`.
+    `score` never calls it: it shows the delay in a column of its own. `score_aligned` does.
     """
     lag = delay(reference, synthesis, sample_rate)
     reference, synthesis = reference[max(-lag, 0) :], synthesis[max(lag, 0) :]

@@ -131,7 +131,8 @@ def build(schema: type, content: Any, where: str) -> Any:
         if key not in fields:
             raise InputError(f"{where}: unknown key {key!r}; {nearest(str(key), fields)}")
     for name, field in fields.items():
-        if name not in content and field.default is dataclasses.MISSING:
+        required = field.default is field.default_factory  # both are MISSING
+        if name not in content and required:
             raise InputError(f"{where}: key {name!r} is missing; write it")
     values = {key: convert(value, hints[key], f"{where}, {key}") for key, value in content.items()}
     return schema(**values)

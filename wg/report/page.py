@@ -11,8 +11,8 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wg.data.audio import write_audio
-from wg.pictures import spectrogram
-from wg.report.table import Means, score_rows
+from wg.pictures import difference, spectrogram
+from wg.report.table import COLUMNS, Means, score_rows
 
 
 def render(name: str, content: Mapping[str, object]) -> str:
@@ -28,6 +28,7 @@ def render(name: str, content: Mapping[str, object]) -> str:
 
 
 Audio = Callable[[str], tuple[np.ndarray, int]]  # utterance id -> float32 [T], rate
+RECORDING = "recording"  # the system that the others are compared with
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,40 @@ def write_page(
     folder: Path, title: str, rows: Sequence[Row], systems: Mapping[str, Audio], means: Means
 ) -> Path:
     """Writes index.html with its audio and spectrograms into a folder; the page's path."""
-    for name, audio_of in systems.items():
-        for row in rows:
-            audio, rate = audio_of(row.id)
-            write_audio(folder / name / f"{row.id}.wav", audio, rate)
-            spectrogram(torch.from_numpy(audio), rate, folder / name / f"{row.id}.png")
-    header, table = score_rows(means)
+    for row in rows:
+        write_row(folder, row.id, {name: audio_of(row.id) for name, audio_of in systems.items()})
+    header, table = score_rows(means) if means else (["system"], [])
     content = {
         "title": title,
         "rows": rows,
         "systems": list(systems),
+        "recording": RECORDING,
         "header": header,
         "table": table,
+        "orders": orders(rows, list(systems)),
     }
     page = folder / "index.html"
     page.write_text(render("page.html", content), "utf-8")
     return page
+
+
+def write_row(folder: Path, name: str, heard: Mapping[str, tuple[np.ndarray, int]]) -> None:
+    """The wavs and pictures of one utterance, whose systems are of one rate."""
+    for system, (audio, rate) in heard.items():
+        path = folder / system / name
+        write_audio(path.with_name(f"{path.name}.wav"), audio, rate)
+        wave = torch.from_numpy(audio)
+        spectrogram(wave, rate, path.with_name(f"{path.name}.png"))
+        if system != RECORDING and RECORDING in heard:
+            original = torch.from_numpy(heard[RECORDING][0])
+            difference(original, wave, path.with_name(f"{path.name}.difference.png"))
+
+
+def orders(rows: Sequence[Row], systems: Sequence[str]) -> list[tuple[int, str, str, str]]:
+    """Column, system, metric, and whether its worst are the largest ("down"), to order rows by."""
+    metrics = {system: list(rows[0].scores.get(system, ())) for system in systems} if rows else {}
+    return [
+        (column, system, metric, "up" if COLUMNS[metric].better == "higher" else "down")
+        for column, system in enumerate(systems, 1)
+        for metric in metrics.get(system, ())
+    ]

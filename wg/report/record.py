@@ -15,6 +15,8 @@ from wg.errors import InputError
 from wg.report.catalogue import Entry
 
 DIGITS = 5  # significant ones
+CELL = "cell.json"  # of wg bench
+FLOORS = ("griffin-lim", "world")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -66,6 +68,33 @@ def measurement(decoded: Path, stamps: Mapping[str, Mapping[str, Any]]) -> dict[
         "scores": {
             system: {metric: statistics(values) for metric, values in metrics.items()}
             for system, metrics in means.items()
+        },
+    }
+
+
+def cell_measurement(folder: Path) -> dict[str, Any]:
+    """The same of a cell of `wg bench`, beside the floors of its corpus, with date and commit."""
+    found = read_json(folder / CELL)
+    if (found["kind"], found["state"]) != ("wg", "done"):
+        raise InputError(
+            f"{folder}: a cell of kind {found['kind']} that is {found['state']}; the catalogue "
+            "takes finished ones of kind wg"
+        )
+    others = [read_json(path) for path in sorted(folder.parent.glob(f"*/{CELL}"))]
+    floors = [c for c in others if c["kind"] in FLOORS and c["state"] == "done"]
+    where, cell = found["environment"], found["cell"]
+    systems = {"wg": found["means"], **{floor["system"]: floor["means"] for floor in floors}}
+    set_up = found["system"].removeprefix(cell["vocoder"]).strip() or "its own schedule"
+    return {
+        "date": where["date"],
+        "hardware": where["device"],
+        "schedule": f"{set_up}, {cell['corpus']}",
+        "utterances": len(found["utterances"]),
+        "rtf": rounded(found["cost"]["rtf"]["p50"]),
+        "commit": where["commit"],
+        "scores": {
+            system: {metric: statistics(values) for metric, values in metrics.items()}
+            for system, metrics in systems.items()
         },
     }
 

@@ -11,6 +11,7 @@ from wg.metrics.generation import SET_METRICS, SetMetric
 from wg.metrics.spoken import SPOKEN_METRICS
 
 COLUMNS: dict[str, Metric | SetMetric] = {**METRICS, **SET_METRICS, **SPOKEN_METRICS}
+WIDE = 9  # columns that fit a page
 Means = Mapping[str, Mapping[str, Mapping[str, Any]]]  # system -> metric -> statistics
 
 
@@ -54,12 +55,43 @@ def score_rows(means: Means) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def difference_rows(differences: Means) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows of paired differences, a metric a row; * where the interval leaves out 0."""
+    metrics = list(next(iter(differences.values())))
+    rows = [
+        [metric, *(difference_cell(systems[metric]) for systems in differences.values())]
+        for metric in metrics
+    ]
+    return ["difference", *differences], rows
+
+
+def difference_cell(statistics: Mapping[str, Any]) -> str:
+    """As `cell`, with the number of pairs, and * where the interval leaves out 0."""
+    low, high = statistics["low"], statistics["high"]
+    sure = low is not None and (low > 0 or high < 0)
+    return f"{cell({**statistics, 'undefined': 0})}{' *' if sure else ''} (n={statistics['count']})"
+
+
 def print_scores(means: Means) -> None:
-    """Prints the table."""
+    """Prints the table: a system a row, or where there are many metrics, a metric a row."""
+    header, rows = score_rows(means)
+    if len(header) > WIDE:
+        header, *rows = ([*column] for column in zip(header, *rows, strict=True))
+    print_table(header, rows)
+
+
+def print_differences(differences: Means) -> None:
+    """Prints what the first system and each other differ by; nothing where there is one only."""
+    if differences:
+        print_table(*difference_rows(differences))
+        print("* the 95% interval of the mean difference leaves out 0; n pairs")
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    """Prints a table."""
     from rich.console import Console
     from rich.table import Table
 
-    header, rows = score_rows(means)
     table = Table(header[0])
     for name in header[1:]:
         table.add_column(name, justify="right")

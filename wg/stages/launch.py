@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wg.errors import InputError
@@ -50,20 +51,26 @@ def wait_for_all() -> None:
 
 def relaunch(context: Context, stage: str, processes: int) -> None:
     """Runs a stage again under torchrun, `processes` on each node."""
-    nodes = context.devices.nodes
+    arguments = [
+        *("stage", stage, str(context.recipe), "--model", context.name),
+        *("--work-dir", str(context.work), "--ngpu", str(context.devices.gpus)),
+        *("--nodes", str(context.devices.nodes), "--jobs", str(context.jobs), *context.overrides),
+    ]
+    torchrun(arguments, processes, context.devices.nodes)
+
+
+def torchrun(arguments: Sequence[str], processes: int, nodes: int = 1) -> None:
+    """Runs a `wg` command under torchrun, `processes` on each node."""
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)),
         *(("--standalone",) if nodes == 1 else rendezvous(nodes)),
-        *("-m", "wg", "stage", stage, str(context.recipe), "--model", context.name),
-        *("--work-dir", str(context.work), "--ngpu", str(context.devices.gpus)),
-        *("--nodes", str(nodes), "--jobs", str(context.jobs), *context.overrides),
+        *("-m", "wg", *arguments),
     ]
     environment = {**os.environ, LAUNCHER: str(os.getpid())}
     code = subprocess.run(command, env=environment).returncode
     if code:
-        raise InputError(
-            f"stage {stage} failed under torchrun (status {code}); its message is above"
-        )
+        what = " ".join(arguments[:2])
+        raise InputError(f"{what} failed under torchrun (status {code}); its message is above")
 
 
 def end_with_launcher() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from wg.data.dump import Dump, write_bytes
+from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError, nearest
 from wg.mel.griffinlim import griffin_lim
-from wg.metrics import METRICS, score
-from wg.metrics.statistics import summarise
+from wg.metrics import METRICS, check_metrics, score
+from wg.report.scores import defined, scores_content, write_scores
 from wg.report.table import print_scores
 from wg.stages.phonemes import reads_text
 from wg.stages.pool import in_processes
@@ -51,10 +49,9 @@ def baseline(name: str, dump: Dump, index: int) -> np.ndarray:
 def check(context: Context) -> None:
     """InputError for an unknown metric or baseline."""
     wanted = context.experiment.score
-    for name in wanted.metrics:
-        if name not in METRICS:
-            raise InputError(f"score.metrics: {name!r} is unknown; {nearest(name, METRICS)}")
-        if own_timing(context) and not METRICS[name].warped:
+    check_metrics(wanted.metrics, "score.metrics")
+    for name in wanted.metrics if own_timing(context) else ():
+        if not METRICS[name].warped:
             warped = ", ".join(metric.name for metric in METRICS.values() if metric.warped)
             raise InputError(
                 f"score.metrics: {name!r} compares speech of one timing; choose from {warped}, or "
@@ -90,13 +87,6 @@ def score_utterance(task: Task, name: str) -> dict[str, dict[str, float]]:
     }
 
 
-def defined(content: Any) -> Any:
-    """The same nested dictionaries with None for nan, which JSON does not have."""
-    if isinstance(content, dict):
-        return {key: defined(value) for key, value in content.items()}
-    return None if isinstance(content, float) and math.isnan(content) else content
-
-
 def run(context: Context) -> Mapping[str, Any]:
     """Scores over `--jobs` processes; writes scores.json and prints the table."""
     decode = context.experiment.decode
@@ -126,15 +116,11 @@ def publish(
     for name, row in rows.items():
         for system, scores in row.items():
             by_system.setdefault(system, {})[name] = scores
-    means = {}
-    for system, utterances in by_system.items():
-        metrics = next(iter(utterances.values()))
-        means[system] = {
-            metric: asdict(summarise(scores[metric] for scores in utterances.values()))
-            for metric in metrics
-        }
-    content = defined({"means": means, "utterances": by_system, **(further or {})})
-    write_bytes(context.decoded / "scores.json", (json.dumps(content, indent=1) + "\n").encode())
+    metrics = dict.fromkeys(
+        metric for scores in by_system.values() for metric in next(iter(scores.values()))
+    )
+    content = {**scores_content(by_system, list(metrics)), **defined(further or {})}
+    write_scores(context.decoded / "scores.json", content)
     print_scores(content["means"])
     return {"means": content["means"]["wg"]}
 

@@ -8,7 +8,6 @@ Shapes: N or B clips, T samples, M mels, F frames, K classes, D features.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from wg.data.dump import Dump, write_bytes
-from wg.errors import InputError, nearest
+from wg.errors import InputError
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
+from wg.plugin import function_named
 
 # Audio [B, T] -> features [B, D] and logits [B, K].
 Listener = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -142,25 +142,8 @@ def listener(model: Classifier, spec: MelSpec) -> Listener:
 
 
 def supplied(reference: str) -> Callable[[tuple[str, ...], int], Listener]:
-    """The user's factory of a classifier, `module:factory`: (classes, sample rate) -> Listener.
-
-    InputError where there is no such function.
-    """
-    module, _, name = reference.partition(":")
-    try:
-        names = vars(importlib.import_module(module))
-    except (ImportError, ValueError) as error:
-        raise InputError(
-            f"score.classifier {reference!r}: cannot import {module!r} ({error}); write "
-            "MODULE:FACTORY, and put the module's folder into PYTHONPATH"
-        ) from None
-    if name not in names:
-        functions = [key for key, value in names.items() if callable(value)]
-        raise InputError(
-            f"score.classifier {reference!r}: {module} has no such function; "
-            f"{nearest(name, functions)}"
-        )
-    return names[name]
+    """The user's factory of a classifier, `module:factory`: (classes, sample rate) -> Listener."""
+    return function_named(reference, "score.classifier")
 
 
 @torch.inference_mode()

@@ -1,0 +1,75 @@
+"""A bench file is checked before anything runs; its cells are the product of its lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wg.bench.plan import cells_of, read_bench
+from wg.errors import InputError
+
+FILE = """
+corpora: {lj: {audio: wavs}, de: {audio: other, rate: 22050, limit: 3}}
+vocoders:
+  truth: {kind: recording}
+  ours: {kind: wg, folder: exp/vocoder, corpora: [lj]}
+  vocos: {kind: external, factory: "wg.bench.external:vocos", mel: vocos, precisions: [32]}
+steps: [6, "25"]
+samplers: [ancestral]
+precisions: ["32", bf16]
+metrics: [stoi, lsd]
+"""
+
+
+def test_cells_are_the_product_of_what_applies(tmp_path: Path) -> None:
+    (tmp_path / "bench.yaml").write_text(FILE)
+    names = [cell.name for cell in cells_of(read_bench(tmp_path / "bench.yaml"))]
+    assert names == [
+        "lj/truth",
+        "lj/ours-6-steps-ancestral",
+        "lj/ours-6-steps-ancestral-bf16",
+        "lj/ours-25-steps-ancestral",
+        "lj/ours-25-steps-ancestral-bf16",
+        "lj/vocos",
+        "de/truth",
+        "de/vocos",
+    ]
+    bench = read_bench(tmp_path / "bench.yaml")
+    assert [cell.name for cell in cells_of(bench, ["vocos"])] == ["lj/vocos", "de/vocos"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("kind: recording", "kind: record", "vocoders.truth, kind: 'record'; did you mean"),
+        ("folder: exp/vocoder, ", "", "vocoders.ours: key 'folder' with kind wg: write it"),
+        ("mel: vocos, ", "", "vocoders.vocos: key 'mel' with kind external: write it"),
+        ("kind: recording", "kind: recording, mel: vocos", "key 'mel' with kind recording: remove"),
+        ("corpora: [lj]", "corpora: [jl]", "vocoders.ours, corpora: 'jl'; did you mean 'lj'"),
+        ("bf16", "fp16", "precision 'fp16'"),
+        ("[stoi, lsd]", "[stoy]", "metrics: 'stoy' is unknown; did you mean 'stoi'"),
+        ("[stoi, lsd]", "[]", "metrics is empty"),
+        ("metrics:", "metrix:", "unknown key 'metrix'"),
+        ("audio: wavs", "audio: 7", "audio is 7; write text"),
+        ("kind: recording}", "kind: world, steps: [6]}", "steps and samplers are for kind wg"),
+        ("steps: [6", "speed: {batch: 0}\nsteps: [6", "speed.batch is 0; give a positive number"),
+        ("limit: 3", "limit: 0", "corpora.de.limit is 0; give a positive number"),
+        ("corpora: {lj: {audio: wavs}, de:", "other: {de:", "unknown key 'other'"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    assert before in FILE
+    path = tmp_path / "bench.yaml"
+    path.write_text(FILE.replace(before, after))
+    with pytest.raises(InputError) as error:
+        read_bench(path)
+    assert message in str(error.value) and str(path) in str(error.value)
+
+
+def test_an_unknown_vocoder_asked_for_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bench.yaml").write_text(FILE)
+    with pytest.raises(InputError, match="--only 'vocosh' is unknown; did you mean 'vocos'"):
+        cells_of(read_bench(tmp_path / "bench.yaml"), ["vocosh"])

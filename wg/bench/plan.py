@@ -1,0 +1,186 @@
+"""A benchmark's file: which vocoders on which recordings, and the cells that come of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from wg.config import read_yaml
+from wg.diffusion.schedules import schedule_label
+from wg.errors import InputError, nearest
+from wg.metrics import check_metrics
+from wg.report.catalogue import convert
+
+NEEDS: dict[str, tuple[str, ...]] = {  # kind -> keys that it needs and others must not have
+    "wg": ("folder",),
+    "recording": (),
+    "griffin-lim": ("mel",),
+    "world": (),
+    "external": ("factory", "mel"),
+}
+CEILING = "recording"  # the kind whose audio no vocoder can beat
+PRECISIONS = ("32", "bf16", "16")
+METRICS = ("pesq_wb", "stoi", "ls_mse", "mcd", "mr_stft", "f0_rmse_cents", "vde", "lsd_8k_up")
+
+
+@dataclass(frozen=True)
+class CorpusEntry:
+    """Recordings to synthesise again."""
+
+    audio: str  # folder, from the file's own
+    match: str = "stem"  # as in wg score; a regular expression also chooses
+    limit: int | None = None  # the first so many ids
+    rate: int | None = None  # resampled to it, Hz; None: the files' own
+
+
+@dataclass(frozen=True)
+class VocoderEntry:
+    """A system under test. Empty lists take those of the file."""
+
+    kind: str  # one of NEEDS
+    folder: str = ""  # wg: what stage 7 wrote, from the file's own folder
+    mel: str = ""  # griffin-lim, external: a named mel spec
+    iterations: int = 32  # griffin-lim
+    factory: str = ""  # external: module:function of (MelSpec, **options)
+    options: Mapping[str, str | int] = field(default_factory=dict)
+    corpora: tuple[str, ...] = ()
+    steps: tuple[str | int, ...] = ()
+    samplers: tuple[str, ...] = ()
+    precisions: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How speed is measured."""
+
+    seconds: float = 4.0  # of audio, a synthesis
+    batch: int = 8
+    repeats: int = 10  # timed ones, after one that is not
+    chunk: float = 0.5  # seconds of audio whose latency is the first chunk's
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The contents of the file."""
+
+    corpora: Mapping[str, CorpusEntry]
+    vocoders: Mapping[str, VocoderEntry]
+    steps: tuple[str | int, ...] = ()  # of wg vocoders; none: their own
+    samplers: tuple[str, ...] = ()
+    precisions: tuple[str | int, ...] = ("32",)
+    metrics: tuple[str, ...] = METRICS  # the first is the plot's
+    seed: int = 0
+    speed: Speed = Speed()
+    rows: int = 10  # utterances of a corpus on the listening page
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One vocoder, set up one way, on one corpus."""
+
+    corpus: str
+    vocoder: str
+    steps: str | None = None  # None: the vocoder's own, or it has none
+    sampler: str | None = None
+    precision: str = "32"
+
+    @property
+    def system(self) -> str:
+        """What tables call it: the vocoder and how it is set up."""
+        steps = None if self.steps is None else schedule_label(self.steps)
+        precision = None if self.precision == "32" else self.precision
+        return " ".join(part for part in (self.vocoder, steps, self.sampler, precision) if part)
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return f"{self.corpus}/{self.system.replace(' ', '-').replace('/', '-')}"
+
+
+def read_bench(path: Path) -> Bench:
+    """The benchmark of a file; InputError names the key and the remedy."""
+    bench = convert(read_yaml(path), Bench, str(path))
+    for name, entry in bench.vocoders.items():
+        check_vocoder(bench, entry, f"{path}, vocoders.{name}")
+    for key, value in (("corpora", bench.corpora), ("vocoders", bench.vocoders)):
+        if not value:
+            raise InputError(f"{path}: {key} has no entry; write at least one")
+    if not bench.metrics:
+        raise InputError(f"{path}: metrics is empty; leave it out for {', '.join(METRICS)}")
+    check_metrics(bench.metrics, f"{path}, metrics")
+    positive = {f"speed.{key}": value for key, value in asdict(bench.speed).items()}
+    positive |= {f"corpora.{name}.limit": entry.limit for name, entry in bench.corpora.items()}
+    for key, value in (positive | {"rows": bench.rows}).items():
+        if value is not None and value <= 0:
+            raise InputError(f"{path}: {key} is {value}; give a positive number")
+    return bench
+
+
+def check_vocoder(bench: Bench, entry: VocoderEntry, where: str) -> None:
+    """InputError for an unknown kind, corpus or precision, and for keys that are not its kind's."""
+    if entry.kind not in NEEDS:
+        raise InputError(f"{where}, kind: {entry.kind!r}; {nearest(entry.kind, NEEDS)}")
+    for corpus in entry.corpora:
+        if corpus not in bench.corpora:
+            raise InputError(f"{where}, corpora: {corpus!r}; {nearest(corpus, bench.corpora)}")
+    for precision in map(str, entry.precisions or bench.precisions):
+        if precision not in PRECISIONS:
+            raise InputError(f"{where}: precision {precision!r}; {nearest(precision, PRECISIONS)}")
+    for key in ("folder", "mel", "factory"):
+        given = bool(vars(entry)[key])
+        if given != (key in NEEDS[entry.kind]):
+            remedy = "remove it" if given else "write it"
+            raise InputError(f"{where}: key {key!r} with kind {entry.kind}: {remedy}")
+    if entry.kind != "wg" and (entry.steps or entry.samplers):
+        raise InputError(f"{where}: steps and samplers are for kind wg; remove them")
+
+
+def cells_of(bench: Bench, only: Sequence[str] = ()) -> list[Cell]:
+    """The cells in order: corpora, vocoders, steps, samplers, precisions.
+
+    Steps and samplers multiply vocoders of kind wg, precisions those with a network.
+    InputError for an unknown vocoder in `only`.
+    """
+    for name in only:
+        if name not in bench.vocoders:
+            raise InputError(f"--only {name!r} is unknown; {nearest(name, bench.vocoders)}")
+    found = []
+    for corpus, (name, entry) in product(bench.corpora, bench.vocoders.items()):
+        if (entry.corpora and corpus not in entry.corpora) or (only and name not in only):
+            continue
+        ours, network = entry.kind == "wg", entry.kind in ("wg", "external")
+        steps = [str(step) for step in entry.steps or bench.steps] if ours else []
+        samplers = (entry.samplers or bench.samplers) if ours else ()
+        precisions = (entry.precisions or bench.precisions) if network else ("32",)
+        found += [
+            Cell(corpus, name, step, sampler, str(precision))
+            for step, sampler, precision in product(steps or [None], samplers or [None], precisions)
+        ]
+    return found
+
+
+def columns(metrics: Sequence[str]) -> list[str]:
+    """What is shown of a cell: its metrics, and the delay that was taken out before."""
+    return list(dict.fromkeys([*metrics, "delay_ms"]))
+
+
+def fingerprint(bench: Bench, cell: Cell, root: Path) -> str:
+    """Of all that a cell's result depends on; a change of it makes the cell run again."""
+    entry = bench.vocoders[cell.vocoder]
+    content: dict[str, Any] = {
+        "cell": asdict(cell),
+        "corpus": asdict(bench.corpora[cell.corpus]),
+        "vocoder": asdict(entry),
+        "bench": [bench.metrics, bench.seed, asdict(bench.speed)],
+    }
+    if entry.kind == "wg":
+        path = root / entry.folder / "model.safetensors"
+        if path.is_file():
+            content["weights"] = [path.stat().st_size, path.stat().st_mtime_ns]
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

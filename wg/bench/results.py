@@ -1,0 +1,158 @@
+"""What a benchmark found: tables, the plot of quality against speed, results.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wg.bench.plan import CEILING, Bench, columns
+from wg.data.dump import write_bytes
+from wg.metrics import METRICS
+from wg.report.scores import defined, differences
+from wg.report.table import cell as shown
+from wg.report.table import difference_rows, heading, markdown, number
+
+Results = Sequence[Mapping[str, Any]]  # of cells, as they are kept
+COSTS = ("RTF ↓", "RTF, batch ↓", "first chunk (ms) ↓", "memory (MB)", "parameters", "GMAC/s")
+
+
+def write_results(out: Path, bench: Bench, results: Results) -> None:
+    """results.json, results.md and a plot a corpus."""
+    kept = [{k: v for k, v in r.items() if k not in ("utterances", "trace")} for r in results]
+    write_bytes(out / "results.json", (json.dumps({"cells": kept}, indent=1) + "\n").encode())
+    write_bytes(out / "results.md", summary(bench, results).encode())
+    for corpus in bench.corpora:
+        mine = finished(results, corpus)
+        if mine:
+            pareto_plot(mine, bench.metrics[0], corpus, out / f"pareto-{corpus}.png")
+
+
+def finished(results: Results, corpus: str) -> list[Mapping[str, Any]]:
+    """The cells of a corpus that did not fail."""
+    return [r for r in results if r["cell"]["corpus"] == corpus and r["state"] == "done"]
+
+
+def summary(bench: Bench, results: Results) -> str:
+    """Everything in Markdown: a table a corpus, what differs from its best, failures, machines."""
+    parts = ["# Benchmark"]
+    for corpus in bench.corpora:
+        mine = finished(results, corpus)
+        if mine:
+            count = len(mine[0]["utterances"])
+            parts += [
+                f"## {corpus}: {count} utterances",
+                quality_table(mine, columns(bench.metrics)),
+            ]
+            parts += [f"![quality against speed](pareto-{corpus}.png)", cost_table(mine)]
+            parts += compared(mine, bench.metrics)
+    failed = [r for r in results if r["state"] == "failed"]
+    if failed:
+        rows = [[r["cell"]["corpus"], r["system"], r["error"]] for r in failed]
+        parts += ["## Failed", markdown(["corpus", "system", "error"], rows)]
+    return "\n\n".join([*parts, "## Measured on", machines(results)]) + "\n"
+
+
+def quality_table(results: Results, metrics: Sequence[str]) -> str:
+    """Means with half the width of their 95% interval."""
+    rows = [[r["system"], *(shown(r["means"][name]) for name in metrics)] for r in results]
+    return markdown(["system", *map(heading, metrics)], rows)
+
+
+def cost_table(results: Results) -> str:
+    """Medians, with the 90th percentile in brackets."""
+    return markdown(["system", *COSTS], [[r["system"], *costs(r["cost"])] for r in results])
+
+
+def costs(cost: Mapping[str, Any]) -> list[str]:
+    """The cells of a row of the cost table."""
+    times = [
+        f"{number(cost[key]['p50'])} ({number(cost[key]['p90'])})"
+        for key in ("rtf", "rtf_batch", "first_chunk_ms")
+    ]
+    rest = [cost[key] for key in ("peak_memory_mb", "parameters", "gmacs")]
+    return [*times, *("" if value is None else amount(value) for value in rest)]
+
+
+def amount(value: float) -> str:
+    """Thousands are set apart; small numbers have three digits."""
+    return f"{value:,.0f}" if value >= 1000 else number(value)
+
+
+def compared(results: Results, metrics: Sequence[str]) -> list[str]:
+    """What each system differs by from the best of the first metric, the recording left out."""
+    rivals = [r for r in results if r["kind"] != CEILING]
+    if len(rivals) < 2:
+        return []
+    best = min(rivals, key=lambda r: badness(r, metrics[0]))
+    order = [best, *(r for r in rivals if r is not best)]
+    scores = {
+        r["system"]: {
+            name: {metric: math.nan if row[metric] is None else row[metric] for metric in metrics}
+            for name, row in r["utterances"].items()
+        }
+        for r in order
+    }
+    found = defined(differences(scores, metrics))
+    told = (
+        f"Paired differences from {best['system']}, the best in {metrics[0]}; "
+        "* where the 95% interval leaves out 0."
+    )
+    return [told, markdown(*difference_rows(found))]
+
+
+def badness(result: Mapping[str, Any], metric: str) -> float:
+    """A mean, turned so that lower is better; undefined is worst."""
+    mean = result["means"][metric]["mean"]
+    if mean is None:
+        return math.inf
+    return {"lower": mean, "higher": -mean, "zero": abs(mean)}[METRICS[metric].better]
+
+
+def front(results: Results, metric: str) -> list[Mapping[str, Any]]:
+    """The systems that none other beats in both speed and the metric, fastest first."""
+    found: list[Mapping[str, Any]] = []
+    for result in sorted(results, key=lambda r: (r["cost"]["rtf"]["p50"], badness(r, metric))):
+        if not found or badness(result, metric) < badness(found[-1], metric):
+            found.append(result)
+    return found
+
+
+def pareto_plot(results: Results, metric: str, corpus: str, path: Path) -> None:
+    """Quality against real-time factor, with intervals, the front, and the ceiling as a line."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axis = figure.subplots()
+    usable = [r for r in results if r["means"][metric]["mean"] is not None]
+    for result in usable:
+        mean, low, high = (result["means"][metric][key] for key in ("mean", "low", "high"))
+        if result["kind"] == CEILING:
+            axis.axhline(mean, color="0.5", linestyle=":", label=result["system"])
+            continue
+        speed = result["cost"]["rtf"]["p50"]
+        bar = None if low is None else [[mean - low], [high - mean]]
+        axis.errorbar(speed, mean, yerr=bar, fmt="o", capsize=3)
+        axis.annotate(result["system"], (speed, mean), (5, 5), textcoords="offset points")
+    best = front([r for r in usable if r["kind"] != CEILING], metric)
+    speeds = [r["cost"]["rtf"]["p50"] for r in best]
+    means = [r["means"][metric]["mean"] for r in best]
+    axis.plot(speeds, means, color="0.7", zorder=0, label="not beaten in both")
+    axis.set(
+        xscale="log", xlabel="real-time factor (median, one utterance)", ylabel=heading(metric)
+    )
+    axis.set_title(corpus)
+    axis.legend()
+    figure.savefig(path, dpi=120)
+
+
+def machines(results: Results) -> str:
+    """The environments of the cells, each once."""
+    rows: list[list[str]] = []
+    for result in results:
+        row = [f"{key} {value}" for key, value in result["environment"].items() if value]
+        if row not in rows:
+            rows.append(row)
+    return "\n".join(f"- {', '.join(row)}" for row in rows)

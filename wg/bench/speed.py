@@ -1,0 +1,115 @@
+"""What a vocoder costs: time, memory, parameters, multiply-adds."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wg.bench.plan import Speed
+from wg.bench.subjects import Subject
+from wg.stages.decode import synchronise
+
+PERCENTILES = (50, 90, 99)
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+MEGA = 1e6
+
+
+def cost(subject: Subject, waves: Sequence[np.ndarray], rate: int, speed: Speed) -> dict[str, Any]:
+    """Everything that a cell says of speed, measured on the beginning of its recordings.
+
+    | name | definition |
+    |---|---|
+    | rtf | seconds of synthesis over seconds of audio, one utterance at a time: percentiles |
+    | rtf_batch | the same over all utterances of a batch |
+    | first_chunk_ms | time from the features of the first chunk to its audio: percentiles, ms |
+    | peak_memory_mb | of a synthesis: on a GPU allocated memory, on a CPU growth of the process |
+    | parameters | of the network; None without one |
+    | gmacs | 1e9 multiply-adds a second of audio, of convolutions and products; None likewise |
+
+    Timings are wall-clock, after one untimed synthesis, and a GPU is waited for at either end.
+    """
+    clip = excerpt(waves, round(speed.seconds * rate))
+    whole = subject.features(clip, rate)
+    chunk = subject.features(clip[: round(speed.chunk * rate)], rate)
+    seconds = len(clip) / rate
+
+    def times(features: Any, batch: int) -> np.ndarray:
+        def call() -> object:
+            return subject.synthesise([features] * batch, range(batch))
+
+        return timings(call, subject.device, speed.repeats)
+
+    network = subject.network
+    return {
+        "seconds": seconds,
+        "batch": speed.batch,
+        "repeats": speed.repeats,
+        "rtf": percentiles(times(whole, 1) / seconds),
+        "rtf_batch": percentiles(times(whole, speed.batch) / (seconds * speed.batch)),
+        "first_chunk_ms": percentiles(1e3 * times(chunk, 1)),
+        "peak_memory_mb": peak_memory(lambda: subject.synthesise([whole], [0]), subject.device),
+        "parameters": None if network is None else sum(w.numel() for w in network.parameters()),
+        "gmacs": None if network is None else multiply_adds(subject, whole) / seconds / 1e9,
+    }
+
+
+def excerpt(waves: Sequence[np.ndarray], samples: int) -> np.ndarray:
+    """So many samples from the beginning of the recordings, repeated if they are too short."""
+    return np.resize(np.concatenate(waves), samples)
+
+
+def timings(call: Callable[[], object], device: torch.device, repeats: int) -> np.ndarray:
+    """Seconds of each of `repeats` calls, after a first one that is not timed."""
+    found = []
+    for number in range(repeats + 1):
+        synchronise(device)
+        started = time.perf_counter()
+        call()
+        synchronise(device)
+        if number:
+            found.append(time.perf_counter() - started)
+    return np.array(found)
+
+
+def percentiles(values: np.ndarray) -> dict[str, float]:
+    """Median, 90th and 99th percentile."""
+    found = np.percentile(values, PERCENTILES)
+    return {f"p{which}": float(value) for which, value in zip(PERCENTILES, found, strict=True)}
+
+
+def peak_memory(call: Callable[[], object], device: torch.device) -> float | None:
+    """Most memory that a call takes beyond what was taken before, MB; None where unknown."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        call()
+        synchronise(device)
+        return torch.cuda.max_memory_allocated(device) / MEGA
+    try:
+        CLEAR.write_text("5")  # Linux: the peak starts again from what is taken now
+    except OSError:
+        return None
+    before = resident("VmRSS")
+    call()
+    return max(0.0, resident("VmHWM") - before)
+
+
+def resident(which: str) -> float:
+    """A memory value of this process, MB."""
+    found = re.search(rf"{which}:\s+(\d+) kB", STATUS.read_text())
+    assert found is not None
+    return int(found[1]) * 1024 / MEGA
+
+
+def multiply_adds(subject: Subject, features: Any) -> float:
+    """Multiply-adds of one synthesis, as torch counts them."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        subject.synthesise([features], [0])
+    return counter.get_total_flops() / 2

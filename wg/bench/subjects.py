@@ -1,0 +1,185 @@
+"""What a cell measures: a vocoder as features in, waveforms out, whoever made it.
+
+Features are what the vocoder would be given by an acoustic model: a mel, or WORLD's parameters;
+making them is never timed. Shapes: B utterances, M bands, F frames, T samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wg.bench.plan import Cell, VocoderEntry
+from wg.errors import InputError
+from wg.mel.extract import log_mel
+from wg.mel.griffinlim import griffin_lim
+from wg.mel.hub import named
+from wg.mel.spec import MelSpec
+from wg.metrics.pitch import FRAME_MS, LOWEST_HZ, f0
+from wg.plugin import function_named
+from wg.vocoder import Vocoder
+
+CPU = torch.device("cpu")
+AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
+# Mels [B, M, F], true frames [B], seeds -> waveforms [B, T].
+Run = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
+
+
+class Subject(Protocol):
+    """A vocoder under test."""
+
+    rate: int | None  # Hz; None: any
+    network: nn.Module | None
+    device: torch.device
+
+    def features(self, wave: np.ndarray, rate: int) -> Any:
+        """What it synthesises a recording, float32 [T], from."""
+        ...
+
+    def synthesise(self, features: Sequence[Any], seeds: Sequence[int]) -> list[np.ndarray]:
+        """Waveforms of several utterances, computed as one batch."""
+        ...
+
+
+class FromMel:
+    """A vocoder of mels."""
+
+    def __init__(
+        self,
+        spec: MelSpec,
+        run: Run,
+        network: nn.Module | None = None,
+        device: torch.device = CPU,
+        precision: str = "32",
+    ) -> None:
+        self.spec, self.run, self.precision = spec, run, precision
+        self.rate: int | None = spec.sample_rate
+        self.network, self.device = network, device
+
+    def features(self, wave: np.ndarray, rate: int) -> Tensor:
+        """Log mel [M, F]."""
+        assert rate == self.rate
+        return log_mel(torch.from_numpy(wave), self.spec)
+
+    @torch.inference_mode()
+    def synthesise(self, features: Sequence[Tensor], seeds: Sequence[int]) -> list[np.ndarray]:
+        """Waveforms; mels are padded with silence to one length."""
+        frames = torch.tensor([mel.shape[1] for mel in features])
+        batch = self.spec.silence[None, :, None].repeat(len(features), 1, int(frames.max()))
+        for row, mel in zip(batch, features, strict=True):
+            row[:, : mel.shape[1]] = mel
+        with self.autocast():
+            waves = self.run(batch.to(self.device), frames, seeds).float().cpu().numpy()
+        return [
+            wave[: count * self.spec.hop_length]
+            for wave, count in zip(waves, frames.tolist(), strict=True)
+        ]
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of the cell."""
+        if self.precision == "32":
+            return nullcontext()
+        return torch.autocast(self.device.type, AUTOCAST[self.precision])
+
+
+class Recording:
+    """The ceiling: the recording itself."""
+
+    rate: int | None = None
+    network: nn.Module | None = None
+    device: torch.device = CPU
+
+    def features(self, wave: np.ndarray, rate: int) -> np.ndarray:
+        """The recording."""
+        return wave
+
+    def synthesise(self, features: Sequence[np.ndarray], seeds: Sequence[int]) -> list[np.ndarray]:
+        """Copies."""
+        return [wave.copy() for wave in features]
+
+
+class World:
+    """A floor without a network: WORLD's synthesis from WORLD's analysis of the recording.
+
+    F0 is that of the metrics (`wg.metrics.pitch`), envelope CheapTrick's, aperiodicity D4C's.
+    """
+
+    rate: int | None = None
+    network: nn.Module | None = None
+    device: torch.device = CPU
+
+    def features(self, wave: np.ndarray, rate: int) -> tuple[Any, ...]:
+        """F0, envelope, aperiodicity and rate."""
+        from pyworld.pyworld import cheaptrick, d4c, get_cheaptrick_fft_size
+
+        audio = wave.astype(np.float64)
+        pitch = f0(audio, rate)
+        times = np.arange(len(pitch)) * FRAME_MS / 1000
+        size = get_cheaptrick_fft_size(rate, LOWEST_HZ)
+        envelope = cheaptrick(audio, pitch, times, rate, fft_size=size)
+        return pitch, envelope, d4c(audio, pitch, times, rate, fft_size=size), rate
+
+    def synthesise(
+        self, features: Sequence[tuple[Any, ...]], seeds: Sequence[int]
+    ) -> list[np.ndarray]:
+        """Waveforms, one after the other."""
+        from pyworld.pyworld import synthesize
+
+        return [synthesize(*item, frame_period=FRAME_MS).astype(np.float32) for item in features]
+
+
+def subject(entry: VocoderEntry, cell: Cell, root: Path, device: torch.device) -> Subject:
+    """The vocoder of a cell; InputError for one that cannot be made."""
+    if cell.precision == "16" and device.type == "cpu":
+        raise InputError("precision 16 needs a GPU; give --ngpu, or take bf16")
+    if entry.kind == "recording":
+        return Recording()
+    if entry.kind == "world":
+        return World()
+    if entry.kind == "griffin-lim":
+        return griffin_lim_subject(named(entry.mel), entry.iterations)
+    if entry.kind == "wg":
+        return ours(root / entry.folder, cell, device)
+    return external(entry, cell, device)
+
+
+def griffin_lim_subject(spec: MelSpec, iterations: int) -> Subject:
+    """The floor that any trained vocoder of this mel has to beat."""
+
+    def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
+        rows = zip(mels, frames.tolist(), seeds, strict=True)
+        waves = [griffin_lim(m[:, :n], spec, iterations, seed % 2**32) for m, n, seed in rows]
+        return nn.utils.rnn.pad_sequence(waves, batch_first=True)
+
+    return FromMel(spec, run)
+
+
+def ours(folder: Path, cell: Cell, device: torch.device) -> Subject:
+    """A vocoder folder, with the cell's steps and sampler."""
+    vocoder = Vocoder.from_pretrained(folder).to(device)
+    options = vocoder.synthesis.override(None, cell.steps, cell.sampler)
+    vocoder.levels(options)
+
+    def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
+        return vocoder(mels, options, seed=seeds, lengths=frames)
+
+    return FromMel(vocoder.mel_spec, run, vocoder.network, device, cell.precision)
+
+
+def external(entry: VocoderEntry, cell: Cell, device: torch.device) -> Subject:
+    """What a factory makes: a callable of mels [B, M, F] that gives waveforms [B, T]."""
+    spec = named(entry.mel)
+    made = function_named(entry.factory, "factory")(spec, **entry.options)
+    network = made.to(device).eval() if isinstance(made, nn.Module) else None
+
+    def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
+        torch.manual_seed(seeds[0])  # for those that draw noise themselves
+        return made(mels)
+
+    return FromMel(spec, run, network, device, cell.precision)

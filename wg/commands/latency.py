@@ -1,0 +1,92 @@
+"""`wg bench latency`: what streaming costs and how late its audio comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wg.commands.options import Options
+from wg.commands.vocode import chosen, device_of
+from wg.errors import InputError
+from wg.report.table import markdown
+from wg.stages.decode import synchronise
+from wg.streaming import Stream
+from wg.vocoder import Synthesis, Vocoder
+
+
+def parser() -> Options:
+    """Options."""
+    options = Options(prog="wg bench latency", allow_abbrev=False)
+    options.add_argument("--vocoder", type=Path, required=True, help="folder from stage 7 (pack)")
+    options.add_argument("--steps", help="step count, quantiles-N, published name or file")
+    options.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
+    options.add_argument("--chunk", type=int, default=20, help="frames at a time [%(default)s]")
+    options.add_argument("--seconds", type=float, default=5.0, help="of audio [%(default)s]")
+    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    return options
+
+
+def streamed(
+    vocoder: Vocoder, synthesis: Synthesis, mel: Tensor, chunk: int
+) -> tuple[Tensor, list[float], float]:
+    """The waveform, seconds of computing a chunk, and those until the first audio."""
+    state = Stream(vocoder, synthesis, 0)
+    made, seconds, first = [], [], 0.0
+    for part in [*mel.split(chunk, 1), None]:
+        synchronise(vocoder.device)
+        started = time.perf_counter()
+        made.append(state.push(part))
+        synchronise(vocoder.device)
+        seconds.append(time.perf_counter() - started)
+        if not first and len(made[-1]):
+            first = sum(seconds)
+    return torch.cat([wave.cpu() for wave in made]), seconds, first
+
+
+def latency(arguments: Sequence[str]) -> None:
+    """Streams a mel of noise (what it says changes no cost) and prints a table."""
+    options = parser().parse_args(arguments)
+    if options.chunk < 1:
+        raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
+    vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
+    synthesis, levels = chosen(vocoder, options.steps, options.sampler)
+    spec = vocoder.mel_spec
+    frame = spec.hop_length / spec.sample_rate
+    if not options.chunk * frame <= options.seconds <= 3600:
+        raise InputError(
+            f"--seconds {options.seconds:g}: give at least a chunk, {options.chunk * frame:.2f} s, "
+            "and at most 3600"
+        )
+    frames = round(options.seconds / frame)
+    noise = torch.randn(spec.n_mels, frames, generator=torch.Generator().manual_seed(0))
+    mel = (spec.silence[:, None] + noise.abs()).to(vocoder.device)
+    streamed(vocoder, synthesis, mel[:, : 2 * options.chunk], options.chunk)  # warm-up
+    wave, seconds, first = streamed(vocoder, synthesis, mel, options.chunk)
+    synchronise(vocoder.device)
+    started = time.perf_counter()
+    full = vocoder(mel, synthesis)
+    synchronise(vocoder.device)
+    whole = time.perf_counter() - started
+    state = Stream(vocoder, synthesis, 0)
+    # The chunks in the middle: the first ones wait for context, the last makes all that is left.
+    middle = seconds[-(-state.latency // options.chunk) : -1] or seconds
+    duration = frames * frame
+    rows = [
+        ["sampler, steps", f"{synthesis.sampler}, {len(levels) - 1}"],
+        ["reach of the network", f"{state.reach.behind} frames behind, {state.reach.ahead} ahead"],
+        ["look-ahead", f"{state.latency} frames, {1000 * state.latency * frame:.0f} ms"],
+        ["chunk", f"{options.chunk} frames, {1000 * options.chunk * frame:.0f} ms"],
+        ["computing a chunk, median", f"{1000 * np.median(middle):.1f} ms"],
+        ["computing a chunk, 95 %", f"{1000 * np.quantile(middle, 0.95):.1f} ms"],
+        ["computing until the first audio", f"{1000 * first:.1f} ms"],
+        ["real-time factor, stream", f"{sum(seconds) / duration:.3f}"],
+        ["real-time factor, one call", f"{whole / duration:.3f}"],
+        ["overhead of streaming", f"{sum(seconds) / whole:.2f} x"],
+        ["largest difference from one call", f"{(wave - full.cpu()).abs().max():.1e}"],
+    ]
+    print(markdown(["latency", f"{duration:.1f} s of audio"], rows))

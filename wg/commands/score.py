@@ -1,0 +1,102 @@
+"""`wg score`: any folders of audio against a folder of recordings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from wg.bench.folders import Pair, Scoring, delayed, listed, score_pairs, usable
+from wg.commands.options import Options
+from wg.errors import InputError
+from wg.metrics import METRICS, SIGNAL, check_metrics
+from wg.report.scores import check_ending, scores_content, write_scores
+from wg.report.table import print_differences, print_scores
+
+
+def parser() -> Options:
+    """Options."""
+    options = Options(prog="wg score", allow_abbrev=False)
+    options.add_argument("--ref", type=Path, required=True, help="folder of recordings")
+    options.add_argument(
+        "--syn", action="append", required=True, help="folder, or NAME=folder; give several times"
+    )
+    options.add_argument(
+        "--match",
+        default="stem",
+        help="stem: equal paths but for the ending; or a regular expression whose group is the id",
+    )
+    options.add_argument(
+        "--metrics",
+        default="signal",
+        help="names with commas; signal: all that no network predicts; all [%(default)s]",
+    )
+    options.add_argument("--rate", type=int, help="resample both sides to it first, Hz")
+    options.add_argument("--as-is", action="store_true", help="do not take a constant delay out")
+    options.add_argument("--skip-bad", action="store_true", help="leave out what cannot be scored")
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="[%(default)s]")
+    options.add_argument("-o", "--output", type=Path, help=".json or .parquet to write")
+    return options
+
+
+def chosen(names: str) -> tuple[str, ...]:
+    """The metrics of `--metrics`; says which of "all" cannot be computed here, and why."""
+    if names == "signal":
+        return SIGNAL
+    if names != "all":
+        check_metrics(names.split(","), "--metrics")
+        return tuple(names.split(","))
+    reasons = {name: metric.missing() for name, metric in METRICS.items()}
+    for name, reason in reasons.items():
+        if reason:
+            print(f"without {name}: {reason}", file=sys.stderr)
+    return tuple(name for name, reason in reasons.items() if not reason)
+
+
+def systems(folders: Sequence[str]) -> dict[str, Path]:
+    """Name -> folder of each `--syn`."""
+    found: dict[str, Path] = {}
+    for item in folders:
+        name, equals, folder = item.partition("=")
+        path = Path(folder if equals else item)
+        label = name if equals else path.resolve().name
+        if label in found:
+            raise InputError(f"--syn {item}: {label!r} is given twice; write NAME={path}")
+        found[label] = path
+    return found
+
+
+def score(arguments: Sequence[str]) -> None:
+    """Finds the pairs, checks every file, scores, prints and writes."""
+    options = parser().parse_args(arguments)
+    if options.jobs < 1:
+        raise InputError(f"--jobs {options.jobs}: give at least 1")
+    if options.output:
+        check_ending(options.output)
+    scoring = Scoring(chosen(options.metrics), not options.as_is, options.rate)
+    wanted: dict[str, list[Pair]] = {}
+    problems: list[str] = []
+    for name, folder in systems(options.syn).items():
+        wanted[name], lines = usable(options.ref, folder, options.match, scoring, options.jobs)
+        problems += lines
+        if not wanted[name]:
+            raise InputError(f"{folder}: nothing can be scored: {listed(lines)}")
+    if problems and not options.skip_bad:
+        raise InputError(
+            f"{len(problems)} files cannot be scored (--skip-bad leaves them out): "
+            f"{listed(problems)}"
+        )
+    for line in problems:
+        print(f"left out: {line}", file=sys.stderr)
+    scores = {name: score_pairs(found, scoring, options.jobs) for name, found in wanted.items()}
+    content = scores_content(scores, scoring.metrics)
+    for name, rows in scores.items():
+        late = [] if options.as_is else delayed(rows)
+        told = f", {len(late)} after a delay of up to {max(late, key=abs, default=0.0):.1f} ms"
+        print(f"{name}: {len(rows)} pairs{f'{told} was taken out' if late else ''}")
+    print_scores(content["means"])
+    print_differences(content["differences"])
+    if options.output:
+        write_scores(options.output, content)
+        print(options.output)
