@@ -143,6 +143,7 @@ def pareto_plot(results: Results, metric: str, corpus: str, path: Path) -> None:
     axis.set(
         xscale="log", xlabel="real-time factor (median, one utterance)", ylabel=heading(metric)
     )
+    axis.margins(x=0.2)  # room for the names
     axis.set_title(corpus)
     axis.legend()
     figure.savefig(path, dpi=120)
