@@ -61,7 +61,7 @@ class PhonemesConfig:
 class AlignerConfig:
     """The learned aligner, of models that read text."""
 
-    steps: int = 1000
+    steps: int = 500
     batch_size: int = 8  # utterances
     learning_rate: float = 3e-3
     channels: int = 64
