@@ -59,7 +59,7 @@ def main() -> None:
     for kind, power in (("L1", 1), ("L2", 2)):
         print(f"fixed-noise {kind} loss {fixed_noise_loss(vocoder, audio, mel, power):.4f}")
     for schedule in ("6", "12", "25", "50"):
-        wave = vocoder(mel, vocoder.synthesis.with_schedule(schedule), seeds=[0]).numpy()
+        wave = vocoder(mel, vocoder.synthesis.with_schedule(schedule), seed=0).numpy()
         scores = score(audio.numpy()[: len(wave)], wave, spec.sample_rate, METRICS)
         print(f"{schedule} steps", {name: round(value, 3) for name, value in scores.items()})
 
