@@ -21,7 +21,7 @@ from wg.models import build_network, config_class
 from wg.vocoder import Synthesis, Vocoder
 
 SECONDS = 5
-ROUNDS = 5
+ROUNDS = 3
 MODES = ("none", "upsampled", "full")
 
 

@@ -258,16 +258,16 @@ def test_coquis_synthesizer_runs_it_as_its_vocoder() -> None:
     adapter = CoquiVocoder(vocoder_for("coqui-wavegrad"))
     parts: dict[str, Any] = {
         "tts_model": torch.nn.Identity(),
-        "vocoder_ap": AudioProcessor(audio, verbose=False),
+        "vocoder_ap": AudioProcessor(audio),
         "vocoder_config": {"audio": {"sample_rate": 22050}},
         "vocoder_model": adapter,
     }
-    parts["tts_model"].ap = AudioProcessor(audio, verbose=False)
+    parts["tts_model"].ap = AudioProcessor(audio)
     for name, value in parts.items():
         setattr(synthesizer, name, value)
     tone = (0.3 * np.sin(np.arange(22050) * 0.2)).astype(np.float32)
     theirs = parts["vocoder_ap"].melspectrogram(tone)  # their own analysis, [M, F]
-    wave = synthesizer._run_vocoder(theirs.T, "cpu")
+    wave = synthesizer._run_vocoder(torch.from_numpy(theirs.T), "cpu")
     own = named("coqui-wavegrad")
     mel = log_mel(torch.from_numpy(tone), own)
     torch.testing.assert_close(torch.from_numpy(theirs), mel, atol=1e-3, rtol=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import zipfile
@@ -139,6 +140,11 @@ def test_coquis_audio_settings_become_one_line_of_decibels(tmp_path: Path) -> No
     linear = torch.full((80, 1), 1e-70, dtype=torch.float64)
     floor = 2 * (-8 + 80) / 80 - 1
     assert spec.compress(linear)[0, 0] == pytest.approx(floor)
+    audio = {"log_func": "np.log", "spec_gain": 1.0, "ref_level_db": 0, "min_level_db": -12}
+    config.write_text(json.dumps({"audio": audio}))
+    spec = read_foreign("coqui-wavegrad", path, config).mel
+    linear = torch.full((80, 1), 1e-3, dtype=torch.float64)
+    assert spec.compress(linear)[0, 0] == pytest.approx(8 * (math.log(1e-3) + 12) / 12 - 4)
     config.write_text(json.dumps({"audio": {"stats_path": "scale_stats.npy"}}))
     with pytest.raises(InputError, match="statistics files are not read"):
         read_foreign("coqui-wavegrad", path, config)
@@ -263,10 +269,15 @@ def test_a_small_storage_seen_as_an_enormous_tensor_is_refused(tmp_path: Path) -
         read_foreign("lmnt-wavegrad", path)
 
 
+def holding(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
 BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda d: d / "no.ckpt", "no.ckpt: no such file"),
-    "text": (lambda d: (d / "a.ckpt").write_text("hello") and d / "a.ckpt", "a.ckpt: "),
-    "empty": (lambda d: (d / "a.ckpt").write_bytes(b"") or d / "a.ckpt", "a.ckpt: "),
+    "text": (lambda d: holding(d / "a.ckpt", b"hello"), "a.ckpt: "),
+    "empty": (lambda d: holding(d / "a.ckpt", b""), "a.ckpt: "),
     "list": (lambda d: saved(d, [1, 2]), "holds no weights; looked for model"),
     "no tensors": (lambda d: saved(d, {"model": {"a": 3}}), "'a' is no tensor"),
     "other model": (
@@ -285,15 +296,14 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
         r"model.factors \[5, 5, 3, 2, 2\] multiply to 300, but mel.hop_length is 256",
     ),
     "safetensors": (
-        lambda d: (d / "a.safetensors").write_text("hello") and d / "a.safetensors",
+        lambda d: holding(d / "a.safetensors", b"hello"),
         "not a readable safetensors file",
     ),
     "truncated": (
-        lambda d: (
-            (p := saved(d, {"model": wavegrad_state(LMNT, 80)})).write_bytes(p.read_bytes()[:5000])
-            and p
+        lambda d: holding(
+            d / "cut.ckpt", saved(d, {"model": wavegrad_state(LMNT, 80)}).read_bytes()[:5000]
         ),
-        "their.ckpt: ",
+        "cut.ckpt: ",
     ),
 }
 

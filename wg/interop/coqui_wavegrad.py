@@ -6,6 +6,7 @@ of its schedule were never trained.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,7 @@ def mel_of(bands: int, audio: Mapping[str, Any]) -> MelSpec:
     low, ref = float(_said(audio, "min_level_db", -100)), float(_said(audio, "ref_level_db", 20))
     high, gain = float(_said(audio, "max_norm", 4.0)), float(_said(audio, "spec_gain", 20))
     slope = 2 * high / -low
+    gain *= math.log(10) if _said(audio, "log_func", "np.log10") == "np.log" else 1.0
     values = {
         "gain": round(slope * gain / 20, 9),
         "offset": round(slope * (-ref - low) - high, 9),

@@ -50,7 +50,8 @@ def gaussian_distance(
     # The eigenvalues of A B are the squared singular values of A^0.5 B^0.5, whose roundoff stays
     # small where few clips leave the covariances singular.
     cross = np.linalg.svd(_root(cov_a) @ _root(cov_b), compute_uv=False).sum()
-    return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+    distance = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
+    return max(0.0, float(distance))  # roundoff may take equal ones below 0
 
 
 def _root(cov: np.ndarray) -> np.ndarray:
