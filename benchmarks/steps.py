@@ -58,7 +58,7 @@ def cell(options: argparse.Namespace, vocoder: Vocoder, dump: Dump, key: str) ->
         started = time.perf_counter()
         try:
             seeds = [seed_of(entry.id, 0)]
-            wave = vocoder(dump.mel(index, first, frames), synthesis, seeds=seeds)
+            wave = vocoder(dump.mel(index, first, frames), synthesis, seed=seeds)
         except InputError as error:
             return {"failed": str(error)}
         spent, made = spent + time.perf_counter() - started, made + len(wave)

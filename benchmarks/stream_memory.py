@@ -73,7 +73,7 @@ def difference() -> None:
     made = vocoder()
     count = round(30 * made.mel_spec.sample_rate / made.mel_spec.hop_length / CHUNK)
     mel = torch.cat([chunk(i, made.mel_spec.n_mels) for i in range(count)], 1)
-    full = made(mel, seeds=[0])
+    full = made(mel, seed=0)
     wave = torch.cat(list(made.stream(mel.split(CHUNK, 1), seed=0)))
     print(f"30 s: differs from one call by {(wave - full).abs().max().item():.1e}")
 

@@ -269,10 +269,15 @@ def test_a_small_storage_seen_as_an_enormous_tensor_is_refused(tmp_path: Path) -
         read_foreign("lmnt-wavegrad", path)
 
 
-BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
+def holding(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda d: d / "no.ckpt", "no.ckpt: no such file"),
-    "text": (lambda d: (d / "a.ckpt").write_text("hello") and d / "a.ckpt", "a.ckpt: "),
-    "empty": (lambda d: (d / "a.ckpt").write_bytes(b"") or d / "a.ckpt", "a.ckpt: "),
+    "text": (lambda d: holding(d / "a.ckpt", b"hello"), "a.ckpt: "),
+    "empty": (lambda d: holding(d / "a.ckpt", b""), "a.ckpt: "),
     "list": (lambda d: saved(d, [1, 2]), "holds no weights; looked for model"),
     "no tensors": (lambda d: saved(d, {"model": {"a": 3}}), "'a' is no tensor"),
     "other model": (
@@ -291,15 +296,14 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"model.factors \[5, 5, 3, 2, 2\] multiply to 300, but mel.hop_length is 256",
     ),
     "safetensors": (
-        lambda d: (d / "a.safetensors").write_text("hello") and d / "a.safetensors",
+        lambda d: holding(d / "a.safetensors", b"hello"),
         "not a readable safetensors file",
     ),
     "truncated": (
-        lambda d: (
-            (p := saved(d, {"model": wavegrad_state(LMNT, 80)})).write_bytes(p.read_bytes()[:5000])
-            and p
+        lambda d: holding(
+            d / "cut.ckpt", saved(d, {"model": wavegrad_state(LMNT, 80)}).read_bytes()[:5000]
         ),
-        "their.ckpt: ",
+        "cut.ckpt: ",
     ),
 }
 
