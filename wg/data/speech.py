@@ -19,8 +19,15 @@ from wg.text.symbols import to_ids
 class Tables(Protocol):
     """What turns names into numbers: the config of a model that reads text."""
 
-    symbols: tuple[str, ...]
-    speaker_channels: int
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names in the order of their ids."""
+        ...
+
+    @property
+    def speaker_channels(self) -> int:
+        """0 if the model is told no speaker."""
+        ...
 
     def speaker_index(self, name: str) -> int:
         """Place of a speaker."""
