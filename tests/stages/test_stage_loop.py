@@ -11,6 +11,7 @@ from tiny_recipe import Outcome, TinyRecipe, wg
 
 from wg.checkpoint import read_checkpoint
 from wg.stages.loop import STAGES, number_of
+from wg.stages.stage import changes
 
 NAMES = ["prepare", "features", "phonemes", "train", "decode", "score", "pack"]
 UP_TO_DATE = dict.fromkeys(NAMES, "skipped: up to date")
@@ -245,3 +246,8 @@ def test_another_split_starts_a_new_training(done: TinyRecipe) -> None:
     outcome = done.run("corpus.valid=[tone-08]", "--stop-stage", "train")
     assert "the features: made of another corpus or other splits" in outcome.out
     assert done.exp.with_name("tiny-wavegrad.old-1").is_dir()
+
+
+def test_a_new_key_that_is_null_changes_nothing() -> None:
+    assert changes({"a": 1}, {"a": 1, "b": None}) == []
+    assert changes({"a": 1}, {"a": None}) == ["a: 1 -> None"]

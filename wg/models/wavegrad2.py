@@ -40,8 +40,8 @@ class WaveGrad2Config(WaveGradConfig):
     """Encoder of 1024 channels and WaveGrad Base; the decoder's keys are WaveGrad's.
 
     The paper varies `encoder_channels` (1024, 2048; its common port takes 512) and the decoder
-    (Large: `up_repeats=2`, `dilations="large"`). `train.segment_samples` is the window: 64 frames,
-    or for better speech 256.
+    (Large: `up_repeats=2`, `dilations="large"`). `train.segment_samples` is the window: 64 or
+    256 frames.
     """
 
     name: str = "wavegrad2"
