@@ -30,7 +30,7 @@ def main() -> None:
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axis = figure.subplots()
     axis.plot(list(points), list(points.values()), marker="o")
-    axis.set(xlabel="step", ylabel="validation loss (L1)", title=run.name)
+    axis.set(xlabel="step", ylabel="validation loss", title=run.name)
     axis.grid(alpha=0.3)
     figure.savefig(target, dpi=100)
     print(", ".join(f"{step}: {loss:.4f}" for step, loss in points.items()))
