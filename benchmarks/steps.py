@@ -120,7 +120,7 @@ def main() -> None:
             if key not in cells:
                 cells[key] = cell(options, vocoder, dump, key)
                 write_bytes(path, (json.dumps(cells, indent=1) + "\n").encode())
-                print(key, {k: v["mean"] if "mean" in v else v for k, v in cells[key].items()})
+                print(key, json.dumps(cells[key]), flush=True)
     text = table(options, cells, names)
     options.output.with_suffix(".md").write_text(text + "\n", "utf-8")
     draw(options, cells, names)
