@@ -67,6 +67,7 @@ def speech(request: pytest.FixtureRequest) -> np.ndarray:
 
 PERFECT = {
     "voicing_f1": 1.0,
+    "voicing_f1_dtw": 1.0,
     "pesq_wb": 4.6439,  # P.862.2: 0.999 + 4 / (1 + exp(-1.3669 * 4.5 + 3.8224))
     "pesq_nb": 4.5486,  # P.862.1: the same with -1.4945 and 4.6607
     "stoi": 1.0,

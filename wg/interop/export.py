@@ -66,7 +66,7 @@ class Loop(nn.Module):
                 lambda scaled, told: self.network.denoise(scaled, told, cond),
                 x,
                 column,
-                self.told[level],
+                told=self.told[level],
             )
 
         # The sampler asks for the noise of steps N .. 2; row 0 is the start.
