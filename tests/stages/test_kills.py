@@ -123,7 +123,11 @@ def test_training_killed_midway_goes_on_and_ends_the_same(recipe: TinyRecipe) ->
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_training_that_is_asked_to_stop_can_go_on(recipe: TinyRecipe, number: int) -> None:
-    process = recipe.start("train.max_steps=100000", "--stop-stage", "train")
+    # What a script starts in the background ignores SIGINT, and so would the tests' own process.
+    process = recipe.start(
+        *("train.max_steps=100000", "--stop-stage", "train"),
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
     last = recipe.exp / "checkpoints" / "last.ckpt"
     wait_until(last.is_file, process)
     process.send_signal(number)
