@@ -50,7 +50,7 @@ def test_cells_are_the_product_of_what_applies(tmp_path: Path) -> None:
         ("bf16", "fp16", "precision 'fp16'"),
         ("[stoi, lsd]", "[stoy]", "metrics: 'stoy' is unknown; did you mean 'stoi'"),
         ("[stoi, lsd]", "[]", "metrics is empty"),
-        ("metrics:", "metrix:", "unknown key 'metrix'"),
+        ("metrics:", "metricks:", "unknown key 'metricks'"),
         ("audio: wavs", "audio: 7", "audio is 7; write text"),
         ("kind: recording}", "kind: world, steps: [6]}", "steps and samplers are for kind wg"),
         ("steps: [6", "speed: {batch: 0}\nsteps: [6", "speed.batch is 0; give a positive number"),

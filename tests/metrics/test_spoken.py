@@ -63,7 +63,7 @@ def test_the_mean_of_each_symbol_predicts_its_mean() -> None:
 
 @pytest.mark.parametrize(
     "text, heard, expected",
-    [("ABCD", "ABCD", 0), ("ABCD", "ABD", 0.25), ("ABCD", "AXCDE", 0.5), ("AB", "", 1)],
+    [("WXYZ", "WXYZ", 0), ("WXYZ", "WXZ", 0.25), ("WXYZ", "WAYZB", 0.5), ("AB", "", 1)],
 )
 def test_characters_are_counted_by_edits(text: str, heard: str, expected: float) -> None:
     assert character_error_rate(text, heard) == expected
