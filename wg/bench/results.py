@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from wg.report.table import difference_rows, heading, markdown, number
 
 Results = Sequence[Mapping[str, Any]]  # of cells, as they are kept
 COSTS = ("RTF ↓", "RTF, batch ↓", "first chunk (ms) ↓", "memory (MB)", "parameters", "GMAC/s")
+COLOURS = [f"C{number}" for number in range(10)]  # of matplotlib's cycle
+MARKERS = "os^Dv*XP<>"
 
 
 def write_results(out: Path, bench: Bench, results: Results) -> None:
@@ -43,7 +46,7 @@ def summary(bench: Bench, results: Results) -> str:
         if mine:
             count = len(mine[0]["utterances"])
             parts += [
-                f"## {corpus}: {count} utterances",
+                f"## {corpus}: {count} utterance{'' if count == 1 else 's'}",
                 quality_table(mine, columns(bench.metrics)),
             ]
             parts += [f"![quality against speed](pareto-{corpus}.png)", cost_table(mine)]
@@ -121,32 +124,58 @@ def front(results: Results, metric: str) -> list[Mapping[str, Any]]:
 
 
 def pareto_plot(results: Results, metric: str, corpus: str, path: Path) -> None:
-    """Quality against real-time factor, with intervals, the front, and the ceiling as a line."""
-    from matplotlib.figure import Figure
+    """Quality against real-time factor, with intervals, the front, and the ceiling as a line.
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    A colour a vocoder, a marker a way to set it up: names in the plot would lie on each other.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axis = figure.subplots()
     usable = [r for r in results if r["means"][metric]["mean"] is not None]
-    for result in usable:
+    timed = [r for r in usable if r["kind"] != CEILING]
+    best = front(timed, metric)
+    axis.plot(
+        [r["cost"]["rtf"]["p50"] for r in best],
+        [r["means"][metric]["mean"] for r in best],
+        color="0.75",
+        zorder=0,
+        label="not beaten in both",
+    )
+    for result in (r for r in usable if r["kind"] == CEILING):
+        mean = result["means"][metric]["mean"]
+        axis.axhline(mean, color="0.4", linestyle=":", label=result["system"])
+    for result, (colour, marker) in zip(timed, looks(timed), strict=True):
         mean, low, high = (result["means"][metric][key] for key in ("mean", "low", "high"))
-        if result["kind"] == CEILING:
-            axis.axhline(mean, color="0.5", linestyle=":", label=result["system"])
-            continue
-        speed = result["cost"]["rtf"]["p50"]
         bar = None if low is None else [[mean - low], [high - mean]]
-        axis.errorbar(speed, mean, yerr=bar, fmt="o", capsize=3)
-        axis.annotate(result["system"], (speed, mean), (5, 5), textcoords="offset points")
-    best = front([r for r in usable if r["kind"] != CEILING], metric)
-    speeds = [r["cost"]["rtf"]["p50"] for r in best]
-    means = [r["means"][metric]["mean"] for r in best]
-    axis.plot(speeds, means, color="0.7", zorder=0, label="not beaten in both")
+        speed = result["cost"]["rtf"]["p50"]
+        label = result["system"]
+        axis.errorbar(speed, mean, bar, fmt=marker, color=colour, capsize=3, label=label)
     axis.set(
         xscale="log", xlabel="real-time factor (median, one utterance)", ylabel=heading(metric)
     )
-    axis.margins(x=0.2)  # room for the names
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.margins(x=0.1, y=0.1)
+    axis.grid(alpha=0.3)
     axis.set_title(corpus)
-    axis.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=120)
+
+
+def looks(results: Results) -> list[tuple[str, str]]:
+    """Colour by vocoder, marker by its place among those of its vocoder."""
+    order = list(dict.fromkeys(r["cell"]["vocoder"] for r in results))
+    before: Counter[str] = Counter()
+    found = []
+    for result in results:
+        name = result["cell"]["vocoder"]
+        row, place = divmod(order.index(name), len(COLOURS))
+        found.append((COLOURS[place], MARKERS[(before[name] + row) % len(MARKERS)]))
+        before[name] += 1
+    return found
 
 
 def machines(results: Results) -> str:
