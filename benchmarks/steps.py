@@ -193,6 +193,7 @@ def draw(plan: Plan, cells: Mapping[str, Any], title: str, path: Path) -> None:
                 label=name,
             )
         axis.set_xticks(range(len(plan.schedules)), [label(s) for s in plan.schedules])
+        axis.tick_params("x", rotation=0 if all(s.isdigit() for s in plan.schedules) else 30)
         axis.set(xlabel="steps", ylabel=heading(metric))
         axis.grid(alpha=0.3)
     handles, labels = panels[0].get_legend_handles_labels()

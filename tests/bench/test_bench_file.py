@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from tiny_vocoder import tiny_vocoder
 
-from wg.bench.plan import cells_of, read_bench
+from wg.bench.plan import Cell, VocoderEntry, cells_of, fingerprint, read_bench
+from wg.bench.subjects import subject
 from wg.errors import InputError
+from wg.history import Found, History
 
 FILE = """
 corpora: {lj: {audio: wavs}, de: {audio: other, rate: 22050, limit: 3}}
@@ -73,3 +78,45 @@ def test_an_unknown_vocoder_asked_for_is_named(tmp_path: Path) -> None:
     (tmp_path / "bench.yaml").write_text(FILE)
     with pytest.raises(InputError, match="--only 'vocosh' is unknown; did you mean 'vocos'"):
         cells_of(read_bench(tmp_path / "bench.yaml"), ["vocosh"])
+
+
+def test_cells_that_would_share_a_folder_are_named(tmp_path: Path) -> None:
+    (tmp_path / "bench.yaml").write_text(FILE.replace('[6, "25"]', "[a/fast.json, b/fast.json]"))
+    with pytest.raises(InputError, match="two cells have the name lj/ours-fast-ancestral"):
+        cells_of(read_bench(tmp_path / "bench.yaml"))
+
+
+def test_a_cell_changes_with_the_levels_that_its_schedule_stands_for(tmp_path: Path) -> None:
+    (tmp_path / "bench.yaml").write_text(FILE.replace('"25"', "fast.json"))
+    (tmp_path / "fast.json").write_text("[1e-4, 0.5]")
+    bench = read_bench(tmp_path / "bench.yaml")
+    vocoder, folder = tiny_vocoder(), tmp_path / "exp" / "vocoder"
+
+    def fingerprints() -> dict[str, str]:
+        cells = [cell for cell in cells_of(bench, ["ours"]) if cell.precision == "32"]
+        return {str(cell.steps): fingerprint(bench, cell, tmp_path) for cell in cells}
+
+    vocoder.save_pretrained(folder)
+    before = fingerprints()
+    assert fingerprints() == before
+    levels = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+    vocoder.history = History().with_found(Found(6, "ancestral", levels, "ls_mse", 1, 2, "6"))
+    vocoder.save_pretrained(folder)
+    searched = fingerprints()
+    assert searched["6"] != before["6"] and searched["fast.json"] == before["fast.json"]
+    (tmp_path / "fast.json").write_text("[1e-4, 0.6]")
+    assert fingerprints()["fast.json"] != before["fast.json"]
+    for weight in vocoder.network.parameters():
+        weight.mul_(2)
+    vocoder.save_pretrained(folder)
+    assert fingerprints()["6"] != searched["6"]
+
+
+def test_the_path_of_a_schedule_file_counts_from_the_bench_file(tmp_path: Path) -> None:
+    (tmp_path / "fast.json").write_text("[1e-4, 0.5]")
+    tiny_vocoder().save_pretrained(tmp_path / "vocoder")
+    entry, cell = VocoderEntry("wg", "vocoder"), Cell("lj", "ours", "fast.json")
+    made = subject(entry, cell, tmp_path, torch.device("cpu"))
+    assert made.rate == 8000
+    with pytest.raises(InputError, match="absent.json"):
+        subject(entry, replace(cell, steps="absent.json"), tmp_path, torch.device("cpu"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 import torch
 from tiny_recipe import tone
+from tiny_vocoder import random_mel, tiny_vocoder
 from torch import Tensor, nn
 
 from wg.bench import external
@@ -23,6 +24,8 @@ from wg.mel.griffinlim import griffin_lim
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.metrics import score
+from wg.streaming import Stream
+from wg.vocoder import Synthesis, Vocoder
 
 CPU = torch.device("cpu")
 SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=10)
@@ -213,6 +216,44 @@ def test_multiply_adds_and_parameters_are_those_of_the_convolution() -> None:
     assert (found["parameters"], found["gmacs"]) == (100, pytest.approx(100 * frames / 1e9))
     assert 0 < found["rtf"]["p50"] <= found["rtf"]["p90"] <= found["rtf"]["p99"]
     assert cost(World(), WAVES, 8000, Speed(0.5, 1, 1, 0.1))["parameters"] is None
+
+
+def streamed_cell(folder: Path, name: str, steps: str) -> FromMel:
+    tiny_vocoder(name).save_pretrained(folder)
+    made = subject(VocoderEntry("wg", str(folder)), Cell("c", "v", steps), Path(), CPU)
+    assert isinstance(made, FromMel)
+    return made
+
+
+@pytest.mark.parametrize("name", ["wavegrad", "diffwave"])
+def test_the_first_audio_is_what_a_listener_of_a_stream_waits_for(
+    tmp_path: Path, name: str
+) -> None:
+    made = streamed_cell(tmp_path, name, "2")
+    vocoder = Vocoder.from_pretrained(tmp_path)
+    ahead = Stream(vocoder, Synthesis("2"), 0).latency
+    mel = random_mel(8 * ahead)
+    chunks = ahead // 5 + 1  # the first at which more than the look-ahead is there
+    assert made.begin(mel, 5 * 64 / 8000) == pytest.approx(chunks * 5 * 64 / 8000)
+    assert made.begin(mel[:, :ahead], 1.0) == pytest.approx(ahead * 64 / 8000), "its end"
+
+
+def test_what_does_not_stream_is_timed_on_the_first_chunk_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, lengths = hold(), []
+    run = made.run
+    monkeypatch.setattr(made, "run", lambda m, f, s: lengths.append(m.shape[2]) or run(m, f, s))
+    found = cost(made, WAVES, 8000, Speed(seconds=0.8, batch=1, repeats=2, chunk=0.08))
+    assert found["first_chunk_after_s"] == 0.08
+    assert lengths.count(SPEC.frames(640)) == 3, "once untimed, twice timed"
+    streams = streamed_cell(tmp_path, "wavegrad", "1")
+    monkeypatch.setattr(streams, "stream", lambda chunks: fail("cannot be streamed"))
+    assert streams.begin(random_mel(20), 0.1) is None
+
+
+def fail(message: str) -> NoReturn:
+    raise InputError(message)
 
 
 def test_the_first_call_is_not_timed() -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from tiny_recipe import Outcome, TinyRecipe, wg
 
+from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.search import starts
+from wg.stages.search import rivals_of
 from wg.vocoder import Synthesis, Vocoder
 
 FEW = ("--steps", "3", "--utterances", "1", "--held-out", "2", "--evaluations", "40")
@@ -53,6 +56,36 @@ def test_what_is_found_is_better_on_held_out_clips_and_the_default(
     vocoder.save_pretrained(tmp_path / "again", "card")
     again = Vocoder.from_pretrained(tmp_path / "again")
     assert again.levels(Synthesis("3")).tolist() == found["levels"]
+
+
+def test_the_comparison_is_with_the_best_known_on_clips_that_were_not_searched_on(
+    searched: tuple[TinyRecipe, Outcome],
+) -> None:
+    run, outcome = searched
+    content = json.loads((run.exp / "vocoder" / "schedule-3-ancestral.json").read_text())
+    head = json.loads(log_of(run).read_text().splitlines()[0])
+    assert len(content["clips"]) == 2 and not set(content["clips"]) & set(head["clips"])
+    compared = content["compared"]
+    assert set(compared) == {"3", "quantiles-3"}, "nothing published has 3 steps"
+    best = min(compared, key=lambda label: compared[label]["score"])
+    assert (content["best_known"], content["before"]) == (best, compared[best]["score"])
+    for label, row in compared.items():
+        mean, low, high = row["difference"]
+        assert mean == pytest.approx(content["score"] - row["score"]) and low <= mean <= high
+        assert f"  {label} " in outcome.out
+    assert outcome.out.count("found - this: ") == 2
+
+
+def test_rivals_are_what_a_user_can_name_each_once() -> None:
+    known = starts(6, TrainingSchedule(), "ancestral")
+    assert "ivanvovk-12, resampled" in known and "priorgrad-6" in known
+    found = tuple(known["ivanvovk-12, resampled"].tolist())
+    rivals = rivals_of(known, tuple(known["6"].tolist()), found)
+    published = ["ivanvovk-6", "diffwave-fast-base", "diffwave-fast-large"]
+    assert list(rivals) == ["6", "quantiles-6", *published], "priorgrad-6 is diffwave-fast-base"
+    stored = tuple(known["ivanvovk-7, resampled"].tolist())
+    assert rivals_of(known, stored, found)["found before"] == stored
+    assert "found before" not in rivals_of(known, found, found)
 
 
 def test_vocode_and_recipes_use_it(searched: tuple[TinyRecipe, Outcome], tmp_path: Path) -> None:

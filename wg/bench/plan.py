@@ -13,6 +13,8 @@ from typing import Any
 from wg.config import read_yaml
 from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError, nearest
+from wg.folder import read_config
+from wg.history import History
 from wg.metrics import check_metrics
 from wg.report.catalogue import convert
 
@@ -144,7 +146,7 @@ def cells_of(bench: Bench, only: Sequence[str] = ()) -> list[Cell]:
     """The cells in order: corpora, vocoders, steps, samplers, precisions.
 
     Steps and samplers multiply vocoders of kind wg, precisions those with a network.
-    InputError for an unknown vocoder in `only`.
+    InputError for an unknown vocoder in `only`, and for cells that would share a folder.
     """
     for name in only:
         if name not in bench.vocoders:
@@ -161,6 +163,9 @@ def cells_of(bench: Bench, only: Sequence[str] = ()) -> list[Cell]:
             Cell(corpus, name, step, sampler, str(precision))
             for step, sampler, precision in product(steps or [None], samplers or [None], precisions)
         ]
+    names = [cell.name for cell in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"two cells have the name {twice[0]}; rename a vocoder or schedule file")
     return found
 
 
@@ -179,8 +184,35 @@ def fingerprint(bench: Bench, cell: Cell, root: Path) -> str:
         "bench": [bench.metrics, bench.seed, asdict(bench.speed)],
     }
     if entry.kind == "wg":
-        path = root / entry.folder / "model.safetensors"
-        if path.is_file():
-            content["weights"] = [path.stat().st_size, path.stat().st_mtime_ns]
+        content["folder"] = state_of(root / entry.folder, cell, root)
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def schedule_of(cell: Cell, root: Path) -> str | None:
+    """The cell's schedule; a file's path counts from `root`."""
+    steps = cell.steps
+    return str(root / steps) if steps is not None and steps.endswith(".json") else steps
+
+
+def state_of(folder: Path, cell: Cell, root: Path) -> dict[str, Any]:
+    """What a cell uses of a vocoder's folder: its weights, and the levels that a name stands for.
+
+    Empty for a folder that is none, which the check before the first cell names.
+    """
+    try:
+        config = read_config(folder)
+    except InputError:
+        return {}
+    own, schedule = config["synthesis"], schedule_of(cell, root)
+    history = History.from_dict(config["history"]) if "history" in config else History()
+    content = {key: config[key] for key in ("model", "mel", "diffusion", "synthesis")}
+    content["found"] = history.levels(schedule or own["schedule"], cell.sampler or own["sampler"])
+    if "sha256" in config:
+        content["weights"] = config["sha256"]
+    else:
+        found = (folder / "model.safetensors").stat()
+        content["weights"] = [found.st_size, found.st_mtime_ns]
+    if schedule is not None and schedule.endswith(".json") and Path(schedule).is_file():
+        content["levels"] = Path(schedule).read_text("utf-8")
+    return content

@@ -17,7 +17,8 @@ from wg.report.table import cell as shown
 from wg.report.table import difference_rows, heading, markdown, number
 
 Results = Sequence[Mapping[str, Any]]  # of cells, as they are kept
-COSTS = ("RTF ↓", "RTF, batch ↓", "first chunk (ms) ↓", "memory (MB)", "parameters", "GMAC/s")
+COSTS = ("RTF ↓", "RTF, batch ↓", "first audio (ms) ↓", "after features of (s) ↓")
+COSTS += ("memory (MB)", "parameters", "GMAC/s")
 COLOURS = [f"C{number}" for number in range(10)]  # of matplotlib's cycle
 MARKERS = "os^Dv*XP<>"
 
@@ -75,7 +76,8 @@ def costs(cost: Mapping[str, Any]) -> list[str]:
         f"{number(cost[key]['p50'])} ({number(cost[key]['p90'])})"
         for key in ("rtf", "rtf_batch", "first_chunk_ms")
     ]
-    rest = [cost[key] for key in ("peak_memory_mb", "parameters", "gmacs")]
+    further = ("first_chunk_after_s", "peak_memory_mb", "parameters", "gmacs")
+    rest = [cost[key] for key in further]
     return [*times, *("" if value is None else amount(value) for value in rest)]
 
 

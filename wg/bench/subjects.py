@@ -6,7 +6,7 @@ making them is never timed. Shapes: B utterances, M bands, F frames, T samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wg.bench.plan import Cell, VocoderEntry
+from wg.bench.plan import Cell, VocoderEntry, schedule_of
 from wg.errors import InputError
 from wg.mel.extract import log_mel
 from wg.mel.griffinlim import griffin_lim
@@ -29,6 +29,7 @@ CPU = torch.device("cpu")
 AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
 # Mels [B, M, F], true frames [B], seeds -> waveforms [B, T].
 Run = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
+Stream = Callable[[Iterable[Tensor]], Iterator[Tensor]]  # chunks of a mel [M, F] -> audio [T]
 
 
 class Subject(Protocol):
@@ -46,6 +47,13 @@ class Subject(Protocol):
         """Waveforms of several utterances, computed as one batch."""
         ...
 
+    def begin(self, features: Any, chunk: float) -> float | None:
+        """Streams features, `chunk` seconds at a time, until there is audio; computes no more.
+
+        Seconds of features that this took. None for one that does not stream.
+        """
+        ...
+
 
 class FromMel:
     """A vocoder of mels."""
@@ -57,8 +65,9 @@ class FromMel:
         network: nn.Module | None = None,
         device: torch.device = CPU,
         precision: str = "32",
+        stream: Stream | None = None,
     ) -> None:
-        self.spec, self.run, self.precision = spec, run, precision
+        self.spec, self.run, self.precision, self.stream = spec, run, precision, stream
         self.rate: int | None = spec.sample_rate
         self.network, self.device = network, device
 
@@ -81,6 +90,27 @@ class FromMel:
             for wave, count in zip(waves, frames.tolist(), strict=True)
         ]
 
+    def begin(self, features: Tensor, chunk: float) -> float | None:
+        """As `Subject.begin`; None, too, for a network that cannot be streamed."""
+        if self.stream is None:
+            return None
+        spec, taken = self.spec, 0
+
+        def chunks() -> Iterator[Tensor]:
+            nonlocal taken
+            frames = max(1, round(chunk * spec.sample_rate / spec.hop_length))
+            for part in features.split(frames, 1):
+                taken += part.shape[1]
+                yield part
+
+        try:
+            pieces = self.stream(chunks())
+        except InputError:
+            return None
+        with self.autocast():
+            next(pieces)
+        return taken * spec.hop_length / spec.sample_rate
+
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of the cell."""
         if self.precision == "32":
@@ -102,6 +132,9 @@ class Recording:
     def synthesise(self, features: Sequence[np.ndarray], seeds: Sequence[int]) -> list[np.ndarray]:
         """Copies."""
         return [wave.copy() for wave in features]
+
+    def begin(self, features: np.ndarray, chunk: float) -> None:
+        """Does not stream."""
 
 
 class World:
@@ -133,6 +166,9 @@ class World:
 
         return [synthesize(*item, frame_period=FRAME_MS).astype(np.float32) for item in features]
 
+    def begin(self, features: tuple[Any, ...], chunk: float) -> None:
+        """Does not stream."""
+
 
 def subject(entry: VocoderEntry, cell: Cell, root: Path, device: torch.device) -> Subject:
     """The vocoder of a cell; InputError for one that cannot be made."""
@@ -145,7 +181,7 @@ def subject(entry: VocoderEntry, cell: Cell, root: Path, device: torch.device) -
     if entry.kind == "griffin-lim":
         return griffin_lim_subject(named(entry.mel), entry.iterations)
     if entry.kind == "wg":
-        return ours(root / entry.folder, cell, device)
+        return ours(root / entry.folder, schedule_of(cell, root), cell, device)
     return external(entry, cell, device)
 
 
@@ -160,16 +196,19 @@ def griffin_lim_subject(spec: MelSpec, iterations: int) -> Subject:
     return FromMel(spec, run)
 
 
-def ours(folder: Path, cell: Cell, device: torch.device) -> Subject:
-    """A vocoder folder, with the cell's steps and sampler."""
+def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -> Subject:
+    """A vocoder folder, with the cell's schedule and sampler."""
     vocoder = Vocoder.from_pretrained(folder).to(device)
-    options = vocoder.synthesis.override(None, cell.steps, cell.sampler)
+    options = vocoder.synthesis.override(None, schedule, cell.sampler)
     vocoder.levels(options)
 
     def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
         return vocoder(mels, options, seed=seeds, lengths=frames)
 
-    return FromMel(vocoder.mel_spec, run, vocoder.network, device, cell.precision)
+    def stream(chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        return vocoder.stream(chunks, options)
+
+    return FromMel(vocoder.mel_spec, run, vocoder.network, device, cell.precision, stream)
 
 
 def external(entry: VocoderEntry, cell: Cell, device: torch.device) -> Subject:

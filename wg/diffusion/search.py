@@ -28,6 +28,7 @@ from wg.errors import InputError
 
 Score = Callable[[Sequence[Tensor]], Sequence[float]]  # of schedules, lower is better
 
+RESAMPLED = ", resampled"  # in the label of a published schedule brought to another length
 SPREAD = 1.0  # of the first proposals, in ln beta
 LEAST_BETA = 1e-7  # for a network that is told the level; another has a least trained beta
 LARGEST_BETA = 0.999
@@ -84,7 +85,7 @@ def starts(steps: int, training: TrainingSchedule, name: str) -> dict[str, Tenso
         try:
             levels = inference_levels(label, training.levels())
             if len(levels) != steps + 1:
-                levels, label = resampled(levels, steps), f"{label}, resampled"
+                levels, label = resampled(levels, steps), label + RESAMPLED
             found[label] = sampling_levels(tuple(levels.tolist()), name, training)
         except InputError:
             continue

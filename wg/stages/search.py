@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,10 @@ from torch import Tensor
 
 from wg.config import load_experiment_file
 from wg.data.dump import write_bytes
-from wg.diffusion.search import Span, search, starts
+from wg.diffusion.search import RESAMPLED, Span, search, starts
 from wg.errors import InputError
 from wg.history import Found, History
-from wg.metrics import METRICS, paired_difference, summarise
+from wg.metrics import METRICS, Summary, paired_difference, summarise
 from wg.models import config_class
 from wg.stages.pool import workers
 from wg.stages.trials import (
@@ -104,48 +104,64 @@ def run(job: Job, processes: int) -> Found | None:
     if log.known:
         print(f"going on from {len(log.known)} evaluations in {path}")
     known = starts(job.steps, vocoder.diffusion, job.sampler)
-    known = dict(list(known.items())[: job.evaluations])
+    begin = dict(list(known.items())[: job.evaluations])
     with workers(processes) as over:
         scorer = Scorer(partial(loss_of, job, mine), over, log)
-        losses = dict(zip(known, scorer(list(known.values())), strict=True))
+        losses = dict(zip(begin, scorer(list(begin.values())), strict=True))
         for label, loss in sorted(losses.items(), key=lambda item: item[1]):
             print(f"  {label:34} {loss:.4g}")
         first = min(losses, key=lambda label: losses[label])
         if not math.isfinite(losses[first]):
             raise InputError(f"every known schedule of {job.steps} steps diverges; give --clip 1")
         span = Span.of(vocoder.diffusion, job.sampler)
-        search(scorer, known[first], span, job.evaluations - len(known), job.seed)
-        rivals = {first: tuple(known[first].tolist())}
-        stored = vocoder.history.levels(str(job.steps), job.sampler)
-        if stored is not None and stored != scorer.best:
-            rivals["found before"] = stored
-        schedules = [scorer.best, *rivals.values()]
-        after, *rows = over(partial(score_clips, job, others), schedules)
-    before = dict(zip(rivals, rows, strict=True))
-    first = min(before, key=lambda label: mean_loss(job, before[label]))
-    return store(job, scorer.best, after, before[first], first)
+        search(scorer, begin[first], span, job.evaluations - len(begin), job.seed)
+        rivals = rivals_of(known, vocoder.history.levels(str(job.steps), job.sampler), scorer.best)
+        after, *rows = over(partial(score_clips, job, others), [scorer.best, *rivals.values()])
+    return store(job, scorer.best, after, dict(zip(rivals, rows, strict=True)))
+
+
+def rivals_of(
+    known: Mapping[str, Tensor], stored: Levels | None, found: Levels
+) -> dict[str, Levels]:
+    """What a user can name at this length, each once: even spacings, published, found before.
+
+    One that was resampled to the length is nobody's schedule, but a place to search from.
+    """
+    named = {k: tuple(v.tolist()) for k, v in known.items() if not k.endswith(RESAMPLED)}
+    if stored is not None and stored != found:
+        named["found before"] = stored
+    distinct = {levels: label for label, levels in reversed(named.items())}
+    return {label: levels for label, levels in named.items() if distinct[levels] == label}
 
 
 def store(
-    job: Job, levels: Levels, after: dict[str, float], before: dict[str, float], first: str
+    job: Job, levels: Levels, after: dict[str, float], rivals: dict[str, dict[str, float]]
 ) -> Found | None:
-    """Writes the better of the two into the vocoder folder, and says by how much."""
-    if math.inf in (*after.values(), *before.values()):
+    """Says how it compares with each rival on the held-out clips; stores what is better than all.
+
+    The best rival is the best on those very clips, which favours it.
+    """
+    before = {label: row for label, row in rivals.items() if math.inf not in row.values()}
+    if math.inf in after.values() or not before:
         print("sampling diverges on held-out clips: nothing is stored; give --clip 1")
         return None
     metric = METRICS[job.metric]
-    means = [summarise(values.values()) for values in (after, before)]
-    gain = paired_difference(after, before)
     unit = f" {metric.unit}" if metric.unit else ""
     print(f"on {len(after)} held-out clips, {job.metric}{unit} ({metric.better} is better):")
-    for label, mean in (("found", means[0]), (first, means[1])):
-        print(f"  {label:34} {mean.mean:.4g} [{mean.low:.4g}, {mean.high:.4g}]")
-    print(f"  {'difference':34} {gain.mean:+.4g} [{gain.low:.4g}, {gain.high:.4g}]")
-    if mean_loss(job, after) >= mean_loss(job, before):
-        print("not better than what was known: nothing is stored")
+    mean = summarise(after.values())
+    print(f"  {'found':34} {interval(mean)}")
+    compared = {}
+    for label in sorted(before, key=lambda label: mean_loss(job, before[label])):
+        row, gain = summarise(before[label].values()), paired_difference(after, before[label])
+        print(f"  {label:34} {interval(row)}, found - this: {interval(gain)}")
+        compared[label] = {"score": row.mean, "difference": [gain.mean, gain.low, gain.high]}
+    first = next(iter(compared))
+    if mean_loss(job, after) >= mean_loss(job, before[first]):
+        print(f"not better than {first}: nothing is stored")
         return None
-    found = Found(job.steps, job.sampler, levels, job.metric, means[0].mean, means[1].mean, first)
-    content = {**asdict(found), "difference": [gain.low, gain.high], "clips": len(after)}
+    best = compared[first]["score"]
+    found = Found(job.steps, job.sampler, levels, job.metric, mean.mean, best, first)
+    content = {**asdict(found), "clips": sorted(after), "compared": compared}
     target = job.vocoder / f"schedule-{job.steps}-{job.sampler}.json"
     write_bytes(target, (json.dumps(content, indent=1) + "\n").encode())
     config = json.loads((job.vocoder / "config.json").read_text("utf-8"))
@@ -154,6 +170,11 @@ def store(
     write_bytes(job.vocoder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     print(f"{target}: the default of this vocoder at {job.steps} steps with {job.sampler}")
     return found
+
+
+def interval(summary: Summary) -> str:
+    """Mean and 95% interval."""
+    return f"{summary.mean:.4g} [{summary.low:.4g}, {summary.high:.4g}]"
 
 
 def features_beside(vocoder: Path) -> Path:
