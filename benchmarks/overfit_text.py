@@ -2,9 +2,9 @@
 
 `python benchmarks/overfit_text.py RECIPE CONF WORK ID,ID [section.key=value ...]` trains the
 recipe's experiment on these utterances of the training split alone, whose features and phonemes
-stages 1 to 3 left below WORK. Then it speaks their texts with predicted durations, and prints how
-far those are from the given ones, in frames, and scores after alignment. Spectrograms of
-recording and speech are left below WORK as overfit-ID.png.
+stages 1 to 3 left below WORK. Then it speaks their texts with predicted durations, and prints the
+mean absolute error of those in frames, and scores after alignment. Spectrograms of recording and
+speech are left below WORK as overfit-ID.png.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def main() -> None:
             given = np.array(phonemes[entry.id].durations)
             error = duration_mae(given, speech.durations.numpy())
             lengths = len(speech.wave) / rate, len(recording) / rate
-            print(entry.id, f"durations within {error:.2f} frames; {lengths[0]:.2f} s", end=" ")
-            print(f"for {lengths[1]:.2f} s", flush=True)
+            print(entry.id, f"durations off by {error:.2f} frames (mean absolute)", end="; ")
+            print(f"{lengths[0]:.2f} s for {lengths[1]:.2f} s", flush=True)
             picture = Path(work) / f"overfit-{entry.id}.png"
             spectrogram_pair(recording, speech.wave, rate, picture)
 

@@ -22,9 +22,10 @@ def decibels(audio: Tensor) -> Tensor:
 
 
 def spectrogram_pair(reference: Tensor, synthesis: Tensor, sample_rate: int, path: Path) -> None:
-    """Picture of the recording above its synthesis, on one colour scale."""
+    """Picture of the recording above its synthesis, on one time axis and one colour scale."""
     from matplotlib.figure import Figure
 
+    longest = max(len(reference), len(synthesis)) / sample_rate
     figure = Figure(figsize=(10, 6), layout="constrained")
     for axis, audio, title in zip(
         figure.subplots(2, 1, sharex=True),
@@ -36,7 +37,7 @@ def spectrogram_pair(reference: Tensor, synthesis: Tensor, sample_rate: int, pat
         axis.imshow(
             decibels(audio), origin="lower", aspect="auto", extent=extent, vmin=-80, vmax=30
         )
-        axis.set(title=title, ylabel="kHz")
+        axis.set(title=title, ylabel="kHz", xlim=(0, longest))
     figure.supxlabel("s")
     figure.savefig(path, dpi=100)
 
