@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
 from wg.mel.spec import MelSpec
 from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network
-from wg.speech import FADE_S, PAUSE_S, TextToSpeech, Utterance, Voice, join
+from wg.speech import FADE_S, PAUSE_S, Speech, TextToSpeech, Utterance, Voice, join
+from wg.text.symbols import VERSION
 from wg.vocoder import Synthesis, Vocoder
 
 SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10)
@@ -136,6 +139,19 @@ def test_symbols_are_found_by_name_in_the_table_of_the_model(single: TextToSpeec
 def test_what_cannot_be_spoken_is_refused(single: TextToSpeech, text: str) -> None:
     with pytest.raises(InputError):
         single(text)
+
+
+def test_symbols_that_mean_something_else_are_refused(single: TextToSpeech, tmp_path: Path) -> None:
+    single.save_pretrained(tmp_path / "speech", "card")
+    path = tmp_path / "speech" / "config.json"
+    content = json.loads(path.read_text())
+    assert content["model"]["symbols_version"] == VERSION
+    content["model"]["symbols_version"] = VERSION + 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        InputError, match=r"model\.symbols_version is 2; this wg reads .* version 1"
+    ):
+        TextToSpeech.from_pretrained(tmp_path / "speech")
 
 
 def test_an_unknown_symbol_is_named(single: TextToSpeech) -> None:

@@ -19,6 +19,7 @@ from wg.data.phonemes import Phonemes, read_phonemes, write_phonemes
 from wg.stages import hearing
 from wg.stages.recogniser import Recogniser
 from wg.text.symbols import SYMBOLS as TABLE
+from wg.text.symbols import VERSION
 
 TRAIN = ("--stage", "train", "--stop-stage", "train")
 LONGER = (*TRAIN, "train.max_steps=12")
@@ -54,7 +55,8 @@ def test_the_checkpoint_stores_symbols_and_the_speakers_of_training(
     spoken: tuple[TextRecipe, Outcome],
 ) -> None:
     stored = read_checkpoint(spoken[0].exp / "checkpoints" / "last.ckpt")["experiment"]["model"]
-    assert tuple(stored["symbols"]) == TABLE and stored["speakers"] == ["anna", "bert"]
+    assert tuple(stored["symbols"]) == TABLE and stored["symbols_version"] == VERSION
+    assert stored["speakers"] == ["anna", "bert"]
 
 
 def test_both_losses_are_logged_and_samples_are_written(
