@@ -156,17 +156,36 @@ def test_training_needs_stage_3(done: TextRecipe) -> None:
     assert "stage train needs stage 3 (phonemes)" in done.run_text(*TRAIN).complaint()
 
 
-def test_a_speaker_of_the_test_split_alone_is_named_before_decoding(done: TextRecipe) -> None:
+def test_a_speaker_of_the_test_split_alone_is_named_before_training(done: TextRecipe) -> None:
     shard = next((done.dump / "test").glob("*.safetensors"))
     shard.write_bytes(shard.read_bytes().replace(b"anna", b"emma"))
-    line = done.run_text(*DECODE, "decode.seed=1").complaint()
-    assert re.search(r"tone-\d\d: speaker 'emma' is unknown", line)
+    for stage in ((*DECODE, "decode.seed=1"), LONGER):
+        line = done.run_text(*stage).complaint()
+        assert re.search(r"tone-\d\d: speaker 'emma' is unknown", line)
+    # Stage 3 looks before it trains its aligner.
+    (done.phonemes / "stage-phonemes.json").unlink()
+    line = done.run_text("--stage", "3", "--stop-stage", "3").complaint()
+    assert re.search(r"tone-\d\d: speaker 'emma' is not of the 2 that the model learns", line)
+    assert not (done.phonemes / "aligner").exists()
 
 
 def test_an_utterance_without_speaker_is_named_before_training(done: TextRecipe) -> None:
     shard = next((done.dump / "train").glob("*.safetensors"))
     shard.write_bytes(shard.read_bytes().replace(b'"anna\\"', b'"\\"    '))
     assert "no speaker is known" in done.run_text(*LONGER).complaint()
+
+
+def test_what_the_paper_varies_is_trained_and_spoken(done: TextRecipe) -> None:
+    changed = (
+        *("model.encoder_channels=12", "model.up_repeats=2", "model.dilations=large"),
+        *("model.mask_frames=4", "model.mask_channels=4", "model.mel_weight=1.0"),
+        *("train.segment_samples=4096", "train.max_steps=4", "train.sample_every=0"),
+    )
+    outcome = done.run_text("--stage", "train", "--stop-stage", "decode", *changed)
+    assert outcome.code == 0, outcome
+    (path,) = (done.exp / "log" / "csv").glob("*/metrics.csv")
+    assert "train/mel" in path.read_text().splitlines()[0].split(",")
+    assert len(list(done.decoded.glob("*.wav"))) == 3
 
 
 def test_one_voice_needs_no_speakers(done: TextRecipe) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wg.data.dump import Dump, Utterance, write_bytes
+from wg.data.speech import check_speakers
 from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.models import conditions_of
@@ -89,6 +90,9 @@ def make(context: Context) -> Mapping[str, Any]:
     path = lexicon_path(context)
     lexicon = read_lexicon(path) if path else {}
     dumps = {split: features_of(context, split) for split in SPLITS}
+    model = vars(context.experiment.model)
+    if model.get("speaker_channels"):  # said before the aligner, and days of training
+        check_speakers(dumps, model["speakers"])
     spoken, problems = pronounce(dumps, lexicon, context.jobs)
     refuse(problems, context)
     unknown = report_unknown(spoken, context.phonemes / "oov.tsv")
