@@ -102,6 +102,27 @@ def test_long_text_is_spoken_by_sentences_in_any_batch(single: TextToSpeech) -> 
     torch.testing.assert_close(single("Hello."), whole[1], atol=1e-4, rtol=0)
 
 
+def test_each_waveform_comes_as_soon_as_it_is_spoken(
+    single: TextToSpeech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken: list[int] = []
+    utter = single.utter
+
+    def counted(utterances: Sequence[Utterance], synthesis: Synthesis | None) -> list[Speech]:
+        spoken.append(len(utterances))
+        return utter(utterances, synthesis)
+
+    monkeypatch.setattr(single, "utter", counted)
+    texts = ["I saw it. Did you?", "Hello.", "We did. I did. You did."]
+    lengths = []
+    for wave in single.read_each(texts, Voice(), batch_size=2):
+        lengths.append((len(wave), sum(spoken)))
+    assert [done for _, done in lengths] == [2, 4, 6]
+    assert [length for length, _ in lengths] == [len(wave) for wave in single.read(texts, Voice())]
+    with pytest.raises(InputError, match="has no word"):
+        next(single.read_each(["Hello.", "!"], Voice()))
+
+
 def test_sentences_are_joined_without_a_jump() -> None:
     first, second = torch.ones(800), -torch.ones(1600)
     made = join([first, second], 8000)

@@ -215,7 +215,7 @@ def test_wg_speak_writes_a_wav(speech: Path, tmp_path: Path) -> None:
 
 def test_wg_speak_reads_a_file_line_by_line(speech: Path, tmp_path: Path) -> None:
     lines, out, one = tmp_path / "lines.txt", tmp_path / "out", tmp_path / "one.wav"
-    lines.write_text("A tone. And a tone.\n{T OW1 N}!\n")
+    lines.write_bytes("\ufeffA tone.\x0cAnd a tone.\r\n{T OW1 N}!\r\n".encode())
     voice = ("--model", str(speech), "--speaker", "anna", "--steps", "2")
     outcome = wg("speak", "--file", str(lines), *voice, "-o", str(out))
     assert outcome.code == 0, outcome
@@ -236,6 +236,9 @@ def test_wg_speak_reads_a_file_line_by_line(speech: Path, tmp_path: Path) -> Non
         (["Hello.", "--speaker", "anna", "--pace", "0"], "pace 0"),
         (["Hello.", "--speaker", "anna", "--steps", "none"], "--steps"),
         (["Hello.", "--speaker", "anna", "--batch-size", "0"], "--batch-size 0"),
+        (["Hello.", "--speaker", "anna", "--device", "abacus"], "--device abacus: give cpu"),
+        (["Hello.", "--speaker", "anna", "--seed", str(2**63)], "seed 9223372036854775808: give"),
+        (["Hello.", "--speaker", "anna", "-o", "."], "-o .: a folder; name a file in it"),
         (["Hello.", "--speaker", "anna", "--lexicon", "missing"], "lexicon missing"),
         ([], "give either a text or --file"),
         (["--file", "lines.txt", "--speaker", "anna"], "lines.txt:2: text '' has no word"),
@@ -251,6 +254,6 @@ def test_wg_speak_refuses_what_cannot_be_spoken(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("lines.txt").write_text("Hello.\n\nAgain.\n")
-    outcome = wg("speak", *arguments, "--model", str(speech), "-o", "out.wav")
+    outcome = wg("speak", "-o", "out.wav", "--model", str(speech), *arguments)
     assert message in outcome.complaint()
     assert not Path("out.wav").exists()
