@@ -138,6 +138,16 @@ def test_a_recogniser_on_disk_adds_the_character_error_rate(
     assert means["wg"]["cer"]["mean"] == means["recording"]["cer"]["mean"] == 0.25  # TONE, TON
 
 
+def test_numbers_are_heard_as_words(done: TextRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = next((done.dump / "test").glob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes().replace(b"Tone.", b"$ 2. "))
+    monkeypatch.setattr(hearing.Recogniser, "load", lambda name: lambda wave, rate: "TWO DOLLARS")
+    outcome = done.run_text(*SCORE, "score.recogniser=WAV2VEC2_ASR_BASE_10M")
+    assert outcome.code == 0, outcome
+    means = json.loads((done.decoded / "scores.json").read_text())["means"]
+    assert means["wg"]["cer"]["mean"] == means["recording"]["cer"]["mean"] == 0
+
+
 def test_an_unknown_recogniser_is_named(done: TextRecipe) -> None:
     outcome = done.run_text(*SCORE, "score.recogniser=WAV2VEC2_ASR_BASE_960")
     assert "did you mean 'WAV2VEC2_ASR_BASE_960H'" in outcome.complaint()
