@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,8 @@ def test_each_utterance_gets_durations_that_sum_to_its_frames(reading: TinyRecip
             assert all(frames > 0 for name, frames in pairs if name not in BOUNDARIES)
     pictures = {path.name for path in (folder(reading) / "pictures").iterdir()}
     assert pictures == {f"tone-{n:02d}.png" for n in (7, 8, 9, 10, 11)}
+    assert f"pictures of alignments: {folder(reading) / 'pictures'}" in outcome.out
+    assert re.search(r"11 texts to phonemes in [\d.]+ s, \d+ a second", outcome.out)
     again = reading.run(*QUICK)
     assert again.decisions()["phonemes"] == "skipped: up to date"
 

@@ -65,6 +65,7 @@ def find_durations(
                 )
             )
     refuse(problems)
+    print(f"pictures of alignments: {pictures}")
     for split, phonemes in made.items():
         if not phonemes:
             raise InputError(f"{split}: no utterance could be aligned; {problems[0]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -113,7 +114,10 @@ def pronounce(
         Job(tuple(texts[first : first + _TEXTS]), lexicon) for first in range(0, len(texts), _TEXTS)
     ]
     tagger.available()  # says here, once, what its absence means
-    found = chain.from_iterable(in_processes(pronounce_texts, jobs, processes))
+    started = time.monotonic()
+    found = list(chain.from_iterable(in_processes(pronounce_texts, jobs, processes)))
+    seconds = time.monotonic() - started
+    print(f"{len(texts)} texts to phonemes in {seconds:.1f} s, {len(texts) / seconds:.0f} a second")
     spoken: dict[str, list[Spoken]] = {split: [] for split in dumps}
     problems = []
     for (split, index), words in zip(entries, found, strict=True):
