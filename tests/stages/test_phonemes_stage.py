@@ -157,6 +157,9 @@ def test_textgrids_take_the_place_of_the_aligner(reading: TinyRecipe, tmp_path: 
     line = reading.run(*arguments, "aligner.steps=3").complaint()
     assert "tone-04: " in line and "of another recording" in line
     assert "tone-05: no tone-05.TextGrid" in line
+    shutil.copytree(grids, grids.parent / "again")
+    line = reading.run(*arguments, "aligner.steps=3").complaint()
+    assert "phonemes.textgrids: " in line and "tone-01.TextGrid; remove one" in line
     empty = ("--stop-stage", "3", "--textgrids", str(tmp_path / "none"))
     assert "no .TextGrid files there" in reading.run(*empty).complaint()
 

@@ -101,7 +101,11 @@ def from_textgrids(
     """Reads the TextGrid of an utterance's id, at any depth of the folder."""
     folder = textgrids_folder(context)
     assert folder
-    paths = {path.stem: path for path in folder.glob("**/*.TextGrid")}
+    paths: dict[str, Path] = {}
+    for path in sorted(folder.glob("**/*.TextGrid")):
+        if path.stem in paths:
+            raise InputError(f"phonemes.textgrids: {paths[path.stem]} and {path}; remove one")
+        paths[path.stem] = path
     spec = context.experiment.mel
 
     def find(dump: Dump, one: Spoken) -> Found:
