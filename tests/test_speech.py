@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
 from wg.mel.spec import MelSpec
 from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network
-from wg.speech import FADE_S, PAUSE_S, TextToSpeech, Utterance, Voice, join
+from wg.speech import FADE_S, PAUSE_S, Speech, TextToSpeech, Utterance, Voice, join
+from wg.text.symbols import VERSION
 from wg.vocoder import Synthesis, Vocoder
 
 SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10)
@@ -99,6 +102,27 @@ def test_long_text_is_spoken_by_sentences_in_any_batch(single: TextToSpeech) -> 
     torch.testing.assert_close(single("Hello."), whole[1], atol=1e-4, rtol=0)
 
 
+def test_each_waveform_comes_as_soon_as_it_is_spoken(
+    single: TextToSpeech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken: list[int] = []
+    utter = single.utter
+
+    def counted(utterances: Sequence[Utterance], synthesis: Synthesis | None) -> list[Speech]:
+        spoken.append(len(utterances))
+        return utter(utterances, synthesis)
+
+    monkeypatch.setattr(single, "utter", counted)
+    texts = ["I saw it. Did you?", "Hello.", "We did. I did. You did."]
+    lengths = []
+    for wave in single.read_each(texts, Voice(), batch_size=2):
+        lengths.append((len(wave), sum(spoken)))
+    assert [done for _, done in lengths] == [2, 4, 6]
+    assert [length for length, _ in lengths] == [len(wave) for wave in single.read(texts, Voice())]
+    with pytest.raises(InputError, match="has no word"):
+        next(single.read_each(["Hello.", "!"], Voice()))
+
+
 def test_sentences_are_joined_without_a_jump() -> None:
     first, second = torch.ones(800), -torch.ones(1600)
     made = join([first, second], 8000)
@@ -136,6 +160,19 @@ def test_symbols_are_found_by_name_in_the_table_of_the_model(single: TextToSpeec
 def test_what_cannot_be_spoken_is_refused(single: TextToSpeech, text: str) -> None:
     with pytest.raises(InputError):
         single(text)
+
+
+def test_symbols_that_mean_something_else_are_refused(single: TextToSpeech, tmp_path: Path) -> None:
+    single.save_pretrained(tmp_path / "speech", "card")
+    path = tmp_path / "speech" / "config.json"
+    content = json.loads(path.read_text())
+    assert content["model"]["symbols_version"] == VERSION
+    content["model"]["symbols_version"] = VERSION + 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        InputError, match=r"model\.symbols_version is 2; this wg reads .* version 1"
+    ):
+        TextToSpeech.from_pretrained(tmp_path / "speech")
 
 
 def test_an_unknown_symbol_is_named(single: TextToSpeech) -> None:

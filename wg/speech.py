@@ -6,7 +6,7 @@ Shapes: B utterances, N symbols, T = frames * hop samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -82,17 +82,30 @@ class TextToSpeech(Trained):
 
         A text sounds the same alone or among others.
         """
+        return list(self.read_each(texts, voice, synthesis, batch_size))
+
+    def read_each(
+        self,
+        texts: Sequence[str],
+        voice: Voice,
+        synthesis: Synthesis | None = None,
+        batch_size: int = 8,
+    ) -> Iterator[Tensor]:
+        """As `read`, each waveform as soon as its last sentence is spoken.
+
+        Errors in any text come before the first waveform.
+        """
         parts = [self.sentences(text, voice) for text in texts]
         flat = [utterance for part in parts for utterance in part]
-        waves = []
+        counts = [len(part) for part in parts]
+        waves: list[Tensor] = []  # spoken, of texts that are not given back yet
         for first in range(0, len(flat), batch_size):
             spoken = self.utter(flat[first : first + batch_size], synthesis)
             waves += [speech.wave for speech in spoken]
-        ends = torch.tensor([len(part) for part in parts]).cumsum(0).tolist()
-        rate = self.mel_spec.sample_rate
-        return [
-            join(waves[end - len(part) : end], rate) for part, end in zip(parts, ends, strict=True)
-        ]
+            while counts and len(waves) >= counts[0]:
+                count = counts.pop(0)
+                yield join(waves[:count], self.mel_spec.sample_rate)
+                del waves[:count]
 
     def sentences(self, text: str, voice: Voice) -> list[Utterance]:
         """A text's sentences as symbols; InputError where there is nothing to speak."""

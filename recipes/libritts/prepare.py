@@ -39,13 +39,16 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
 
     `corpus.train`, `.valid` and `.test` name parts (`dev-clean`); an empty `train` means every
     train part that no other split has. An absent part is skipped with a notice; InputError when
-    that leaves a split empty. Recordings without transcript stay, with text None: a vocoder
-    needs no text.
+    that leaves a split empty. With `corpus.hold_out`, which makes the other splits of the training
+    utterances, `train` is all that is read. Recordings without transcript stay, with text None:
+    a vocoder needs no text.
     """
     from lhotse import CutSet
 
     present = _present(corpus_dir)
     splits = _parts(corpus)
+    if corpus.hold_out is not None:
+        splits = {"train": splits["train"]}
     if corpus_dir.name == "LibriTTS_R" and corpus.name == "libritts":
         log.warning("%s: this is LibriTTS-R; set corpus.name=libritts_r to say so", corpus_dir)
     absent = [part for parts in splits.values() for part in parts if part not in present]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
@@ -122,6 +124,15 @@ def test_a_split_without_any_present_part_says_which_there_are(corpus_dir):
     chosen = CorpusConfig(name="libritts", valid=("dev-other",), test=("test-clean",))
     with pytest.raises(InputError, match=r"corpus\.valid names no part.*test-other"):
         LIBRITTS.read(corpus_dir, chosen)
+
+
+def test_where_splits_are_held_out_only_the_training_parts_are_needed(corpus_dir, caplog):
+    shutil.rmtree(corpus_dir / "dev-clean")
+    chosen = replace(CORPUS, hold_out=100)
+    with caplog.at_level(logging.WARNING):
+        splits = LIBRITTS.read(corpus_dir, chosen)
+    assert set(splits) == {"train"} and len(splits["train"]) == 3
+    assert not any("dev-clean" in message for message in caplog.messages)
 
 
 def test_unknown_and_doubled_parts_are_refused(corpus_dir):

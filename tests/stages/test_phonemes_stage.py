@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,8 @@ def test_each_utterance_gets_durations_that_sum_to_its_frames(reading: TinyRecip
             assert all(frames > 0 for name, frames in pairs if name not in BOUNDARIES)
     pictures = {path.name for path in (folder(reading) / "pictures").iterdir()}
     assert pictures == {f"tone-{n:02d}.png" for n in (7, 8, 9, 10, 11)}
+    assert f"pictures of alignments: {folder(reading) / 'pictures'}" in outcome.out
+    assert re.search(r"11 texts to phonemes in [\d.]+ s, \d+ a second", outcome.out)
     again = reading.run(*QUICK)
     assert again.decisions()["phonemes"] == "skipped: up to date"
 
@@ -154,6 +157,9 @@ def test_textgrids_take_the_place_of_the_aligner(reading: TinyRecipe, tmp_path: 
     line = reading.run(*arguments, "aligner.steps=3").complaint()
     assert "tone-04: " in line and "of another recording" in line
     assert "tone-05: no tone-05.TextGrid" in line
+    shutil.copytree(grids, grids.parent / "again")
+    line = reading.run(*arguments, "aligner.steps=3").complaint()
+    assert "phonemes.textgrids: " in line and "tone-01.TextGrid; remove one" in line
     empty = ("--stop-stage", "3", "--textgrids", str(tmp_path / "none"))
     assert "no .TextGrid files there" in reading.run(*empty).complaint()
 

@@ -19,6 +19,7 @@ from wg.data.phonemes import Phonemes, read_phonemes, write_phonemes
 from wg.stages import hearing
 from wg.stages.recogniser import Recogniser
 from wg.text.symbols import SYMBOLS as TABLE
+from wg.text.symbols import VERSION
 
 TRAIN = ("--stage", "train", "--stop-stage", "train")
 LONGER = (*TRAIN, "train.max_steps=12")
@@ -54,7 +55,8 @@ def test_the_checkpoint_stores_symbols_and_the_speakers_of_training(
     spoken: tuple[TextRecipe, Outcome],
 ) -> None:
     stored = read_checkpoint(spoken[0].exp / "checkpoints" / "last.ckpt")["experiment"]["model"]
-    assert tuple(stored["symbols"]) == TABLE and stored["speakers"] == ["anna", "bert"]
+    assert tuple(stored["symbols"]) == TABLE and stored["symbols_version"] == VERSION
+    assert stored["speakers"] == ["anna", "bert"]
 
 
 def test_both_losses_are_logged_and_samples_are_written(
@@ -136,6 +138,16 @@ def test_a_recogniser_on_disk_adds_the_character_error_rate(
     assert means["wg"]["cer"]["mean"] == means["recording"]["cer"]["mean"] == 0.25  # TONE, TON
 
 
+def test_numbers_are_heard_as_words(done: TextRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = next((done.dump / "test").glob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes().replace(b"Tone.", b"$ 2. "))
+    monkeypatch.setattr(hearing.Recogniser, "load", lambda name: lambda wave, rate: "TWO DOLLARS")
+    outcome = done.run_text(*SCORE, "score.recogniser=WAV2VEC2_ASR_BASE_10M")
+    assert outcome.code == 0, outcome
+    means = json.loads((done.decoded / "scores.json").read_text())["means"]
+    assert means["wg"]["cer"]["mean"] == means["recording"]["cer"]["mean"] == 0
+
+
 def test_an_unknown_recogniser_is_named(done: TextRecipe) -> None:
     outcome = done.run_text(*SCORE, "score.recogniser=WAV2VEC2_ASR_BASE_960")
     assert "did you mean 'WAV2VEC2_ASR_BASE_960H'" in outcome.complaint()
@@ -154,17 +166,36 @@ def test_training_needs_stage_3(done: TextRecipe) -> None:
     assert "stage train needs stage 3 (phonemes)" in done.run_text(*TRAIN).complaint()
 
 
-def test_a_speaker_of_the_test_split_alone_is_named_before_decoding(done: TextRecipe) -> None:
+def test_a_speaker_of_the_test_split_alone_is_named_before_training(done: TextRecipe) -> None:
     shard = next((done.dump / "test").glob("*.safetensors"))
     shard.write_bytes(shard.read_bytes().replace(b"anna", b"emma"))
-    line = done.run_text(*DECODE, "decode.seed=1").complaint()
-    assert re.search(r"tone-\d\d: speaker 'emma' is unknown", line)
+    for stage in ((*DECODE, "decode.seed=1"), LONGER):
+        line = done.run_text(*stage).complaint()
+        assert re.search(r"tone-\d\d: speaker 'emma' is unknown", line)
+    # Stage 3 looks before it trains its aligner.
+    (done.phonemes / "stage-phonemes.json").unlink()
+    line = done.run_text("--stage", "3", "--stop-stage", "3").complaint()
+    assert re.search(r"tone-\d\d: speaker 'emma' is not of the 2 that the model learns", line)
+    assert not (done.phonemes / "aligner").exists()
 
 
 def test_an_utterance_without_speaker_is_named_before_training(done: TextRecipe) -> None:
     shard = next((done.dump / "train").glob("*.safetensors"))
     shard.write_bytes(shard.read_bytes().replace(b'"anna\\"', b'"\\"    '))
     assert "no speaker is known" in done.run_text(*LONGER).complaint()
+
+
+def test_what_the_paper_varies_is_trained_and_spoken(done: TextRecipe) -> None:
+    changed = (
+        *("model.encoder_channels=12", "model.up_repeats=2", "model.dilations=large"),
+        *("model.mask_frames=4", "model.mask_channels=4", "model.mel_weight=1.0"),
+        *("train.segment_samples=4096", "train.max_steps=4", "train.sample_every=0"),
+    )
+    outcome = done.run_text("--stage", "train", "--stop-stage", "decode", *changed)
+    assert outcome.code == 0, outcome
+    (path,) = (done.exp / "log" / "csv").glob("*/metrics.csv")
+    assert "train/mel" in path.read_text().splitlines()[0].split(",")
+    assert len(list(done.decoded.glob("*.wav"))) == 3
 
 
 def test_one_voice_needs_no_speakers(done: TextRecipe) -> None:
@@ -194,7 +225,7 @@ def test_wg_speak_writes_a_wav(speech: Path, tmp_path: Path) -> None:
 
 def test_wg_speak_reads_a_file_line_by_line(speech: Path, tmp_path: Path) -> None:
     lines, out, one = tmp_path / "lines.txt", tmp_path / "out", tmp_path / "one.wav"
-    lines.write_text("A tone. And a tone.\n{T OW1 N}!\n")
+    lines.write_bytes("\ufeffA tone.\x0cAnd a tone.\r\n{T OW1 N}!\r\n".encode())
     voice = ("--model", str(speech), "--speaker", "anna", "--steps", "2")
     outcome = wg("speak", "--file", str(lines), *voice, "-o", str(out))
     assert outcome.code == 0, outcome
@@ -215,6 +246,9 @@ def test_wg_speak_reads_a_file_line_by_line(speech: Path, tmp_path: Path) -> Non
         (["Hello.", "--speaker", "anna", "--pace", "0"], "pace 0"),
         (["Hello.", "--speaker", "anna", "--steps", "none"], "--steps"),
         (["Hello.", "--speaker", "anna", "--batch-size", "0"], "--batch-size 0"),
+        (["Hello.", "--speaker", "anna", "--device", "abacus"], "--device abacus: give cpu"),
+        (["Hello.", "--speaker", "anna", "--seed", str(2**63)], "seed 9223372036854775808: give"),
+        (["Hello.", "--speaker", "anna", "-o", "."], "-o .: a folder; name a file in it"),
         (["Hello.", "--speaker", "anna", "--lexicon", "missing"], "lexicon missing"),
         ([], "give either a text or --file"),
         (["--file", "lines.txt", "--speaker", "anna"], "lines.txt:2: text '' has no word"),
@@ -230,6 +264,6 @@ def test_wg_speak_refuses_what_cannot_be_spoken(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("lines.txt").write_text("Hello.\n\nAgain.\n")
-    outcome = wg("speak", *arguments, "--model", str(speech), "-o", "out.wav")
+    outcome = wg("speak", "-o", "out.wav", "--model", str(speech), *arguments)
     assert message in outcome.complaint()
     assert not Path("out.wav").exists()

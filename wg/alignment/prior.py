@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def beta_binomial(frames: int, symbols: int, scale: float = 1.0) -> Tensor:
     """Log-probability of each symbol for each frame, float32 [T, N].
 

@@ -91,5 +91,6 @@ def write_stream(path: Path, pieces: Iterable[Tensor], rate: int) -> None:
 
 def say(path: Path, seconds: float, gain: float) -> None:
     """One line about a written file."""
-    turned = "" if gain == 1 else f", turned down by {-20 * math.log10(gain):.1f} dB (full scale)"
+    down = f"{-20 * math.log10(gain):.1f}"
+    turned = "" if float(down) == 0 else f", turned down by {down} dB (full scale)"
     print(f"{path}: {seconds:.2f} s{turned}")

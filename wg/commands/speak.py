@@ -41,17 +41,19 @@ def check(options: argparse.Namespace) -> None:
         raise InputError(f"--batch-size {options.batch_size}: give at least 1")
     if not options.output.parent.is_dir():
         raise InputError(f"-o {options.output}: no folder {options.output.parent}")
+    if options.file is None and options.output.is_dir():
+        raise InputError(f"-o {options.output}: a folder; name a file in it")
     if options.file is not None and options.output.exists() and not options.output.is_dir():
         raise InputError(f"-o {options.output}: a file; with --file, give a folder to write into")
 
 
 def read_texts(path: Path) -> list[str]:
-    """Lines of a UTF-8 file."""
+    """Lines of a UTF-8 file, which a line feed ends and nothing else."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--file {path}: not readable as UTF-8 text ({error})") from None
-    if not lines:
+    if lines == [""]:
         raise InputError(f"--file {path}: is empty; write a text on each line")
     return lines
 
@@ -78,11 +80,10 @@ def speak(arguments: Sequence[str]) -> None:
         except InputError as error:
             where = "" if options.file is None else f"{options.file}:{number}: "
             raise InputError(f"{where}{error}") from None
-    waves = model.read(texts, voice, synthesis, options.batch_size)
-    rate = model.mel_spec.sample_rate
-    if options.file is None:
-        write_clip(options.output, waves[0], rate)
-        return
-    options.output.mkdir(exist_ok=True)
+    if options.file is not None:
+        options.output.mkdir(exist_ok=True)
+    waves = model.read_each(texts, voice, synthesis, options.batch_size)
     for number, wave in enumerate(waves, 1):
-        write_clip(options.output / f"line-{number:05d}.wav", wave, rate)
+        single = options.file is None
+        path = options.output if single else options.output / f"line-{number:05d}.wav"
+        write_clip(path, wave, model.mel_spec.sample_rate)

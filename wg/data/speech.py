@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Protocol
@@ -81,3 +81,19 @@ def speakers_of(dump: Dump) -> tuple[str, ...]:
                 "for one; name it in the corpus's metadata, or set model.speaker_channels=0"
             )
     return tuple(sorted({entry.speaker for entry in dump.utterances}))
+
+
+def check_speakers(dumps: Mapping[str, Dump], known: Sequence[str]) -> None:
+    """InputError for an utterance of any split whose speaker is not known.
+
+    `known`: speakers that the model is told; none: those of the training split.
+    """
+    learned = set(known or speakers_of(dumps["train"]))
+    for split, dump in dumps.items():
+        for entry in dump.utterances:
+            if entry.speaker not in learned:
+                raise InputError(
+                    f"{dump.folder}, {entry.id}: speaker {entry.speaker!r} is not of the "
+                    f"{len(learned)} that the model learns; give corpus.{split} speakers of the "
+                    "training split, or let corpus.hold_out make all splits of that one"
+                )

@@ -9,12 +9,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from wg.errors import InputError
+
 BLOCK = 8192  # samples; the unit in which noise is generated
 
 
 def mix_seed(*parts: int) -> int:
-    """63-bit seed from integers; near inputs give unrelated seeds."""
-    digest = hashlib.blake2b(struct.pack(f"<{len(parts)}q", *parts), digest_size=8).digest()
+    """63-bit seed from integers; near inputs give unrelated seeds.
+
+    InputError for an integer of more than 64 bits.
+    """
+    try:
+        packed = struct.pack(f"<{len(parts)}q", *parts)
+    except struct.error:
+        longest = max(parts, key=abs)
+        raise InputError(f"seed {longest}: give one between -2^63 and 2^63 - 1") from None
+    digest = hashlib.blake2b(packed, digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 

@@ -29,7 +29,7 @@ from wg.mel.spec import MelSpec
 from wg.models.upsampling import Predictor, gaussian_weights
 from wg.models.wavegrad import Condition, Decoder, WaveGradConfig
 from wg.models.zoneout import ZoneoutLSTM
-from wg.text.symbols import SYMBOLS
+from wg.text.symbols import SYMBOLS, VERSION
 
 LEAST_RANGE = 1e-2  # frames
 LONGEST = 1000  # frames of a symbol, whatever an untrained predictor says
@@ -46,6 +46,7 @@ class WaveGrad2Config(WaveGradConfig):
 
     name: str = "wavegrad2"
     symbols: tuple[str, ...] = SYMBOLS  # ids are places in this table, looked up by name
+    symbols_version: int = VERSION  # of what these names mean; any other than wg's is refused
     encoder_channels: int = 1024
     dropout: float = 0.5  # after each convolution of the encoder
     zoneout: float = 0.1  # of the encoder's LSTM
@@ -73,6 +74,11 @@ class WaveGrad2Config(WaveGradConfig):
             raise InputError(
                 f"model.speaker_channels is {self.speaker_channels} for {len(self.speakers)} "
                 "model.speakers; several speakers need channels, such as 64"
+            )
+        if self.symbols_version != VERSION:
+            raise InputError(
+                f"model.symbols_version is {self.symbols_version}; this wg reads texts into "
+                f"version {VERSION}: use the wg that the model was trained with, or train again"
             )
         for key in ("symbols", "speakers"):
             if len(set(vars(self)[key])) < len(vars(self)[key]):

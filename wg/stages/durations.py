@@ -65,6 +65,7 @@ def find_durations(
                 )
             )
     refuse(problems)
+    print(f"pictures of alignments: {pictures}")
     for split, phonemes in made.items():
         if not phonemes:
             raise InputError(f"{split}: no utterance could be aligned; {problems[0]}")
@@ -100,7 +101,11 @@ def from_textgrids(
     """Reads the TextGrid of an utterance's id, at any depth of the folder."""
     folder = textgrids_folder(context)
     assert folder
-    paths = {path.stem: path for path in folder.glob("**/*.TextGrid")}
+    paths: dict[str, Path] = {}
+    for path in sorted(folder.glob("**/*.TextGrid")):
+        if path.stem in paths:
+            raise InputError(f"phonemes.textgrids: {paths[path.stem]} and {path}; remove one")
+        paths[path.stem] = path
     spec = context.experiment.mel
 
     def find(dump: Dump, one: Spoken) -> Found:

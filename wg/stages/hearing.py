@@ -16,6 +16,7 @@ from wg.stages import score
 from wg.stages.recogniser import Recogniser, WeightsMissing, letters
 from wg.stages.spoken import phonemes_of
 from wg.stages.stage import Context, features_of
+from wg.text.normalise import normalise
 from wg.text.symbols import PHONEMES
 
 MEAN = "phoneme's mean"  # the floor that a duration predictor has to beat
@@ -100,7 +101,7 @@ def score_letters(context: Context, rows: score.Rows, recogniser: Recogniser) ->
     for index, entry in enumerate(dump.utterances):
         if entry.id not in rows:
             continue
-        text = letters(entry.text)
+        text = letters(normalise(entry.text))  # a recogniser writes numbers as words
         made = soundfile.read(context.decoded / f"{entry.id}.wav", dtype="float32")[0]
         for system, wave in (("wg", made), ("recording", dump.recording(index).numpy())):
             scores = rows[entry.id].setdefault(system, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wg.data.dump import Dump, Utterance, write_bytes
+from wg.data.speech import check_speakers
 from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.models import conditions_of
@@ -89,6 +91,9 @@ def make(context: Context) -> Mapping[str, Any]:
     path = lexicon_path(context)
     lexicon = read_lexicon(path) if path else {}
     dumps = {split: features_of(context, split) for split in SPLITS}
+    model = vars(context.experiment.model)
+    if model.get("speaker_channels"):  # said before the aligner, and days of training
+        check_speakers(dumps, model["speakers"])
     spoken, problems = pronounce(dumps, lexicon, context.jobs)
     refuse(problems, context)
     unknown = report_unknown(spoken, context.phonemes / "oov.tsv")
@@ -109,7 +114,10 @@ def pronounce(
         Job(tuple(texts[first : first + _TEXTS]), lexicon) for first in range(0, len(texts), _TEXTS)
     ]
     tagger.available()  # says here, once, what its absence means
-    found = chain.from_iterable(in_processes(pronounce_texts, jobs, processes))
+    started = time.monotonic()
+    found = list(chain.from_iterable(in_processes(pronounce_texts, jobs, processes)))
+    seconds = time.monotonic() - started
+    print(f"{len(texts)} texts to phonemes in {seconds:.1f} s, {len(texts) / seconds:.0f} a second")
     spoken: dict[str, list[Spoken]] = {split: [] for split in dumps}
     problems = []
     for (split, index), words in zip(entries, found, strict=True):

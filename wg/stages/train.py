@@ -95,6 +95,8 @@ def run(context: Context) -> Mapping[str, Any]:
     context = with_speakers(context)
     experiment, devices = context.experiment, context.devices
     dumps = training_features(context, "train"), training_features(context, "valid")
+    if reads_text(context):  # symbols and speakers that stage 5 would refuse after all the training
+        training_features(context, "test")
     if place().rank == 0:
         set_changed_run_aside(context)
         context.exp.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ class Word:
     text: str  # in lower case
     phonemes: tuple[str, ...]
     boundary: str = WORD_BOUNDARY  # after it: a mark or WORD_BOUNDARY
-    predicted: bool = False  # by the network: no dictionary has it
+    predicted: bool = False  # by the network or letter by letter: no dictionary has it
 
 
 def text_to_symbols(text: str, lexicon: Lexicon | None = None) -> list[str]:
@@ -87,7 +87,7 @@ def _word(token: str, lexicon: Lexicon, by_tag: tuple[str, ...] | None) -> Word:
     if found:
         return Word(word, found)
     if token.isupper() and token.isalpha() and len(token) <= _INITIALS:
-        return Word(word, by_letters(word))
+        return Word(word, by_letters(word), predicted=True)
     return Word(word, predict(word), predicted=True)
 
 

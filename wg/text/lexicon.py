@@ -18,7 +18,7 @@ def read_lexicon(path: Path) -> dict[str, tuple[str, ...]]:
     try:
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
     except OSError as error:
-        raise InputError(f"lexicon {path}: {error.strerror}; check phonemes.lexicon") from None
+        raise InputError(f"lexicon {path}: {error.strerror}; check its path") from None
     except UnicodeDecodeError:
         remedy = "convert it (iconv -f ENCODING -t UTF-8)"
         raise InputError(f"lexicon {path}: not UTF-8; {remedy}") from None

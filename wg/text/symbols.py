@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from wg.errors import InputError, nearest
 
-VERSION = 1  # of the table; ids are never compared over versions, only names
+VERSION = 1  # of what the names mean; models store it beside the names. Ids are never compared.
 
 PAD = "pad"
 SILENCE = "sil"  # before the first word

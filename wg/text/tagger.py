@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 from collections.abc import Sequence
 from functools import cache
@@ -34,11 +36,13 @@ def available() -> bool:
 
 
 def fetch() -> None:
-    """Tries to download the data where it is missing."""
+    """Tries to download the data where it is missing; `available` says if that was in vain."""
     if not _found():
         import nltk
 
-        nltk.download(_DATA, quiet=True)
+        # NLTK tells its errors even if it is to be quiet, and raises those of the disk.
+        with contextlib.suppress(OSError, ValueError):
+            nltk.download(_DATA, quiet=True, print_error_to=io.StringIO())
 
 
 def _found() -> bool:
