@@ -155,10 +155,14 @@ class Down(nn.Module):
         return F.interpolate(x, size=x.shape[-1] // self.factor, mode="linear")
 
 
-def upsample(x: Tensor, factor: int, mode: str) -> Tensor:
+def upsample(x: Tensor, factor: int, mode: str, mask: Tensor | None) -> Tensor:
     """[B, C, L] -> [B, C, L * factor] by repetition or linear interpolation."""
     if factor == 1:
         return x
+    if mode == "linear" and mask is not None:
+        # Towards the first place of the padding too: it repeats the last real one, as an end does.
+        x = masked(x, mask)
+        x = x + F.pad(x, (1, 0))[..., :-1] * (1 - mask)
     return F.interpolate(x, scale_factor=float(factor), mode=mode)
 
 
@@ -238,12 +242,17 @@ class UBlock(nn.Module):
             conv(c_in if i == 0 else c_out, c_out, 3, dilation=d) for i, d in enumerate(dilations)
         )
 
-    def enter(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The part before the first FiLM: (shortcut, features), each [B, C_out, L * factor]."""
+    def enter(
+        self, x: Tensor, before: Tensor | None, after: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The part before the first FiLM: (shortcut, features), each [B, C_out, L * factor].
+
+        Masks before and after upsampling.
+        """
         # A 1x1 convolution commutes with both kinds of upsampling and is cheaper before it.
-        shortcut = upsample(self.shortcut(x), self.factor, self.mode)
-        x = upsample(F.leaky_relu(x, SLOPE), self.factor, self.mode)
-        return shortcut, self.convs[0](masked(x, mask))
+        shortcut = upsample(self.shortcut(x), self.factor, self.mode, before)
+        x = upsample(F.leaky_relu(x, SLOPE), self.factor, self.mode, before)
+        return shortcut, self.convs[0](masked(x, after))
 
     def modulate(
         self, entered: tuple[Tensor, Tensor], film: tuple[Tensor, Tensor], mask: Tensor | None
@@ -302,7 +311,7 @@ class Decoder(nn.Module):
         """From features [B, M, F], of which `frames` [B] are real (None: all)."""
         masks = self._masks(features, frames)
         x = self.mel_conv(masked(features, masks[0]))
-        return Condition(self.ublocks[0][0].enter(x, masks[1]), masks)  # pyright: ignore
+        return Condition(self.ublocks[0][0].enter(x, *masks[:2]), masks)  # pyright: ignore
 
     def _masks(self, features: Tensor, frames: Tensor | None) -> tuple[Tensor | None, ...]:
         """Masks at the rate of the features and after each UBlock; None without `frames`."""
@@ -326,9 +335,9 @@ class Decoder(nn.Module):
             films.append(self.films[i + 1](y, noise_input, after))
         entered, y = cond.entered, None
         for i, blocks in enumerate(self.ublocks):
-            mask, film = masks[i + 1], films[-1 - i]
-            for block in blocks:  # pyright: ignore[reportGeneralTypeIssues]
-                entered = entered if y is None else block.enter(y, mask)
+            before, mask, film = masks[i], masks[i + 1], films[-1 - i]
+            for j, block in enumerate(blocks):  # pyright: ignore[reportArgumentType]
+                entered = entered if y is None else block.enter(y, mask if j else before, mask)
                 y = block.modulate(entered, film, mask)
         assert y is not None
         return self.out_conv(masked(y, masks[-1]))[:, 0]
