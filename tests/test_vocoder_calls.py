@@ -134,7 +134,8 @@ MELS: dict[str, tuple[Callable[[], Any], str]] = {
     "list": (lambda: [[0.0]], "mel is a list; give a torch tensor or numpy array"),
     "a million frames": (
         lambda: torch.zeros(1).expand(10, 1_000_000),
-        "mel of 1000000 frames, 133 minutes of audio; give at most 30 minutes",
+        "mel of 1000000 frames, 133 minutes of audio; give at most 30 minutes at a time, or stream "
+        r"it \(Vocoder.stream, wg vocode --chunk\)",
     ),
 }
 

@@ -327,7 +327,8 @@ class Vocoder(Trained):
             minutes = frames * spec.hop_length / spec.sample_rate / 60
             raise InputError(
                 f"mel of {frames} frames, {minutes:.0f} minutes of audio; give at most "
-                f"{LONGEST // 60} minutes at a time"
+                f"{LONGEST // 60} minutes at a time, or stream it (Vocoder.stream, "
+                "wg vocode --chunk)"
             )
         if not torch.isfinite(mel).all():
             raise InputError("mel holds NaN or infinite values; look at what computed it")
