@@ -55,6 +55,7 @@ class WaveGradConfig:
     level_scale: float = 5000.0  # paper 5000; lmnt 1; use 1 with discrete conditioning
     up_repeats: int = 1  # UBlocks a resolution; the further ones do not resample
     down_repeats: int = 1
+    repeat_shortcut: Literal["none", "conv"] = "none"  # of a further UBlock; conv: mindslab's 1x1
 
     def __post_init__(self) -> None:
         if len(self.up_channels) != len(self.down_channels) + 1:
@@ -232,11 +233,16 @@ class UBlock(nn.Module):
     """Upsampling block on the mel path, modulated thrice by the same FiLM output."""
 
     def __init__(
-        self, c_in: int, c_out: int, factor: int, dilations: tuple[int, ...], mode: str
+        self,
+        c_in: int,
+        c_out: int,
+        factor: int,
+        dilations: tuple[int, ...],
+        config: WaveGradConfig,
     ) -> None:
         super().__init__()
-        self.factor, self.mode = factor, mode
-        same = factor == 1 and c_in == c_out
+        self.factor, self.mode = factor, config.up
+        same = factor == 1 and c_in == c_out and config.repeat_shortcut == "none"
         self.shortcut = nn.Identity() if same else conv(c_in, c_out, 1)
         self.convs = nn.ModuleList(
             conv(c_in if i == 0 else c_out, c_out, 3, dilation=d) for i, d in enumerate(dilations)
@@ -288,9 +294,9 @@ class Decoder(nn.Module):
         for c_out, factor, dilations in zip(
             ups, self.factors, config.resolved_dilations(), strict=True
         ):
-            blocks = [UBlock(c_in, c_out, factor, dilations, config.up)]
+            blocks = [UBlock(c_in, c_out, factor, dilations, config)]
             blocks += [
-                UBlock(c_out, c_out, 1, dilations, config.up) for _ in range(config.up_repeats - 1)
+                UBlock(c_out, c_out, 1, dilations, config) for _ in range(config.up_repeats - 1)
             ]
             self.ublocks.append(nn.ModuleList(blocks))
             c_in = c_out
