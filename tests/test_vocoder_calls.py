@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,6 +85,22 @@ def test_a_compiled_network_gives_the_same_for_every_length(name: str) -> None:
     eager, compiled = tiny_vocoder(name), tiny_vocoder(name).compile(backend="eager")
     for frames in (5, 8):
         torch.testing.assert_close(compiled(random_mel(frames)), eager(random_mel(frames)))
+
+
+@pytest.mark.recipe
+@pytest.mark.skipif(
+    not shutil.which(os.environ.get("CXX", "g++")), reason="torch.compile needs a C++ compiler"
+)
+def test_inductor_gives_the_same_for_every_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # DiffWave: the C++ of a WaveGrad's five UBlocks takes minutes to compile.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    eager, compiled = tiny_vocoder("diffwave"), tiny_vocoder("diffwave").compile()
+    for frames in (5, 8, 13):
+        mel = random_mel(frames)
+        torch.testing.assert_close(compiled(mel), eager(mel), atol=1e-4, rtol=0)
+    assert list(tmp_path.rglob("*.so"))
 
 
 def test_progress_is_told_after_every_step(vocoder: Vocoder) -> None:
