@@ -9,50 +9,26 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from tiny_speech import TINY, VOICES, tiny_speech
+from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
-from wg.mel.spec import MelSpec
-from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network
-from wg.speech import FADE_S, PAUSE_S, Speech, TextToSpeech, Utterance, Voice, join
+from wg.speech import FADE_S, PAUSE_S, TextToSpeech, Utterance, Voice, join
 from wg.text.symbols import VERSION
-from wg.vocoder import Synthesis, Vocoder
+from wg.vocoder import Vocoder
 
-SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10)
-TINY = WaveGrad2Config(
-    encoder_channels=8,
-    predictor_channels=4,
-    mel_channels=8,
-    up_channels=(8, 8, 8, 4, 4),
-    wave_channels=4,
-    down_channels=(4, 4, 8, 8),
-)
-SYNTHESIS = Synthesis("3", clip=1.0)
 ANNA, BERT = Voice("anna", seed=1), Voice("bert", seed=2)
 LONG, SHORT = ("sil", "HH", "AH0", "L", "OW1", "eos"), ("sil", "AY1", "eos")
 
 
-def model(config: WaveGrad2Config) -> TextToSpeech:
-    torch.manual_seed(0)
-    network = WaveGrad2Network(config, SPEC)
-    nn.init.normal_(network.decoder.out_conv.weight, std=0.1)
-    # Durations of some frames, different for each symbol.
-    nn.init.normal_(network.encoder.embedding.weight, std=3)
-    nn.init.uniform_(network.duration.projection.weight, 0, 0.2)
-    for bias in (network.duration.lstm.bias_hh_l1, network.duration.lstm.bias_hh_l1_reverse):
-        nn.init.constant_(bias, 1.0)  # pyright: ignore[reportArgumentType]
-    return TextToSpeech(network, config, SPEC, TrainingSchedule(), SYNTHESIS)
-
-
 @pytest.fixture(scope="module")
 def voices() -> TextToSpeech:
-    return model(replace(TINY, speaker_channels=4, speakers=("anna", "bert")))
+    return tiny_speech(VOICES)
 
 
 @pytest.fixture(scope="module")
 def single() -> TextToSpeech:
-    return model(TINY)
+    return tiny_speech()
 
 
 def test_an_utterance_sounds_the_same_alone_and_in_a_batch(voices: TextToSpeech) -> None:
@@ -149,7 +125,7 @@ def test_saving_and_loading_changes_nothing(voices: TextToSpeech, tmp_path: Path
 
 def test_symbols_are_found_by_name_in_the_table_of_the_model(single: TextToSpeech) -> None:
     order = torch.randperm(len(TINY.symbols), generator=torch.Generator().manual_seed(0))
-    shuffled = model(replace(TINY, symbols=tuple(TINY.symbols[place] for place in order)))
+    shuffled = tiny_speech(replace(TINY, symbols=tuple(TINY.symbols[place] for place in order)))
     shuffled.network.load_state_dict(single.network.state_dict())
     embedding: Tensor = single.network.encoder.embedding.weight  # pyright: ignore
     shuffled.network.encoder.embedding.weight.data = embedding[order].clone()  # pyright: ignore
@@ -176,7 +152,7 @@ def test_symbols_that_mean_something_else_are_refused(single: TextToSpeech, tmp_
 
 
 def test_an_unknown_symbol_is_named(single: TextToSpeech) -> None:
-    older = model(replace(TINY, symbols=tuple(s for s in TINY.symbols if s != "OY1")))
+    older = tiny_speech(replace(TINY, symbols=tuple(s for s in TINY.symbols if s != "OY1")))
     with pytest.raises(InputError, match="symbol 'OY1' is unknown"):
         older("A toy.")
     with pytest.raises(InputError, match="symbol 'HA' is unknown"):

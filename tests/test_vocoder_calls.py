@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,6 +87,22 @@ def test_a_compiled_network_gives_the_same_for_every_length(name: str) -> None:
         torch.testing.assert_close(compiled(random_mel(frames)), eager(random_mel(frames)))
 
 
+@pytest.mark.recipe
+@pytest.mark.skipif(
+    not shutil.which(os.environ.get("CXX", "g++")), reason="torch.compile needs a C++ compiler"
+)
+def test_inductor_gives_the_same_for_every_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # DiffWave: the C++ of a WaveGrad's five UBlocks takes minutes to compile.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    eager, compiled = tiny_vocoder("diffwave"), tiny_vocoder("diffwave").compile()
+    for frames in (5, 8, 13):
+        mel = random_mel(frames)
+        torch.testing.assert_close(compiled(mel), eager(mel), atol=1e-4, rtol=0)
+    assert list(tmp_path.rglob("*.so"))
+
+
 def test_progress_is_told_after_every_step(vocoder: Vocoder) -> None:
     told: list[tuple[int, int]] = []
     vocoder(random_mel(4), steps=3, progress=lambda done, total: told.append((done, total)))
@@ -134,7 +153,8 @@ MELS: dict[str, tuple[Callable[[], Any], str]] = {
     "list": (lambda: [[0.0]], "mel is a list; give a torch tensor or numpy array"),
     "a million frames": (
         lambda: torch.zeros(1).expand(10, 1_000_000),
-        "mel of 1000000 frames, 133 minutes of audio; give at most 30 minutes",
+        "mel of 1000000 frames, 133 minutes of audio; give at most 30 minutes at a time, or stream "
+        r"it \(Vocoder.stream, wg vocode --chunk\)",
     ),
 }
 

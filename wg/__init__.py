@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wg.generator import Generator
+    from wg.speech import TextToSpeech
     from wg.vocoder import Vocoder
 
 __version__ = "0.1.0"
-__all__ = ["Generator", "Vocoder"]
+__all__ = ["Generator", "TextToSpeech", "Vocoder"]
+_HOMES = {"Generator": "wg.generator", "TextToSpeech": "wg.speech", "Vocoder": "wg.vocoder"}
 
 
 def __getattr__(name: str) -> Any:
-    """Vocoder or Generator, imported when first asked for."""
+    """A class of `__all__`, imported when first asked for."""
     if name not in __all__:
         raise AttributeError(f"module 'wg' has no attribute {name!r}")
-    return vars(importlib.import_module(f"wg.{name.lower()}"))[name]
+    return vars(importlib.import_module(_HOMES[name]))[name]

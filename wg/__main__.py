@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("wg.commands.import_model:import_model", "another project's checkpoint"),
     "check-mel": ("wg.commands.check_mel:check_mel", "whether a foreign mel fits a vocoder"),
     "export": ("wg.commands.export:export", "a vocoder as an ONNX or torch.export graph"),
-    "demo": ("wg.commands.demo:demo", "a page in the browser to try a vocoder on"),
+    "demo": ("wg.commands.demo:demo", "a page in the browser to try a model on"),
     "speak": ("wg.commands.speak:speak", "a text through a model that reads text"),
     "schedule": ("wg.commands.schedule:schedule", "search for a schedule of few steps"),
     "sample": ("wg.commands.generate:sample", "clips from a model that takes no mel"),

@@ -12,9 +12,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -60,12 +60,38 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def from_plain(schema: type, content: dict[str, Any]) -> Any:
-    """A config dataclass from JSON: lists become tuples, unknown keys are errors."""
+    """A config dataclass from JSON: lists become tuples, unknown keys and choices are errors."""
     names = {f.name for f in fields(schema)}
-    for key in content:
+    kinds = get_type_hints(schema)
+    for key, value in content.items():
         if key not in names:
             raise InputError(f"unknown key {key!r}; {nearest(key, names)}")
+        if get_origin(kinds[key]) is Literal and value not in get_args(kinds[key]):
+            raise InputError(f"{key} is {value!r}; {nearest(str(value), get_args(kinds[key]))}")
     return schema(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+
+
+def check_sizes(network: nn.Module, folder: Path) -> None:
+    """InputError unless the weights beside config.json are those of `network`, by their shapes.
+
+    For a network on the device "meta", so that a config that asks for terabytes gets none.
+    """
+    path = folder / "model.safetensors"
+    try:
+        with safe_open(path, "pt") as content:
+            stored = {name: content.get_slice(name).get_shape() for name in content.keys()}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error})") from None
+    wanted = {name: list(value.shape) for name, value in network.state_dict().items()}
+    for name in sorted(wanted.keys() | stored.keys()):
+        if name not in stored or name not in wanted:
+            where = "config.json" if name in stored else "the file"
+            raise InputError(f"{path}: weights do not fit config.json: {name} is not in {where}")
+        if stored[name] != wanted[name]:
+            raise InputError(
+                f"{path}: weights do not fit config.json: {name} is {stored[name]} in the file, "
+                f"{wanted[name]} in the model that it describes"
+            )
 
 
 def load_weights(network: nn.Module, folder: Path, config: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from wg.errors import InputError
 from wg.text.frontend import text_to_symbols
 from wg.text.pronounce import Lexicon
 from wg.text.sentences import sentences
-from wg.text.symbols import to_ids
+from wg.text.symbols import to_ids, with_pauses
 from wg.vocoder import Synthesis, Trained
 
 FADE_S = 0.005  # at both ends of a sentence
@@ -115,19 +115,23 @@ class TextToSpeech(Trained):
         utterances = []
         for number, sentence in enumerate(spoken):
             symbols = text_to_symbols(sentence, self.lexicon)
+            if self.model.boundaries == "pauses":
+                symbols = with_pauses(symbols)
             to_ids(symbols, self.model.symbols)
             seeded = Voice(voice.speaker, voice.pace, mix_seed(voice.seed, number))
             utterances.append(Utterance(symbols, seeded))
         return utterances
 
     def speaker_index(self, name: str | None) -> int:
-        """Place of a speaker, 0 if the model knows a single one, which then is not named.
+        """Place of a speaker, 0 if the model knows a single one, which need not be named.
 
         InputError for a speaker it does not know, and for none if it knows several.
         """
         known = self.model.speakers
         if not known and name is not None:
             raise InputError(f"speaker {name!r} given, but the model knows a single voice")
+        if len(known) == 1 and name is None:
+            return 0
         if known and name is None:
             shown = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
             raise InputError(f"the model needs a speaker; choose from: {shown}")

@@ -24,7 +24,7 @@ from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.samplers import Denoise, sampler
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
-from wg.folder import from_plain, load_weights, read_config, write_folder
+from wg.folder import check_sizes, from_plain, load_weights, read_config, write_folder
 from wg.history import History
 from wg.hub import local_folder, push
 from wg.mel.spec import MelSpec
@@ -233,12 +233,16 @@ class Trained:
             mel_spec = MelSpec.from_dict(config["mel"])
             diffusion = from_plain(TrainingSchedule, config["diffusion"])
             synthesis = from_plain(Synthesis, config["synthesis"])
+            sampler(synthesis.sampler)
             history = History.from_dict(config["history"]) if "history" in config else None
-            network = build_network(model, mel_spec)
+            with torch.device("meta"):
+                empty = build_network(model, mel_spec)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         except (TypeError, KeyError) as error:
             raise InputError(f"{path}: not as wg wrote it ({error!r}); pack again") from None
+        check_sizes(empty, folder)
+        network = build_network(model, mel_spec)
         load_weights(network, folder, config)
         return cls(network, model, mel_spec, diffusion, synthesis, history)
 
@@ -327,7 +331,8 @@ class Vocoder(Trained):
             minutes = frames * spec.hop_length / spec.sample_rate / 60
             raise InputError(
                 f"mel of {frames} frames, {minutes:.0f} minutes of audio; give at most "
-                f"{LONGEST // 60} minutes at a time"
+                f"{LONGEST // 60} minutes at a time, or stream it (Vocoder.stream, "
+                "wg vocode --chunk)"
             )
         if not torch.isfinite(mel).all():
             raise InputError("mel holds NaN or infinite values; look at what computed it")

@@ -18,10 +18,14 @@ import numpy as np
 import pytest
 import soundfile
 from tiny_recipe import wg
+from tiny_speech import VOICES, tiny_speech
 from tiny_vocoder import tiny_vocoder
 
-from wg.commands.demo import speak
+from wg.commands.demo import loaded, speak
+from wg.commands.demo_text import say
 from wg.errors import InputError
+from wg.speech import TextToSpeech, Voice
+from wg.vocoder import Vocoder
 
 
 def recording(path: Path, rate: int = 11025) -> Path:
@@ -66,11 +70,42 @@ def test_without_gradio_the_command_says_what_to_install(
     assert "--port 0: give 1 to 65535" in wg("demo", "--vocoder", "x", "--port", "0").complaint()
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[str]:
+def test_a_text_is_answered_with_speech_picture_and_real_time_factor(tmp_path: Path) -> None:
+    model = tiny_speech(VOICES)
+    options = model.synthesis.override(3, None, "ancestral")
+    (rate, slow), picture, said = say(model, "Hello.", Voice("bert", 0.5), options, tmp_path)
+    assert rate == 8000 and slow.dtype == np.int16 and np.abs(slow).max() > 100
+    assert Path(picture).stat().st_size > 3000
+    seconds = f"{len(slow) / 8000:.2f}"
+    assert re.search(rf"{seconds} s of audio in .* real-time factor [\d.]+ with 3 steps", said)
+    (_, quick), _, _ = say(model, "Hello.", Voice("bert", 2.0), options, tmp_path)
+    assert len(quick) < 0.5 * len(slow)
+    for text, message in (
+        (" ", "no text yet"),
+        ("a " * 600, "a text of 1200 characters; at most 1000 here, for more use wg speak"),
+        ("...", "has no word to speak"),
+    ):
+        with pytest.raises(InputError, match=message):
+            say(model, text, Voice("anna"), options, tmp_path)
+
+
+def test_the_folder_says_which_page_there_is(tmp_path: Path) -> None:
+    tiny_vocoder().save_pretrained(tmp_path / "voc")
+    tiny_speech().save_pretrained(tmp_path / "tts")
+    assert isinstance(loaded(str(tmp_path / "voc")), Vocoder)
+    assert isinstance(loaded(str(tmp_path / "tts")), TextToSpeech)
+    config = tmp_path / "tts" / "config.json"
+    config.write_text(config.read_text().replace('"wavegrad2"', '"wavegrad3"'))
+    with pytest.raises(InputError, match="config.json: model.name 'wavegrad3' is unknown"):
+        loaded(str(tmp_path / "tts"))
+
+
+@pytest.fixture(params=["vocoder", "text"])
+def page(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a page that `wg demo` serves."""
     pytest.importorskip("gradio", reason="pip install 'wg[demo]'")
-    tiny_vocoder().save_pretrained(tmp_path / "voc")
+    made = tiny_vocoder() if request.param == "vocoder" else tiny_speech(VOICES)
+    made.save_pretrained(tmp_path / "voc")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -111,6 +146,33 @@ def browser() -> Iterator[Any]:
     opened.quit()
 
 
+@pytest.mark.parametrize("page", ["text"], indirect=True)
+def test_a_browser_writes_a_text_and_hears_it(page: str, browser: Any) -> None:
+    from selenium.webdriver.common.by import By  # pyright: ignore[reportMissingImports]
+    from selenium.webdriver.support.ui import WebDriverWait  # pyright: ignore[reportMissingImports]
+
+    wait = WebDriverWait(browser, 300)
+    browser.get(page)
+    box = wait.until(lambda d: d.find_element(By.CSS_SELECTOR, "#text textarea"))
+    box.send_keys("Hello, you.")
+    assert browser.find_element(By.CSS_SELECTOR, "#speaker input").is_displayed()
+    assert browser.find_element(By.CSS_SELECTOR, "#pace input").is_displayed()
+    browser.find_element(By.ID, "speak").click()
+    said = wait.until(
+        lambda d: (
+            "real-time factor" in d.find_element(By.ID, "said").text
+            and d.find_element(By.ID, "said").text
+        )
+    )
+    assert re.search(r"s of audio in [\d.]+ s: real-time factor [\d.]+ with 6 steps", said)
+    picture = wait.until(lambda d: d.find_element(By.CSS_SELECTOR, "#picture img"))
+    wait.until(lambda d: int(picture.get_property("naturalWidth")) > 400)
+    assert browser.find_elements(By.CSS_SELECTOR, "#speech audio, #speech canvas, #speech div")
+    if "WG_DEMO_PICTURE" in os.environ:
+        browser.save_screenshot(os.environ["WG_DEMO_PICTURE"])
+
+
+@pytest.mark.parametrize("page", ["vocoder"], indirect=True)
 def test_a_browser_uploads_a_recording_and_hears_it_again(
     page: str, browser: Any, tmp_path: Path
 ) -> None:

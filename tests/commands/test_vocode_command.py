@@ -122,6 +122,10 @@ INPUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
         r"a.npy: mel of shape \[80, 9\]; .*10",
     ),
     "turned": (lambda d: npy(d / "a.npy", np.zeros((9, 10))), r"a.npy: mel of shape \[9, 10\]"),
+    "batch": (
+        lambda d: npy(d / "a.npy", np.zeros((2, 10, 9))),
+        r"a.npy: mel of shape \[2, 10, 9\]; save one mel a file",
+    ),
     "flat": (lambda d: npy(d / "a.npy", np.zeros(10)), r"a.npy: mel of shape \[10\]"),
     "nan": (lambda d: npy(d / "a.npy", np.full((10, 9), np.nan)), "a.npy: mel holds NaN"),
     "pickled": (lambda d: npy(d / "a.npy", {"mel": 1}), "a.npy: not a plain .npy array"),

@@ -59,6 +59,8 @@ class Port:
     encoding: str
     down_first: int = 0  # number of the first DBlock
     down_conv_first: int = 0
+    down_more: tuple[str, str] | None = None  # of a second DBlock: as down_dense, down_conv from 0
+    up_more: tuple[str, str, str, str, str] | None = None  # of a second UBlock: as up_dense, ...
     factors: tuple[int, ...] = (5, 5, 3, 2, 2)
     dilations: tuple[tuple[int, ...], ...] = LMNT_DILATIONS
 
@@ -142,10 +144,16 @@ def wavegrad_state(port: Port, bands: int, seed: int = 0) -> State:
         for j in range(3):
             name = port.down_conv.format(number, j + port.down_conv_first)
             layers[name] = (c_out, c_out if j else c_in, 3)
+        if port.down_more:
+            layers[port.down_more[0].format(d)] = (c_out, c_out, 1)
+            layers |= {port.down_more[1].format(d, j): (c_out, c_out, 3) for j in range(3)}
     for u, (c_in, c_out) in enumerate(zip((MEL, *UP[:-1]), UP, strict=True)):
         layers[port.up_dense.format(u)] = (c_out, c_in, 1)
         for j, name in enumerate(port.up_convs):
             layers[name.format(u)] = (c_out, c_out if j else c_in, 3)
+        if port.up_more:
+            layers[port.up_more[0].format(u)] = (c_out, c_out, 1)
+            layers |= {name.format(u): (c_out, c_out, 3) for name in port.up_more[1:]}
     return draw(with_biases(layers), seed, gain=0.6)
 
 
@@ -192,6 +200,11 @@ def wavegrad(state: State, port: Port, y: Tensor, mel: Tensor, level: Tensor) ->
             name = port.down_conv.format(number, j + port.down_conv_first)
             x = conv(state, name, lrelu(x), 2**j)
         x = x + shortcut
+        if port.down_more:
+            shortcut = conv(state, port.down_more[0].format(d), x)
+            for j in range(3):
+                x = conv(state, port.down_more[1].format(d, j), lrelu(x), 2**j)
+            x = x + shortcut
         films.append(film(d + 1, x))
     x = conv(state, port.mel_conv, mel)
     for u, (factor, dilations) in enumerate(zip(port.factors, port.dilations, strict=True)):
@@ -203,6 +216,13 @@ def wavegrad(state: State, port: Port, y: Tensor, mel: Tensor, level: Tensor) ->
         x = shortcut + h
         h = conv(state, names[2], lrelu(scale * x + shift), dilations[2])
         x = x + conv(state, names[3], lrelu(scale * h + shift), dilations[3])
+        if port.up_more:
+            names = [name.format(u) for name in port.up_more]
+            h = conv(state, names[1], lrelu(x), dilations[0])
+            h = conv(state, names[2], lrelu(scale * h + shift), dilations[1])
+            x = conv(state, names[0], x) + h
+            h = conv(state, names[3], lrelu(scale * x + shift), dilations[2])
+            x = x + conv(state, names[4], lrelu(scale * h + shift), dilations[3])
     return conv(state, port.out_conv, x)[:, 0]
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wg.models.upsampling import Predictor, gaussian_weights
+from wg.models.upsampling import CONVENTIONS, Predictor, gaussian_weights
 
 DURATIONS = torch.tensor([[3.0, 0.0, 5.0, 2.0], [4.0, 1.0, 0.0, 0.0]])
 RANGES = torch.tensor([[0.7, 1.2, 2.0, 0.5], [0.4, 3.0, 1.0, 1.0]])
@@ -51,6 +51,19 @@ def test_weights_stay_finite_far_from_every_symbol() -> None:
     weights = gaussian_weights(DURATIONS, RANGES * 1e-2, REAL, WHOLE + 10_000, 4)
     assert torch.isfinite(weights).all()
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 4))
+
+
+@pytest.mark.parametrize("port, middle", [("mindslab", 0.0), ("keonlee", 1.0)])
+def test_a_ports_frames_fade_far_from_every_symbol(port: str, middle: float) -> None:
+    ranges = RANGES * 0.3
+    made = gaussian_weights(DURATIONS, ranges, REAL, WHOLE, 10, CONVENTIONS[port])
+    centres = torch.tensor([1.5, 3.0, 5.5, 9.0])
+    time = torch.arange(10)[:, None] + middle
+    density = torch.distributions.Normal(centres, ranges[0]).log_prob(time).exp()
+    expected = density / (density.sum(1, keepdim=True) + 1e-8)
+    torch.testing.assert_close(made[0], expected, atol=1e-6, rtol=1e-4)
+    heard = made[0].sum(1)
+    assert heard.max() > 0.999 and 0 < heard.min() < 0.9
 
 
 def test_gradients_reach_durations_and_ranges() -> None:

@@ -116,8 +116,9 @@ def test_every_resampling_keeps_frames_times_hop_samples(up, down, repeats) -> N
 
 
 @pytest.mark.parametrize("down", ["nearest", "strided"])
-def test_padding_does_not_reach_an_utterance(down: str) -> None:
-    config = replace(SMALL, down=down, up_repeats=2, down_repeats=2)
+@pytest.mark.parametrize("up", ["nearest", "linear"])
+def test_padding_does_not_reach_an_utterance(up: str, down: str) -> None:
+    config = replace(SMALL, up=up, down=down, up_repeats=2, down_repeats=2)
     net = network(config)
     mel, x, level = torch.randn(2, 128, 20), torch.randn(2, 6000), torch.tensor([0.5, 0.5])
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""`wg demo`: a page in the browser that speaks a recording again through a vocoder."""
+"""`wg demo`: a page in the browser that speaks a recording again, or a text, with a model."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ import soundfile
 import torch
 from torch import Tensor
 
+from wg.commands.demo_parts import heading, require_gradio, sampling_row, sentence, sound
+from wg.commands.demo_text import text_page
 from wg.commands.options import Options
 from wg.commands.vocode import device_of
-from wg.diffusion.samplers import SAMPLERS
 from wg.errors import InputError
+from wg.folder import read_config
+from wg.hub import local_folder
 from wg.mel.extract import log_mel
+from wg.models import entry
 from wg.pictures import spectrogram_pair
+from wg.speech import TextToSpeech
 from wg.stages.decode import protect_peak, synchronise
 from wg.vocoder import Vocoder
 
@@ -29,7 +34,12 @@ Spoken = tuple[tuple[int, np.ndarray], tuple[int, np.ndarray], str, str]
 def demo(arguments: Sequence[str]) -> None:
     """Serves the page until it is interrupted: `wg demo --vocoder DIR`."""
     options_parser = Options(prog="wg demo", allow_abbrev=False)
-    options_parser.add_argument("--vocoder", required=True, help="vocoder folder or hub id")
+    options_parser.add_argument(
+        "--vocoder",
+        "--model",
+        required=True,
+        help="folder or hub id of a vocoder, or of a model that reads text",
+    )
     options_parser.add_argument("--host", default="127.0.0.1", help="[%(default)s]")
     options_parser.add_argument("--port", type=int, default=7860, help="[%(default)s]")
     options_parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [cpu]")
@@ -37,27 +47,28 @@ def demo(arguments: Sequence[str]) -> None:
     if not 1 <= options.port <= 65535:
         raise InputError(f"--port {options.port}: give 1 to 65535")
     require_gradio()
-    vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
-    page = page_of(vocoder)
+    model = loaded(options.vocoder).to(device_of(options.device))
+    page = text_page(model) if isinstance(model, TextToSpeech) else page_of(model)
     try:
         page.launch(server_name=options.host, server_port=options.port)
     except OSError as error:
         raise InputError(f"--port {options.port}: cannot serve there ({error})") from None
 
 
-def require_gradio() -> Any:
-    """The gradio module; InputError where it is not installed."""
+def loaded(source: str) -> Vocoder | TextToSpeech:
+    """The model of a folder or hub id, as what its config.json says it is."""
+    folder = local_folder(source, None)
     try:
-        import gradio  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise InputError("the page needs gradio: pip install 'wg[demo]'") from None
-    return gradio
+        conditions = entry(read_config(folder)["model"]["name"]).conditions
+    except (KeyError, TypeError, InputError):  # from_pretrained says what is wrong
+        conditions = None
+    kind = TextToSpeech if conditions == "text" else Vocoder
+    return kind.from_pretrained(folder)
 
 
 def page_of(vocoder: Vocoder) -> Any:
-    """The page, a gradio Blocks."""
+    """The page of a vocoder, a gradio Blocks."""
     gradio = require_gradio()
-    facts = ", ".join(f"{key} {value}" for key, value in vocoder.info().items())
     folder = tempfile.mkdtemp(prefix="wg-demo-")
 
     def answer(path: str | None, steps: float, sampler: str, seed: float) -> Spoken:
@@ -67,14 +78,9 @@ def page_of(vocoder: Vocoder) -> Any:
             raise gradio.Error(str(error)) from None
 
     with gradio.Blocks(title="wg", analytics_enabled=False) as page:
-        gradio.Markdown(f"# wg\n\n{facts}")
+        gradio.Markdown(heading(vocoder))
         recording = gradio.Audio(label="recording", type="filepath", elem_id="recording")
-        with gradio.Row():
-            steps = gradio.Slider(1, 100, value=6, step=1, label="steps", elem_id="steps")
-            sampler = gradio.Dropdown(
-                list(SAMPLERS), value=vocoder.synthesis.sampler, label="sampler"
-            )
-            seed = gradio.Number(0, precision=0, label="seed")
+        steps, sampler, seed = sampling_row(vocoder)
         button = gradio.Button("speak", variant="primary", elem_id="speak")
         said = gradio.Markdown(elem_id="said")
         with gradio.Row():
@@ -102,12 +108,8 @@ def speak(
     spoken, gain = protect_peak(spoken.cpu())
     picture = folder / f"{time.time_ns()}.png"
     spectrogram_pair(wave, spoken, rate, picture)
-    sentence = (
-        f"{len(spoken) / rate:.2f} s of audio in {seconds:.2f} s: real-time factor "
-        f"{seconds * rate / len(spoken):.3f} with {steps} steps"
-    )
-    sentence += "" if gain == 1 else "; turned down to full scale"
-    return sound(wave, rate), sound(spoken, rate), str(picture), sentence
+    told = sentence(len(spoken) / rate, seconds, steps, gain)
+    return sound(wave, rate), sound(spoken, rate), str(picture), told
 
 
 def at_rate(path: Path, rate: int) -> Tensor:
@@ -122,8 +124,3 @@ def at_rate(path: Path, rate: int) -> Tensor:
     if not len(wave):
         raise InputError(f"{path.name}: holds no samples")
     return resample(wave, found, rate)
-
-
-def sound(wave: Tensor, rate: int) -> tuple[int, np.ndarray]:
-    """What gradio plays: (Hz, 16-bit samples)."""
-    return rate, (wave.clamp(-1, 1) * 32767).round().short().numpy()

@@ -19,7 +19,7 @@ def parser(name: str, output: str) -> Options:
     """Options that the three share."""
     options = Options(prog=f"wg {name}", allow_abbrev=False)
     options.add_argument("-o", "--output", type=Path, required=True, help=output)
-    options.add_argument("--model", type=Path, required=True, help="generator folder of stage 7")
+    options.add_argument("--model", required=True, help="generator folder of stage 7, or hub id")
     options.add_argument("--class", dest="kind", help="of a class-conditional model")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")

@@ -40,5 +40,9 @@ def import_model(arguments: Sequence[str]) -> None:
     print(f"{options.output}: {facts['model']}, {facts['parameters']:,} parameters")
     if facts["conditions"] == "mel":
         print(f"mel: {found.mel.label}; all of it in {options.output / 'config.json'}")
+    if facts["conditions"] == "text":
+        rate, speakers = found.mel.sample_rate, ", ".join(found.model.speakers[:8]) or "one"
+        print(f"{rate} Hz, {len(found.model.symbols)} symbols; speakers: {speakers}")
+        print(f'wg speak "Good morning." --model {options.output} -o out.wav')
     if found.unmapped:
         print(f"not used, {len(found.unmapped)}: {', '.join(found.unmapped)}")

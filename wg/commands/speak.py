@@ -22,7 +22,7 @@ def parser() -> Options:
     options.add_argument(
         "-o", "--output", type=Path, required=True, help="16-bit wav; with --file, a folder"
     )
-    options.add_argument("--model", type=Path, required=True, help="speech folder of stage 7")
+    options.add_argument("--model", required=True, help="speech folder of stage 7, or hub id")
     options.add_argument("--speaker", help="of a model that knows several")
     options.add_argument("--pace", type=float, default=1.0, help="1.2: a fifth faster [1]")
     options.add_argument("--lexicon", type=Path, help="lines of a word and its phonemes")

@@ -51,7 +51,12 @@ def read_mel(options: argparse.Namespace, vocoder: Vocoder) -> np.ndarray:
     """The mel [M, F] of an audio file, or the array in a .npy file, which stays on disk."""
     path = options.input
     if path.suffix == ".npy":
-        return open_array(path)
+        mel = open_array(path)
+        if mel.ndim == 3:
+            raise InputError(
+                f"mel of shape {list(mel.shape)}; save one mel a file, [bands, frames]: mel[0], ..."
+            )
+        return mel
     if options.mel is not None:
         raise InputError(f"--mel {options.mel}: for a .npy file; {path} is analysed here")
     spec = vocoder.mel_spec

@@ -16,6 +16,7 @@ from wg.generator import Generator
 from wg.interop.reading import read_checkpoint, read_config
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of
+from wg.speech import TextToSpeech
 from wg.vocoder import Synthesis, Vocoder
 
 
@@ -30,8 +31,8 @@ class Imported:
     weights: Mapping[str, Tensor]
     unmapped: list[str]  # their weights that ours has no place for
 
-    def build(self) -> Vocoder | Generator:
-        """The vocoder, or the generator of a model that takes no mel."""
+    def build(self) -> Vocoder | TextToSpeech | Generator:
+        """The vocoder, or what speaks or generates with a model that takes no mel."""
         self.model.check(self.mel)
         network = build_network(self.model, self.mel)
         try:
@@ -39,7 +40,7 @@ class Imported:
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:300]
             raise InputError(f"the weights are of another architecture: {reason}") from None
-        kind = Vocoder if conditions_of(self.model) == "mel" else Generator
+        kind = {"mel": Vocoder, "text": TextToSpeech}.get(conditions_of(self.model), Generator)
         return kind(network, self.model, self.mel, self.diffusion, self.synthesis)
 
 
@@ -49,6 +50,8 @@ FORMATS: dict[str, str] = {
     "lmnt-wavegrad": "wg.interop.lmnt_wavegrad",
     "lmnt-diffwave": "wg.interop.lmnt_diffwave",
     "ivanvovk-wavegrad": "wg.interop.ivanvovk_wavegrad",
+    "keonlee-wavegrad2": "wg.interop.keonlee_wavegrad2",
+    "mindslab-wavegrad2": "wg.interop.mindslab_wavegrad2",
     "coqui-wavegrad": "wg.interop.coqui_wavegrad",
     "philsyn-diffwave": "wg.interop.philsyn_diffwave",
     "speechbrain-diffwave": "wg.interop.speechbrain_diffwave",

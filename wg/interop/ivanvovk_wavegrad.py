@@ -37,26 +37,27 @@ UBLOCK = (
 )
 
 
-def table(state: Mapping[str, Tensor]) -> dict[str, Layer]:
-    """Our layers and theirs."""
+def table(state: Mapping[str, Tensor], prefix: str = "nn.") -> dict[str, Layer]:
+    """Our layers and theirs, whose names begin with `prefix`."""
     rows = {
-        "mel_conv": layer("nn.ublock_preconv.conv1d"),
-        "wave_conv": layer("nn.dblock_preconv.conv1d"),
-        "out_conv": layer("nn.ublock_postconv.conv1d"),
+        "mel_conv": layer(f"{prefix}ublock_preconv.conv1d"),
+        "wave_conv": layer(f"{prefix}dblock_preconv.conv1d"),
+        "out_conv": layer(f"{prefix}ublock_postconv.conv1d"),
     }
-    for f in range(count(state, "nn.films.{}.shift_conv.conv1d.weight")):
-        film = f"nn.films.{f}"
+    for f in range(count(state, f"{prefix}films.{{}}.shift_conv.conv1d.weight")):
+        film = f"{prefix}films.{f}"
         rows[f"films.{f}.input"] = layer(f"{film}.signal_conv.0.conv1d")
         rows[f"films.{f}.output"] = layer(f"{film}.shift_conv.conv1d", f"{film}.scale_conv.conv1d")
-    for d in range(count(state, "nn.dblocks.{}.residual_branch.0.conv1d.weight")):
-        block = f"nn.dblocks.{d}"
+    for d in range(count(state, f"{prefix}dblocks.{{}}.residual_branch.0.conv1d.weight")):
+        block = f"{prefix}dblocks.{d}"
         rows[f"dblocks.{d}.0.shortcut"] = layer(f"{block}.residual_branch.0.conv1d")
         for j in range(3):
             theirs = f"{block}.main_branch.{j + 1}.convolution.conv1d"
             rows[f"dblocks.{d}.0.convs.{j}"] = layer(theirs)
-    for u in range(count(state, "nn.ublocks.{}.first_block_residual_branch.0.conv1d.weight")):
-        block = f"nn.ublocks.{u}"
-        rows[f"ublocks.{u}.0.shortcut"] = layer(f"{block}.first_block_residual_branch.0.conv1d")
+    shortcut = "first_block_residual_branch.0.conv1d"
+    for u in range(count(state, f"{prefix}ublocks.{{}}.{shortcut}.weight")):
+        block = f"{prefix}ublocks.{u}"
+        rows[f"ublocks.{u}.0.shortcut"] = layer(f"{block}.{shortcut}")
         for j, name in enumerate(UBLOCK):
             rows[f"ublocks.{u}.0.convs.{j}"] = layer(f"{block}.{name}.conv1d")
     return rows

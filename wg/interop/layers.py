@@ -17,16 +17,32 @@ NORMED = (
 )
 
 
+AFFINE = ("weight", "bias")
+BATCH_NORM = (*AFFINE, "running_mean", "running_var", "num_batches_tracked")
+
+
+def lstm(layers: int) -> tuple[str, ...]:
+    """Tensors of a bidirectional `nn.LSTM`."""
+    return tuple(
+        f"{kind}_{whose}_l{number}{way}"
+        for kind in AFFINE
+        for whose in ("ih", "hh")
+        for number in range(layers)
+        for way in ("", "_reverse")
+    )
+
+
 class Layer(NamedTuple):
     """One of their layers, or several that are one of ours, stacked along the output."""
 
     theirs: tuple[str, ...]
     swap: bool = False  # whether our first half of the outputs is their second
+    tensors: tuple[str, ...] = AFFINE
 
 
-def layer(*theirs: str, swap: bool = False) -> Layer:
+def layer(*theirs: str, swap: bool = False, tensors: tuple[str, ...] = AFFINE) -> Layer:
     """A row of a table."""
-    return Layer(theirs, swap)
+    return Layer(theirs, swap, tensors)
 
 
 class Translated(NamedTuple):
@@ -61,20 +77,21 @@ def count(state: Mapping[str, Tensor], pattern: str, first: int = 0) -> int:
 def translate(
     state: Mapping[str, Tensor], table: Mapping[str, Layer], buffers: Collection[str] = ()
 ) -> Translated:
-    """Weights and biases of each layer of the table; InputError lists those that are missing.
+    """The tensors of each layer of the table; InputError lists those that are missing.
 
     `buffers` names what is no weight and is left out without a word.
     """
     weights, used, missing = {}, set(buffers), []
     for ours, row in table.items():
-        for kind in ("weight", "bias"):
+        for kind in row.tensors:
             names = [f"{name}.{kind}" for name in row.theirs]
             absent = [name for name in names if name not in state]
             missing += absent
             if absent:
                 continue
             used.update(names)
-            value = torch.cat([state[name] for name in names])
+            found = [state[name] for name in names]
+            value = found[0] if len(found) == 1 else torch.cat(found)
             if row.swap:
                 value = torch.cat(value.chunk(2)[::-1])
             weights[f"{ours}.{kind}"] = value

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from wg.errors import InputError
 
+# YAML 1.1, which PyYAML reads, takes 1e-4 for text.
+EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 SCALAR = re.compile(r"(\w+)\s*:\s*([^\s#!\[{'\"&*][^#]*?)\s*(#.*)?")
 
 
@@ -91,24 +93,39 @@ def state_of(path: Path, content: Any, keys: tuple[str, ...]) -> dict[str, Tenso
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
-    """A project's own config: JSON, or the plain `key: value` lines of a YAML file; None: {}."""
+    """A project's own config: JSON or YAML; None: {}.
+
+    Of a YAML file with tags, which would build objects (SpeechBrain's), the plain `key: value`
+    lines.
+    """
     if path is None:
         return {}
     try:
         text = path.read_text("utf-8")
-        if path.suffix not in (".yaml", ".yml"):
-            content = json.loads(text)
-        else:  # SpeechBrain's YAML has tags that would build objects: only scalars are read
-            content = {
-                match[1]: plain(match[2])
-                for line in text.splitlines()
-                if (match := SCALAR.fullmatch(line))
-            }
-    except (OSError, ValueError) as error:
-        raise InputError(f"--config {path}: not readable ({error})") from None
+        content = from_yaml(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"--config {path}: not readable ({reason})") from None
     if not isinstance(content, dict):
         raise InputError(f"--config {path}: holds a {type(content).__name__}, not an object")
     return content
+
+
+def from_yaml(text: str) -> Any:
+    """Plain values of YAML; its own lines alone where it has tags. ValueError for neither."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Knows plain values and nothing else."""
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+0123456789"))
+    try:
+        return yaml.load(text, Loader)
+    except yaml.constructor.ConstructorError:
+        lines = [match for line in text.splitlines() if (match := SCALAR.fullmatch(line))]
+        return {match[1]: plain(match[2]) for match in lines}
+    except yaml.YAMLError as error:
+        raise ValueError(error) from None
 
 
 def plain(text: str) -> Any:

@@ -13,10 +13,29 @@ Non-Attentive Tacotron (2010.04301), section 3.1.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class Convention(NamedTuple):
+    """What implementations of Gaussian upsampling do differently."""
+
+    middle: float  # t of frame 0
+    least_range: float  # in frames, added to each sigma_i
+    fading: float  # added to sum_j N: a frame far from every symbol hears less of all
+    whole: bool  # predicted durations are rounded to whole frames
+
+
+# Ours places a frame at its middle, as a symbol that lasts one frame has its centre half a frame
+# after its beginning. The others are read off the ports' code.
+CONVENTIONS = {
+    "middle": Convention(0.5, 1e-2, 0.0, False),
+    "mindslab": Convention(0.0, 0.0, 1e-8, True),
+    "keonlee": Convention(1.0, 0.0, 1e-8, True),
+}
 
 
 class Predictor(nn.Module):
@@ -37,16 +56,26 @@ class Predictor(nn.Module):
 
 
 def gaussian_weights(
-    durations: Tensor, ranges: Tensor, real: Tensor, start: Tensor, frames: int
+    durations: Tensor,
+    ranges: Tensor,
+    real: Tensor,
+    start: Tensor,
+    frames: int,
+    convention: Convention = CONVENTIONS["middle"],
 ) -> Tensor:
-    """w_ti = N(t; c_i, sigma_i^2) / sum_j N(t; c_j, sigma_j^2), [B, F, N].
+    """w_ti = N(t; c_i, sigma_i^2) / (fading + sum_j N(t; c_j, sigma_j^2)), [B, F, N].
 
     For `durations`, `ranges` and `real` [B, N] (False: padding, of weight 0) and the F = `frames`
-    frames from `start` [B] on. A frame's time t is its middle: frame f has t = f + 1/2, as a
-    symbol that lasts one frame has its centre half a frame after its beginning.
+    frames from `start` [B] on; frame f has t = f + middle.
     """
     centres = durations.cumsum(1) - durations / 2
-    time = start[:, None] + torch.arange(frames, device=durations.device) + 0.5
+    time = start[:, None] + torch.arange(frames, device=durations.device) + convention.middle
     distance = (time[:, :, None] - centres[:, None]) / ranges[:, None]  # [B, F, N]
     logits = -0.5 * distance**2 - ranges.log()[:, None]
-    return logits.masked_fill(~real[:, None], -math.inf).softmax(-1)
+    logits = logits.masked_fill(~real[:, None], -math.inf)
+    weights = logits.softmax(-1)
+    if not convention.fading:
+        return weights
+    # S / (S + fading), with S the sum of the densities, which may be too small for a float.
+    log_sum = logits.logsumexp(-1, keepdim=True) - 0.5 * math.log(2 * math.pi)
+    return weights * (log_sum - math.log(convention.fading)).sigmoid()

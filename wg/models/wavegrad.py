@@ -55,6 +55,7 @@ class WaveGradConfig:
     level_scale: float = 5000.0  # paper 5000; lmnt 1; use 1 with discrete conditioning
     up_repeats: int = 1  # UBlocks a resolution; the further ones do not resample
     down_repeats: int = 1
+    repeat_shortcut: Literal["none", "conv"] = "none"  # of a further UBlock; conv: mindslab's 1x1
 
     def __post_init__(self) -> None:
         if len(self.up_channels) != len(self.down_channels) + 1:
@@ -155,10 +156,14 @@ class Down(nn.Module):
         return F.interpolate(x, size=x.shape[-1] // self.factor, mode="linear")
 
 
-def upsample(x: Tensor, factor: int, mode: str) -> Tensor:
+def upsample(x: Tensor, factor: int, mode: str, mask: Tensor | None) -> Tensor:
     """[B, C, L] -> [B, C, L * factor] by repetition or linear interpolation."""
     if factor == 1:
         return x
+    if mode == "linear" and mask is not None:
+        # Towards the first place of the padding too: it repeats the last real one, as an end does.
+        x = masked(x, mask)
+        x = x + F.pad(x, (1, 0))[..., :-1] * (1 - mask)
     return F.interpolate(x, scale_factor=float(factor), mode=mode)
 
 
@@ -228,22 +233,32 @@ class UBlock(nn.Module):
     """Upsampling block on the mel path, modulated thrice by the same FiLM output."""
 
     def __init__(
-        self, c_in: int, c_out: int, factor: int, dilations: tuple[int, ...], mode: str
+        self,
+        c_in: int,
+        c_out: int,
+        factor: int,
+        dilations: tuple[int, ...],
+        config: WaveGradConfig,
     ) -> None:
         super().__init__()
-        self.factor, self.mode = factor, mode
-        same = factor == 1 and c_in == c_out
+        self.factor, self.mode = factor, config.up
+        same = factor == 1 and c_in == c_out and config.repeat_shortcut == "none"
         self.shortcut = nn.Identity() if same else conv(c_in, c_out, 1)
         self.convs = nn.ModuleList(
             conv(c_in if i == 0 else c_out, c_out, 3, dilation=d) for i, d in enumerate(dilations)
         )
 
-    def enter(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The part before the first FiLM: (shortcut, features), each [B, C_out, L * factor]."""
+    def enter(
+        self, x: Tensor, before: Tensor | None, after: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The part before the first FiLM: (shortcut, features), each [B, C_out, L * factor].
+
+        Masks before and after upsampling.
+        """
         # A 1x1 convolution commutes with both kinds of upsampling and is cheaper before it.
-        shortcut = upsample(self.shortcut(x), self.factor, self.mode)
-        x = upsample(F.leaky_relu(x, SLOPE), self.factor, self.mode)
-        return shortcut, self.convs[0](masked(x, mask))
+        shortcut = upsample(self.shortcut(x), self.factor, self.mode, before)
+        x = upsample(F.leaky_relu(x, SLOPE), self.factor, self.mode, before)
+        return shortcut, self.convs[0](masked(x, after))
 
     def modulate(
         self, entered: tuple[Tensor, Tensor], film: tuple[Tensor, Tensor], mask: Tensor | None
@@ -279,9 +294,9 @@ class Decoder(nn.Module):
         for c_out, factor, dilations in zip(
             ups, self.factors, config.resolved_dilations(), strict=True
         ):
-            blocks = [UBlock(c_in, c_out, factor, dilations, config.up)]
+            blocks = [UBlock(c_in, c_out, factor, dilations, config)]
             blocks += [
-                UBlock(c_out, c_out, 1, dilations, config.up) for _ in range(config.up_repeats - 1)
+                UBlock(c_out, c_out, 1, dilations, config) for _ in range(config.up_repeats - 1)
             ]
             self.ublocks.append(nn.ModuleList(blocks))
             c_in = c_out
@@ -302,7 +317,7 @@ class Decoder(nn.Module):
         """From features [B, M, F], of which `frames` [B] are real (None: all)."""
         masks = self._masks(features, frames)
         x = self.mel_conv(masked(features, masks[0]))
-        return Condition(self.ublocks[0][0].enter(x, masks[1]), masks)  # pyright: ignore
+        return Condition(self.ublocks[0][0].enter(x, *masks[:2]), masks)  # pyright: ignore
 
     def _masks(self, features: Tensor, frames: Tensor | None) -> tuple[Tensor | None, ...]:
         """Masks at the rate of the features and after each UBlock; None without `frames`."""
@@ -326,9 +341,9 @@ class Decoder(nn.Module):
             films.append(self.films[i + 1](y, noise_input, after))
         entered, y = cond.entered, None
         for i, blocks in enumerate(self.ublocks):
-            mask, film = masks[i + 1], films[-1 - i]
-            for block in blocks:  # pyright: ignore[reportGeneralTypeIssues]
-                entered = entered if y is None else block.enter(y, mask)
+            before, mask, film = masks[i], masks[i + 1], films[-1 - i]
+            for j, block in enumerate(blocks):  # pyright: ignore[reportArgumentType]
+                entered = entered if y is None else block.enter(y, mask if j else before, mask)
                 y = block.modulate(entered, film, mask)
         assert y is not None
         return self.out_conv(masked(y, masks[-1]))[:, 0]

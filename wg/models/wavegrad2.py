@@ -26,12 +26,11 @@ from torch import Tensor, nn
 
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
-from wg.models.upsampling import Predictor, gaussian_weights
+from wg.models.upsampling import CONVENTIONS, Predictor, gaussian_weights
 from wg.models.wavegrad import Condition, Decoder, WaveGradConfig
 from wg.models.zoneout import ZoneoutLSTM
 from wg.text.symbols import SYMBOLS, VERSION
 
-LEAST_RANGE = 1e-2  # frames
 LONGEST = 1000  # frames of a symbol, whatever an untrained predictor says
 
 
@@ -47,12 +46,14 @@ class WaveGrad2Config(WaveGradConfig):
     name: str = "wavegrad2"
     symbols: tuple[str, ...] = SYMBOLS  # ids are places in this table, looked up by name
     symbols_version: int = VERSION  # of what these names mean; any other than wg's is refused
+    boundaries: Literal["marks", "pauses"] = "marks"  # pauses: read without marks, as ports do
     encoder_channels: int = 1024
     dropout: float = 0.5  # after each convolution of the encoder
     zoneout: float = 0.1  # of the encoder's LSTM
     predictor_channels: int = 512  # a direction, of the duration and the range predictor
     speaker_channels: int = 0  # of the speaker's embedding; 0: the model knows one speaker only
     speakers: tuple[str, ...] = ()  # left out: those of the training split
+    upsampling: Literal["middle", "mindslab", "keonlee"] = "middle"  # a port's: for its weights
     duration_domain: Literal["seconds", "log"] = "seconds"  # of the loss; log: of frames + 1
     duration_weight: float = 2.0
     mel_weight: float = 0.0  # of the L1 loss of a mel predicted from the window; 0: none
@@ -131,6 +132,7 @@ class WaveGrad2Network(nn.Module):
         super().__init__()
         self.config = config
         self.frame_s = mel.hop_length / mel.sample_rate
+        self.convention = CONVENTIONS[config.upsampling]
         width = config.encoder_channels + config.speaker_channels
         self.encoder = Encoder(config)
         if config.speaker_channels:
@@ -160,10 +162,11 @@ class WaveGrad2Network(nn.Module):
             durations = batch["durations"].float()
         else:
             durations = self.in_frames(predicted) * real / batch["pace"][:, None]
+            durations = durations.round() if self.convention.whole else durations
         ranges = self.range(torch.cat([x, durations[..., None]], -1), lengths).float()
-        ranges = F.softplus(ranges) + LEAST_RANGE
+        ranges = F.softplus(ranges) + self.convention.least_range
         start, frames, length = window_of(batch, durations)
-        weights = gaussian_weights(durations, ranges, real, start, length)
+        weights = gaussian_weights(durations, ranges, real, start, length, self.convention)
         features = (weights.to(x) @ x).transpose(1, 2)  # [B, C, F]
         seen = self.hide(features) if self.training else features
         padded = bool((frames < length).any())

@@ -23,6 +23,19 @@ CONSONANTS = tuple("B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".spl
 PHONEMES = (*(f"{vowel}{stress}" for vowel in VOWELS for stress in "012"), *CONSONANTS)
 BOUNDARIES = (SILENCE, WORD_BOUNDARY, END, *MARKS)
 SYMBOLS: tuple[str, ...] = (PAD, *BOUNDARIES, *PHONEMES)
+PAUSE = "sp"  # in place of any mark, in models whose boundaries are "pauses"
+UNSPOKEN = (SILENCE, WORD_BOUNDARY, END)
+
+
+def with_pauses(names: Sequence[str]) -> list[str]:
+    """Symbols as an aligner of phones writes them: `sp` for a mark, no other boundary.
+
+    As WaveGrad 2's ports are trained: silence at the ends is cut away, words follow each other.
+    """
+    spoken = [PAUSE if name in MARKS else name for name in names if name not in UNSPOKEN]
+    while spoken and spoken[-1] == PAUSE:
+        spoken.pop()
+    return spoken
 
 
 def to_ids(names: Iterable[str], table: Sequence[str] = SYMBOLS) -> list[int]:

@@ -1,0 +1,47 @@
+"""What both pages of `wg demo` have: sampling options, sounds, the sentence below the button."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from wg.diffusion.samplers import SAMPLERS
+from wg.errors import InputError
+from wg.vocoder import Trained
+
+
+def require_gradio() -> Any:
+    """The gradio module; InputError where it is not installed."""
+    try:
+        import gradio  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise InputError("the page needs gradio: pip install 'wg[demo]'") from None
+    return gradio
+
+
+def heading(model: Trained) -> str:
+    """Markdown of what the model is."""
+    return "# wg\n\n" + ", ".join(f"{key} {value}" for key, value in model.info().items())
+
+
+def sampling_row(model: Trained) -> tuple[Any, Any, Any]:
+    """A row of steps, sampler and seed."""
+    gradio = require_gradio()
+    with gradio.Row():
+        steps = gradio.Slider(1, 100, value=6, step=1, label="steps", elem_id="steps")
+        sampler = gradio.Dropdown(list(SAMPLERS), value=model.synthesis.sampler, label="sampler")
+        seed = gradio.Number(0, precision=0, label="seed")
+    return steps, sampler, seed
+
+
+def sentence(audio: float, took: float, steps: int, gain: float) -> str:
+    """Seconds of audio, seconds it took, and the real-time factor."""
+    told = f"{audio:.2f} s of audio in {took:.2f} s: real-time factor {took / audio:.3f}"
+    return f"{told} with {steps} steps" + ("" if gain == 1 else "; turned down to full scale")
+
+
+def sound(wave: Tensor, rate: int) -> tuple[int, np.ndarray]:
+    """What gradio plays: (Hz, 16-bit samples)."""
+    return rate, (wave.clamp(-1, 1) * 32767).round().short().numpy()
