@@ -156,6 +156,11 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "batch": (lambda: mel(4)[None], r"chunk 2: shape \[1, 6, 4\]"),
     "nan": (lambda: mel(4).log(), "chunk 2: NaN or infinite"),
     "numpy": (lambda: np.zeros((6, 0)), r"chunk 2: shape \[6, 0\]"),
+    "whole numbers": (lambda: torch.ones(6, 4, dtype=torch.int64), "chunk 2: torch.int64; a mel"),
+    "complex": (lambda: np.ones((6, 4), complex), "chunk 2: complex128; a mel holds floating"),
+    "words": (lambda: np.array([["a"] * 4] * 6), "chunk 2: <U1; a mel holds floating"),
+    "list": (lambda: mel(4).tolist(), "chunk 2: a list; give a torch tensor or numpy array"),
+    "nothing": (lambda: None, "chunk 2: a NoneType; give a torch tensor"),
 }
 
 
@@ -173,6 +178,18 @@ def test_a_stream_without_chunks_is_refused_and_options_are_checked_at_once() ->
         list(voc.stream([]))
     with pytest.raises(InputError, match="steps is 0"):
         voc.stream([mel(3)], Synthesis("0"))
+    with pytest.raises(InputError, match="steps is -2"):
+        voc.stream([mel(3)], steps=-2)
+    with pytest.raises(InputError, match="seed 'x': give a whole number"):
+        voc.stream([mel(3)], seed="x")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_stream_is_told_how_to_sample_as_a_call_is() -> None:
+    voc, whole = vocoder("wavegrad"), mel(30)
+    options = {"steps": 3, "sampler": "ddim"}
+    streamed = torch.cat(list(voc.stream(whole.split(7, 1), seed=2, **options)))  # pyright: ignore
+    assert (streamed - voc(whole, seed=2, **options)).abs().max() < 1e-4  # pyright: ignore
+    assert (streamed - voc(whole, seed=2)).abs().max() > 1e-2
 
 
 def test_a_source_that_breaks_off_passes_its_error_on_after_what_is_certain() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from wg.diffusion.schedules import step_count
+
 
 @dataclass(frozen=True)
 class Found:
@@ -29,8 +31,9 @@ class History:
 
     def levels(self, schedule: object, sampler: str) -> tuple[float, ...] | None:
         """Levels found for a step count and a sampler, if any."""
+        steps = step_count(schedule)
         for found in self.found:
-            if str(found.steps) == schedule and found.sampler == sampler:
+            if found.steps == steps and found.sampler == sampler:
                 return found.levels
         return None
 

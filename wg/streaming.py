@@ -152,7 +152,7 @@ def stream(
 
     def pieces() -> Iterator[Tensor]:
         for number, chunk in enumerate(chunks, 1):
-            audio = state.push(checked(torch.as_tensor(chunk), number, vocoder))
+            audio = state.push(checked(chunk, number, vocoder))
             if len(audio):
                 yield audio
         if not state.longest:
@@ -162,9 +162,17 @@ def stream(
     return pieces()
 
 
-def checked(chunk: Tensor, number: int, vocoder: Vocoder) -> Tensor:
+def checked(given: Tensor | np.ndarray, number: int, vocoder: Vocoder) -> Tensor:
     """The chunk, float32 on the vocoder's device; InputError unless it is a mel [M, F > 0]."""
     bands = vocoder.mel_spec.n_mels
+    if not isinstance(given, Tensor | np.ndarray):
+        kind = type(given).__name__
+        raise InputError(f"chunk {number}: a {kind}; give a torch tensor or numpy array")
+    if isinstance(given, np.ndarray) and given.dtype.kind != "f":
+        raise InputError(f"chunk {number}: {given.dtype}; a mel holds floating-point numbers")
+    chunk = torch.as_tensor(given)
+    if not chunk.is_floating_point():
+        raise InputError(f"chunk {number}: {chunk.dtype}; a mel holds floating-point numbers")
     if chunk.ndim != 2 or chunk.shape[0] != bands or not chunk.shape[1]:
         raise InputError(
             f"chunk {number}: shape {list(chunk.shape)}; this vocoder takes [{bands}, frames], "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from operator import index
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -63,6 +64,8 @@ class Synthesis:
         """The same with those that are not None; `steps` is a schedule of so many."""
         if steps is not None and schedule is not None:
             raise InputError(f"steps {steps} and schedule {schedule!r} both given; give one")
+        if isinstance(schedule, int):
+            raise InputError(f"schedule {schedule}: a step count is steps={schedule}")
         chosen = schedule if steps is None else str(steps)
         return replace(
             self,
@@ -280,13 +283,7 @@ class Vocoder(Trained):
         given: Tensor = as_tensor(mel) if isinstance(mel, np.ndarray) else mel
         batch = self._batch(given, lengths)
         count, length = len(batch["mel"]), batch["mel"].shape[-1] * self.mel_spec.hop_length
-        seeds = (
-            [int(seed)] * count
-            if isinstance(seed, int | np.integer)
-            else [int(one) for one in seed]
-        )
-        if len(seeds) != count:
-            raise InputError(f"{len(seeds)} seeds for {count} utterances; give one, or one each")
+        seeds = whole_seeds(seed, count)
         levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
         network: Any = self.network
@@ -304,14 +301,20 @@ class Vocoder(Trained):
         chunks: Iterable[Tensor | np.ndarray],
         synthesis: Synthesis | None = None,
         seed: int = 0,
+        *,
+        steps: int | None = None,
+        schedule: Schedule | None = None,
+        sampler: str | None = None,
     ) -> Iterator[Tensor]:
         """Audio [T] in pieces, from chunks [M, F] of one mel, as they come; see `wg.streaming`.
 
-        The pieces join to what one call over the whole mel gives, to rounding.
+        The pieces join to what one call over the whole mel gives, to rounding. How to sample is
+        said as in that call.
         """
         from wg.streaming import stream
 
-        return stream(self, chunks, synthesis or self.synthesis, seed)
+        options = (synthesis or self.synthesis).override(steps, schedule, sampler)
+        return stream(self, chunks, options, whole_seeds(seed, 1)[0])
 
     def _batch(self, mel: Tensor, lengths: Sequence[int] | Tensor | None) -> dict[str, Tensor]:
         """What the network is conditioned on; InputError for a mel or lengths that are none."""
@@ -347,6 +350,20 @@ class Vocoder(Trained):
             if bool((real < frames).any()):
                 tensors["frames"] = real.to(self.device)
         return tensors
+
+
+def whole_seeds(seed: int | Sequence[int], count: int) -> list[int]:
+    """Seeds of so many utterances, of one for all or one each; InputError for what is none."""
+    try:
+        one = isinstance(seed, int | np.integer)
+        seeds = [index(seed)] * count if one else [index(value) for value in seed]
+    except TypeError:
+        raise InputError(f"seed {seed!r}: give a whole number, or one an utterance") from None
+    if len(seeds) != count:
+        raise InputError(f"{len(seeds)} seeds for {count} utterances; give one, or one each")
+    if any(not -(2**63) <= value < 2**63 for value in seeds):
+        raise InputError(f"seed {seed!r}: beyond 64 bits; give a smaller number")
+    return seeds
 
 
 def as_tensor(array: np.ndarray) -> Tensor:

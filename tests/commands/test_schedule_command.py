@@ -51,6 +51,8 @@ def test_what_is_found_is_better_on_held_out_clips_and_the_default(
     assert best["levels"] == found["levels"] and len(found["levels"]) == 4
     vocoder = Vocoder.from_pretrained(run.exp / "vocoder")
     assert vocoder.levels(Synthesis("3")).tolist() == found["levels"]
+    for written in ("+3", " 3", "03"):
+        assert vocoder.levels(Synthesis(written)).tolist() == found["levels"]
     assert vocoder.levels(Synthesis("3", "ddim")).tolist() != found["levels"]
     assert vocoder.levels(Synthesis("2")).tolist() != found["levels"][:3]
     vocoder.save_pretrained(tmp_path / "again", "card")

@@ -130,6 +130,10 @@ def test_a_schedule_is_a_count_a_name_or_a_file(tmp_path) -> None:
         ("9999999", "steps is 9999999"),
         ("wavegrad-fibonaci-25", "did you mean 'wavegrad-fibonacci-25'"),
         ("missing.json", "No such file"),
+        ("--5", "not a step count"),
+        ("\u00b2", "not a step count"),
+        ("quantiles-+-2", "not a step count"),
+        ("", "not a step count"),
     ],
 )
 def test_a_bad_schedule_is_one_clear_error(schedule: str, message: str) -> None:

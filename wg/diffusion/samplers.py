@@ -142,6 +142,8 @@ SAMPLERS: dict[str, Sampler] = {
 
 def sampler(name: str) -> Sampler:
     """The sampler of that name, or DDIM with an eta, ddim-0.5; InputError for any other."""
+    if not isinstance(name, str):
+        raise InputError(f"sampler {name!r}: give a name; {nearest('', SAMPLERS)}, ddim-ETA")
     kind, dash, eta = name.partition("-")
     if kind == "ddim" and dash:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -172,11 +173,11 @@ def inference_levels(schedule: Schedule, training_levels: Tensor) -> Tensor:
     if not isinstance(schedule, str):
         return check_levels(schedule)
     text = schedule.strip()
-    if text.lstrip("+-").isdigit():
-        return log_snr_spaced(training_levels, int(text))
+    if (steps := step_count(text)) is not None:
+        return log_snr_spaced(training_levels, steps)
     kind, _, count = text.partition("-")
-    if kind == "quantiles" and count.lstrip("+-").isdigit():
-        return quantiles(training_levels, int(count))
+    if kind == "quantiles" and (steps := step_count(count)) is not None:
+        return quantiles(training_levels, steps)
     if text in PUBLISHED:
         return levels_from_betas(PUBLISHED[text]())
     if text.endswith(".json"):
@@ -185,10 +186,17 @@ def inference_levels(schedule: Schedule, training_levels: Tensor) -> Tensor:
     raise InputError(f"schedule {schedule!r}: not a step count, a .json file or a name; {hint}")
 
 
+def step_count(schedule: object) -> int | None:
+    """The number that a schedule is written as, with or without a sign; None for any other."""
+    if isinstance(schedule, str) and re.fullmatch(r"[+-]?[0-9]+", schedule.strip()):
+        return int(schedule)
+    return None
+
+
 def schedule_label(schedule: str) -> str:
     """Folder name of a schedule: "6" -> "6-steps", a file by its stem, a name as it is."""
-    text = schedule.strip()
-    return f"{int(text)}-steps" if text.isdigit() else Path(text).stem
+    steps = step_count(schedule)
+    return Path(schedule.strip()).stem if steps is None else f"{steps}-steps"
 
 
 def check_trained(levels: Tensor, noisiest: float, cleanest: float) -> None:
