@@ -100,6 +100,8 @@ def test_a_folder_gives_the_same_samples(tmp_path) -> None:
     made.save_pretrained(tmp_path, "card")
     loaded = Generator.from_pretrained(tmp_path)
     assert torch.equal(loaded([1], ["no"]), made([1], ["no"]))
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"]  # who may read one may load it
     with pytest.raises(InputError, match="takes a class, not a mel: use wg sample --class"):
         Vocoder.from_pretrained(tmp_path)
 
