@@ -117,6 +117,9 @@ def test_a_vocoder_is_no_generator() -> None:
     [
         (lambda g, c: g([1], synthesis=replace(SYNTHESIS, samples=0)), "length of 0 samples"),
         (lambda g, c: g([1], ["yes"]), "class 'yes' given, but the model is unconditional"),
+        (lambda g, c: g([1], []), "class list given, but the model is unconditional"),
+        (lambda g, c: g([]), "no seeds; give one for each clip"),
+        (lambda g, c: c([1], [2]), "class 2 is unknown; choose from: no, yes"),
         (lambda g, c: c([1]), "needs a class; choose from: yes, no"),
         (lambda g, c: c([1], ["nein"]), "class 'nein' is unknown"),
         (lambda g, c: c([1, 2], ["yes"]), "1 classes for 2 clips"),

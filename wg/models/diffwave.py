@@ -93,7 +93,7 @@ class DiffWaveConfig:
     def class_index(self, name: str) -> int:
         """Label of a class; InputError with the nearest name."""
         if name not in self.classes:
-            raise InputError(f"class {name!r} is unknown; {nearest(name, self.classes)}")
+            raise InputError(f"class {name!r} is unknown; {nearest(str(name), self.classes)}")
         return self.classes.index(name)
 
 
