@@ -276,6 +276,12 @@ def test_a_contradiction_names_the_keys(hop: int, values: dict, message: str) ->
             {"class": torch.tensor([2])},
             r"class labels \[2\]; give \[B\] of 0 to 1",
         ),
+        (
+            {"conditions": "class", "classes": ("a", "b")},
+            {"class": torch.tensor([1.0])},
+            r"class labels \[1.0\]; give \[B\] of 0 to 1, whole numbers",
+        ),
+        ({"conditions": "class", "classes": ("a", "b")}, {"class": [-1]}, r"class labels \[-1\]"),
         ({"conditions": "class", "classes": ("a", "b")}, {}, "no class was given"),
     ],
 )
