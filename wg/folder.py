@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -37,6 +38,8 @@ def write_folder(
     os.replace(temporary, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     (folder / "README.md").write_text(card, "utf-8")
+    # safetensors writes for the owner alone.
+    shutil.copymode(folder / "config.json", folder / "model.safetensors")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

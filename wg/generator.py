@@ -39,6 +39,8 @@ class Generator(Trained):
         options = synthesis or self.synthesis
         if options.samples is None or options.samples < 1:
             raise InputError(f"length of {options.samples} samples; give at least 1")
+        if not len(seeds):
+            raise InputError("no seeds; give one for each clip")
         cond = self._condition(len(seeds), classes)
         levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
@@ -102,7 +104,8 @@ class Generator(Trained):
         known = self.model.classes
         if not known:
             if classes is not None:
-                raise InputError(f"class {classes[0]!r} given, but the model is unconditional")
+                given = ", ".join(repr(name) for name in classes) or "list"
+                raise InputError(f"class {given} given, but the model is unconditional")
             return network.condition({})
         if classes is None:
             raise InputError(f"the model needs a class; choose from: {', '.join(known)}")

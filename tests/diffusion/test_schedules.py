@@ -79,6 +79,14 @@ def test_aligned_steps_are_those_of_the_diffwave_paper(
     assert schedules.aligned_step(levels, training).tolist() == pytest.approx(expected, abs=1e-5)
 
 
+def test_aligned_steps_of_a_schedule_of_the_users_are_those_of_the_fact_sheet() -> None:
+    # PriorGrad's four betas on DiffWave's 20 steps.
+    training = schedules.levels_from_betas(schedules.linear(1e-4, 0.05, 20))
+    levels = schedules.levels_from_betas(schedules.check_betas([0.001, 0.01, 0.05, 0.2]))[1:]
+    expected = [1.329998, 3.356695, 7.331702, 15.115865]
+    assert schedules.aligned_step(levels, training).tolist() == pytest.approx(expected, abs=1e-5)
+
+
 def test_aligned_step_of_a_training_level_is_its_number() -> None:
     training = schedules.levels_from_betas(schedules.linear(1e-4, 0.05, 50))
     steps = schedules.aligned_step(training[1:], training)

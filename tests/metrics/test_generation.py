@@ -55,7 +55,9 @@ def test_fid_of_samples_approaches_that_of_their_gaussians() -> None:
 
 def test_fid_of_a_set_with_itself_is_zero_with_fewer_clips_than_features() -> None:
     features = RNG(4).standard_normal((20, 96))
-    assert frechet_distance(features, features) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(features, features) == 0  # not 3e-15, which a table would show
+    moved = features + 1e-3
+    assert frechet_distance(features, moved) == pytest.approx(96e-6, rel=1e-6)
 
 
 def test_fid_needs_two_clips() -> None:
@@ -132,6 +134,13 @@ def test_class_distances_are_taken_class_by_class() -> None:
     moved = features + np.where(labels == 1, 3.0, 0.0)[:, None]
     found = class_distances((features, labels), (moved, labels))
     assert found[0] == pytest.approx(0, abs=1e-9) and found[1] == pytest.approx(18)
+
+
+def test_a_class_without_two_clips_has_no_distance() -> None:
+    features = RNG(0).standard_normal((9, 2))
+    labels = np.array([0] * 4 + [1] * 4 + [2])
+    found = class_distances((features, labels), (features[:5], labels[:5]))
+    assert found[0] == 0 and math.isnan(found[1]) and math.isnan(found[2])
 
 
 def test_posteriors_that_do_not_sum_to_one_are_refused() -> None:

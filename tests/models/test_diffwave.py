@@ -27,6 +27,7 @@ TINY = DiffWaveConfig(channels=8, layers=5, dilation_cycle=3)
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LMNT = {"upsampler": "shared", "weight_norm": False}
 SC09 = DiffWaveConfig(conditions="none", channels=256, layers=36, dilation_cycle=12)
+CLASS = replace(SC09, conditions="class", classes=DIGITS)
 
 
 def network(config: DiffWaveConfig, mel=TINY_MEL) -> DiffWaveNetwork:
@@ -63,9 +64,12 @@ def test_the_defaults_have_the_papers_parameter_counts(channels: int, millions: 
         (replace(SC09, channels=128, layers=48), 9_838_337),
         # a 128-wide embedding of ten labels, and a 1x1 convolution of it in each layer
         (
-            replace(SC09, weight_norm=False, conditions="class", classes=DIGITS),
+            replace(CLASS, weight_norm=False),
             24_034_305 + 10 * 128 + 36 * (128 + 1) * 512,
         ),
+        # the same with gains, one for each of the 512 outputs of that convolution
+        (CLASS, 24_071_681 + 10 * 128 + 36 * (128 + 1 + 1) * 512),
+        (replace(CLASS, channels=128, layers=48), 9_838_337 + 10 * 128 + 48 * (128 + 1 + 1) * 256),
     ],
 )
 def test_parameter_counts_are_those_of_the_fact_sheet(config, expected: int) -> None:
@@ -272,6 +276,12 @@ def test_a_contradiction_names_the_keys(hop: int, values: dict, message: str) ->
             {"class": torch.tensor([2])},
             r"class labels \[2\]; give \[B\] of 0 to 1",
         ),
+        (
+            {"conditions": "class", "classes": ("a", "b")},
+            {"class": torch.tensor([1.0])},
+            r"class labels \[1.0\]; give \[B\] of 0 to 1, whole numbers",
+        ),
+        ({"conditions": "class", "classes": ("a", "b")}, {"class": [-1]}, r"class labels \[-1\]"),
         ({"conditions": "class", "classes": ("a", "b")}, {}, "no class was given"),
     ],
 )

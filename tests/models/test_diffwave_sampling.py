@@ -1,18 +1,22 @@
 """DiffWave from schedule to waveform: what the network is told, and what the vocoder makes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from wg.config import load_experiment
+from wg.diffusion.plan import sampling_levels
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
 from wg.mel.hub import named
-from wg.models import build_network
+from wg.models import build_network, config_class
 from wg.models.diffwave import DiffWaveConfig
 from wg.vocoder import Synthesis, Vocoder
 
+ROOT = Path(__file__).resolve().parents[2]
 MEL = replace(named("diffwave-paper"), n_mels=6, hop_length=16)
 BASE = TrainingSchedule(start=1e-4, end=0.05, steps=50, conditioning="discrete")
 LARGE = TrainingSchedule(start=1e-4, end=0.02, steps=200, conditioning="discrete")
@@ -52,6 +56,15 @@ def test_fast_sampling_tells_the_papers_aligned_steps(
 ) -> None:
     steps = told(vocoder(CONFIG, training, schedule), monkeypatch)
     assert steps == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("model", ["diffwave_unconditional", "diffwave_class"])
+def test_the_papers_sc09_recipes_sample_through_every_trained_step(model: str) -> None:
+    made = load_experiment(ROOT / "recipes" / "sc09", model, [], config_class)
+    decode, training = made.decode, made.diffusion
+    levels = sampling_levels(decode.schedule, decode.sampler, training)
+    assert torch.equal(levels, training.levels()) and len(levels) == 201
+    assert training.network_input(levels[1:]).tolist() == list(range(1, 201))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 6, 50, 300])

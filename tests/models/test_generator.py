@@ -100,6 +100,8 @@ def test_a_folder_gives_the_same_samples(tmp_path) -> None:
     made.save_pretrained(tmp_path, "card")
     loaded = Generator.from_pretrained(tmp_path)
     assert torch.equal(loaded([1], ["no"]), made([1], ["no"]))
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"]  # who may read one may load it
     with pytest.raises(InputError, match="takes a class, not a mel: use wg sample --class"):
         Vocoder.from_pretrained(tmp_path)
 
@@ -115,6 +117,9 @@ def test_a_vocoder_is_no_generator() -> None:
     [
         (lambda g, c: g([1], synthesis=replace(SYNTHESIS, samples=0)), "length of 0 samples"),
         (lambda g, c: g([1], ["yes"]), "class 'yes' given, but the model is unconditional"),
+        (lambda g, c: g([1], []), "class list given, but the model is unconditional"),
+        (lambda g, c: g([]), "no seeds; give one for each clip"),
+        (lambda g, c: c([1], [2]), "class 2 is unknown; choose from: no, yes"),
         (lambda g, c: c([1]), "needs a class; choose from: yes, no"),
         (lambda g, c: c([1], ["nein"]), "class 'nein' is unknown"),
         (lambda g, c: c([1, 2], ["yes"]), "1 classes for 2 clips"),

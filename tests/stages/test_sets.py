@@ -166,6 +166,9 @@ def test_finished_stages_are_skipped(made) -> None:
     ("model", "override", "message"),
     [
         ("words", "decode.generate=7", "decode.generate 7 does not divide by 2 classes; use 8"),
+        ("words", "decode.generate=2", "one sample of each of 2 classes, too few for fid_class"),
+        ("words", "model.classes=[high,lo]", "text 'low' is none of the classes high, lo; take"),
+        ("words", "model.classes=[high,low,mid]", "model.classes: no training clips of mid"),
         ("free", "decode.generate=1", "decode.generate is 1; give at least 2"),
         ("free", "decode.schedule=diffwave-fast-base", "0.613014 lies outside the trained range"),
         ("free", "diffusion.conditioning=continuous", "set diffusion.conditioning=discrete"),
@@ -175,6 +178,13 @@ def test_finished_stages_are_skipped(made) -> None:
 def test_a_mistake_is_one_line(made, model: str, override: str, message: str) -> None:
     recipe, _ = made
     assert message in recipe.run("--model", model, override).complaint()
+
+
+def test_a_bad_number_of_samples_stops_before_training(made) -> None:
+    recipe, _ = made
+    outcome = recipe.run("--model", "words", "train.max_steps=8", "decode.generate=7")
+    assert "does not divide by 2 classes" in outcome.complaint()
+    assert outcome.decisions() == {}
 
 
 @pytest.fixture
@@ -234,6 +244,19 @@ def test_a_mistake_on_the_command_line_is_one_line(made, generator, tmp_path, na
     filled = [str(places[a]) if a in places else a for a in arguments]
     outcome = wg(*filled, "--model", str(generator), "-o", str(tmp_path / "out"))
     assert message in outcome.complaint()
+
+
+def test_samples_go_into_a_folder_and_not_over_a_file(generator, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    asked = ("sample", "--class", "low", "--model", str(generator), "-o", str(tmp_path / "out"))
+    assert f"-o {tmp_path / 'out'}: a file; give a folder" in wg(*asked).complaint()
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_one_clip_is_not_written_to_a_folder(made, generator, tmp_path: Path) -> None:
+    clip = str(made[0].corpus / "wavs" / "low-00.wav")
+    asked = ("denoise", clip, "--class", "low", "--model", str(generator), "-o", str(tmp_path))
+    assert f"-o {tmp_path}: a folder; give a wav to write" in wg(*asked).complaint()
 
 
 def test_a_class_for_an_unconditional_model_is_refused(made, tmp_path: Path) -> None:

@@ -34,6 +34,13 @@ def load(options: argparse.Namespace) -> Generator:
     return Generator.from_pretrained(options.model).to(device)
 
 
+def load_for_one(options: argparse.Namespace) -> Generator:
+    """The model, for a command that writes one wav."""
+    if options.output.is_dir():
+        raise InputError(f"-o {options.output}: a folder; give a wav to write")
+    return load(options)
+
+
 def classes(options: argparse.Namespace, count: int) -> list[str] | None:
     """The class of each clip; None where --class is not given."""
     return None if options.kind is None else [options.kind] * count
@@ -52,6 +59,8 @@ def sample(arguments: Sequence[str]) -> None:
             raise InputError(f"--{name.replace('_', '-')} {vars(options)[name]}: give at least 1")
     if options.samples is not None and options.samples < 1:
         raise InputError(f"--samples {options.samples}: give at least 1")
+    if options.output.exists() and not options.output.is_dir():
+        raise InputError(f"-o {options.output}: a file; give a folder to write wavs into")
     generator = load(options)
     synthesis = generator.synthesis
     if options.steps is not None:
@@ -74,7 +83,7 @@ def denoise(arguments: Sequence[str]) -> None:
     asked.add_argument("input", type=Path, help="noisy clip at the model's rate")
     asked.add_argument("--step", type=int, help="where to start [an eighth, the paper's 25 of 200]")
     options = asked.parse_args(arguments)
-    generator = load(options)
+    generator = load_for_one(options)
     rate, total = generator.mel_spec.sample_rate, generator.diffusion.steps
     noisy = read_clip(options.input, rate)
     step = max(1, total // 8) if options.step is None else options.step
@@ -90,7 +99,7 @@ def interpolate(arguments: Sequence[str]) -> None:
     asked.add_argument("--share", type=float, default=0.5, help="of the second [%(default)s]")
     asked.add_argument("--step", type=int, help="where to mix [a quarter, the paper's 50 of 200]")
     options = asked.parse_args(arguments)
-    generator = load(options)
+    generator = load_for_one(options)
     rate, total = generator.mel_spec.sample_rate, generator.diffusion.steps
     clips = read_clip(options.first, rate), read_clip(options.second, rate)
     if clips[0].shape != clips[1].shape:

@@ -17,6 +17,7 @@ from wg.errors import InputError
 BINS = 50
 SIGNIFICANCE = 1.959964  # two-sided 5 %, in standard deviations; the paper does not state its own
 _TINY = 1e-12
+_ROUNDOFF = 1e-12  # of a distance, as a share of the two traces that it is the difference of
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def gaussian_distance(
     # The eigenvalues of A B are the squared singular values of A^0.5 B^0.5, whose roundoff stays
     # small where few clips leave the covariances singular.
     cross = np.linalg.svd(_root(cov_a) @ _root(cov_b), compute_uv=False).sum()
-    distance = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
-    return max(0.0, float(distance))  # roundoff may take equal ones below 0
+    spread = np.trace(cov_a) + np.trace(cov_b)
+    distance = ((mean_a - mean_b) ** 2).sum() + spread - 2 * cross
+    return float(distance) if distance > _ROUNDOFF * spread else 0.0
 
 
 def _root(cov: np.ndarray) -> np.ndarray:
@@ -131,13 +133,16 @@ def accuracy(posteriors: np.ndarray, labels: Sequence[int] | np.ndarray) -> floa
 def class_distances(
     reference: tuple[np.ndarray, np.ndarray], generated: tuple[np.ndarray, np.ndarray]
 ) -> dict[int, float]:
-    """FID of each class, from (features [N, D], labels [N]) of both sets."""
-    return {
-        int(label): frechet_distance(
-            reference[0][reference[1] == label], generated[0][generated[1] == label]
-        )
-        for label in np.unique(reference[1])
-    }
+    """FID of each class, from (features [N, D], labels [N]) of both sets.
+
+    NaN for a class that has fewer than two clips in either.
+    """
+    distances = {}
+    for label in np.unique(reference[1]):
+        data, made = (features[labels == label] for features, labels in (reference, generated))
+        enough = min(len(data), len(made)) > 1
+        distances[int(label)] = frechet_distance(data, made) if enough else float("nan")
+    return distances
 
 
 def _spread_centres(points: np.ndarray, count: int, seed: int) -> np.ndarray:

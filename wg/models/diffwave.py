@@ -93,7 +93,7 @@ class DiffWaveConfig:
     def class_index(self, name: str) -> int:
         """Label of a class; InputError with the nearest name."""
         if name not in self.classes:
-            raise InputError(f"class {name!r} is unknown; {nearest(name, self.classes)}")
+            raise InputError(f"class {name!r} is unknown; {nearest(str(name), self.classes)}")
         return self.classes.index(name)
 
 
@@ -250,7 +250,8 @@ class DiffWaveNetwork(nn.Module):
         if conditions == "none":
             return Condition(None, (), (), frames)
         if conditions == "class":
-            label = self.classes(batch["class"])[..., None]
+            labels = torch.as_tensor(batch["class"], device=self.classes.weight.device)
+            label = self.classes(labels)[..., None]
             return Condition(None, (), tuple(self._project(i, label) for i in self._all), frames)
         mel = batch["mel"]
         if self.config.cache == "none":
@@ -294,9 +295,12 @@ class DiffWaveNetwork(nn.Module):
         if conditions != "none" and conditions not in batch:
             raise InputError(f"no {conditions} was given, but this model takes {takes}")
         if conditions == "class":
-            labels, count = batch["class"], len(self.config.classes)
-            if labels.ndim != 1 or bool(((labels < 0) | (labels >= count)).any()):
-                raise InputError(f"class labels {labels.tolist()}; give [B] of 0 to {count - 1}")
+            labels, count = torch.as_tensor(batch["class"]), len(self.config.classes)
+            whole = labels.dtype in (torch.int32, torch.int64)
+            if not whole or labels.ndim != 1 or bool(((labels < 0) | (labels >= count)).any()):
+                raise InputError(
+                    f"class labels {labels.tolist()}; give [B] of 0 to {count - 1}, whole numbers"
+                )
         if conditions == "mel":
             shape = list(batch["mel"].shape)
             if len(shape) != 3 or shape[1] != self.bands or not shape[2]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -149,7 +150,8 @@ def decoded_clips(context: Context) -> tuple[list[str], list[str] | None]:
 
 def statistic(value: float | None, count: int) -> dict[str, Any]:
     """A set's one value in the form of a mean over utterances: without interval."""
-    return NOT_DEFINED if value is None else NOT_DEFINED | {"mean": value, "count": count}
+    undefined = value is None or math.isnan(value)
+    return NOT_DEFINED if undefined else NOT_DEFINED | {"mean": value, "count": count}
 
 
 def listener_of(context: Context, train: Dump) -> Listener:

@@ -47,9 +47,14 @@ def clips_of(context: Context) -> list[tuple[str, str | None]]:
         return [(f"sample-{number:05d}", None) for number in range(1, count + 1)]
     classes = model.classes
     if count % len(classes):
-        near = max(1, round(count / len(classes))) * len(classes)
+        near = max(2, round(count / len(classes))) * len(classes)
         raise InputError(
             f"decode.generate {count} does not divide by {len(classes)} classes; use {near}"
+        )
+    if count < 2 * len(classes):
+        raise InputError(
+            f"decode.generate {count} is one sample of each of {len(classes)} classes, too few for "
+            f"fid_class; use {2 * len(classes)} or more"
         )
     each = range(1, count // len(classes) + 1)
     return [(f"{name}-{number:05d}", name) for name in classes for number in each]
@@ -145,6 +150,13 @@ def card(context: Context, generator: Generator, checkpoint: Path, scores: Any) 
     return render("generator.md", content)
 
 
+def check_decode(context: Context) -> None:
+    """What the decode stage checks, and InputError for a number of samples that will not do."""
+    decode.check(context)
+    if conditions_of(context.experiment.model) in Generator.takes:
+        clips_of(context)
+
+
 def check_classifier(context: Context) -> None:
     """What the score stage checks, and InputError for a `score.classifier` that there is not."""
     score.check(context)
@@ -153,7 +165,7 @@ def check_classifier(context: Context) -> None:
 
 
 STAGES = (
-    for_models(decode.STAGE, Generator.takes, generate),
+    for_models(replace(decode.STAGE, check=check_decode), Generator.takes, generate),
     for_models(replace(score.STAGE, check=check_classifier), Generator.takes, evaluate),
     for_models(pack.STAGE, Generator.takes, publish),
 )

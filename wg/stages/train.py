@@ -7,7 +7,9 @@ from typing import Any
 
 from wg.checkpoint import FREE, find_checkpoint
 from wg.config import flatten, load_experiment_file, save_experiment, to_dict
-from wg.models import config_class
+from wg.data.splits import SPLITS
+from wg.errors import InputError
+from wg.models import conditions_of, config_class
 from wg.stages.launch import place, relaunch
 from wg.stages.phonemes import STAGE as PHONEMES
 from wg.stages.phonemes import reads_text
@@ -17,6 +19,7 @@ from wg.stages.stage import (
     Context,
     Stage,
     changes,
+    features_of,
     keep_aside,
     read_stamp,
 )
@@ -88,6 +91,21 @@ def count_processes(context: Context) -> int:
     return (devices.gpus or context.experiment.train.processes) * devices.nodes
 
 
+def check_classes(context: Context) -> None:
+    """InputError unless each text is one of `model.classes` and each class has training clips."""
+    from wg.training.classifier import labels_of
+
+    classes = context.experiment.model.classes
+    for split in SPLITS:
+        labels = labels_of(features_of(context, split), classes)
+        absent = [name for label, name in enumerate(classes) if not (labels == label).any()]
+        if split == "train" and absent:
+            raise InputError(
+                f"model.classes: no training clips of {', '.join(absent)}; "
+                "add some, or leave the class out"
+            )
+
+
 def run(context: Context) -> Mapping[str, Any]:
     """Trains in this process, or in one process a device through torchrun."""
     from lightning import seed_everything
@@ -97,6 +115,8 @@ def run(context: Context) -> Mapping[str, Any]:
     dumps = training_features(context, "train"), training_features(context, "valid")
     if reads_text(context):  # symbols and speakers that stage 5 would refuse after all the training
         training_features(context, "test")
+    if conditions_of(experiment.model) == "class":
+        check_classes(context)
     if place().rank == 0:
         set_changed_run_aside(context)
         context.exp.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ def labels_of(dump: Dump, classes: tuple[str, ...]) -> Tensor:
         if entry.text not in classes:
             raise InputError(
                 f"{dump.folder}, {entry.id}: text {entry.text!r} is none of the classes "
-                f"{', '.join(classes)}; scoring samples needs clips of single words"
+                f"{', '.join(classes)}; take the clip out, or name the class (model.classes)"
             )
     return torch.tensor([classes.index(entry.text) for entry in dump.utterances])
 
