@@ -149,10 +149,10 @@ class World:
 
     def features(self, wave: np.ndarray, rate: int) -> tuple[Any, ...]:
         """F0, envelope, aperiodicity and rate."""
+        audio = wave.astype(np.float64)
+        pitch = f0(audio, rate)  # the first to import pyworld, whose warning it keeps quiet
         from pyworld.pyworld import cheaptrick, d4c, get_cheaptrick_fft_size
 
-        audio = wave.astype(np.float64)
-        pitch = f0(audio, rate)
         times = np.arange(len(pitch)) * FRAME_MS / 1000
         size = get_cheaptrick_fft_size(rate, LOWEST_HZ)
         envelope = cheaptrick(audio, pitch, times, rate, fft_size=size)
