@@ -267,6 +267,12 @@ def test_warping_takes_any_lengths() -> None:
     assert value("mcd_dtw", babble(), babble()[: RATE + 300]) > 0
 
 
+def test_what_is_too_long_to_warp_is_undefined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wg.metrics.cepstral.MOST_PAIRS", 1000)
+    scores = score(babble(), babble(), RATE, ["mcd", "mcd_dtw", "vde_dtw"])
+    assert scores["mcd"] == 0 and math.isnan(scores["mcd_dtw"]) and math.isnan(scores["vde_dtw"])
+
+
 # -- pitch -----------------------------------------------------------------------------------
 
 
