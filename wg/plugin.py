@@ -14,7 +14,7 @@ def function_named(reference: str, where: str) -> Callable[..., Any]:
     module, _, name = reference.partition(":")
     try:
         names = vars(importlib.import_module(module))
-    except (ImportError, ValueError) as error:
+    except Exception as error:  # whatever somebody else's module does when it is imported
         raise InputError(
             f"{where} {reference!r}: cannot import {module!r} ({error}); write "
             "MODULE:FACTORY, and put the module's folder into PYTHONPATH"

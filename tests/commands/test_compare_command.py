@@ -183,6 +183,10 @@ def test_processes_share_the_cells(bench: Path) -> None:
         ("audio: wavs", "audio: nowhere", "nowhere: no such folder"),
         ("{kind: world}", "{kind: griffin-lim, mel: hifi}", "did you mean 'hifigan'"),
         ("samplers:", "precisions: ['16']\nsamplers:", "precision 16 needs a GPU"),
+        ("tones: {", "a/b: {", "corpora: 'a/b' cannot name a folder"),
+        ("tones: {", "2024: {", "corpora: the name 2024 is no text; put it in quotes"),
+        ("world: {", "recording: {", "vocoders.recording: pages call the recording so"),
+        ("limit: 2", "limit: 2, rate: 4000", "corpora.tones.rate is 4000; give at least 8000"),
     ],
 )
 def test_a_cell_that_cannot_work_is_named_before_any_runs(
@@ -197,7 +201,40 @@ def test_recordings_that_cannot_be_used_are_named(bench: Path) -> None:
     soundfile.write(bench / "wavs" / "tone-2.wav", np.zeros(9000), 2 * RATE)
     assert "files of 8000 and 16000 Hz" in run(bench).complaint()
     soundfile.write(bench / "wavs" / "tone-2.wav", np.zeros((9000, 2)), RATE)
-    assert "2 channels" in run(bench).complaint()
+    (bench / "wavs" / "tone-1.wav").write_bytes(b"no audio")
+    line = run(bench).complaint()
+    assert "corpora.tones: 2 files cannot be used" in line
+    assert "tone-2.wav: 2 channels" in line and "tone-1.wav: not readable as audio" in line
+    for number in (1, 2):
+        soundfile.write(bench / "wavs" / f"tone-{number}.wav", np.full(9000, np.nan), RATE, "FLOAT")
+    assert "tone-1.wav: 9000 NaN or infinite samples" in run(bench).complaint()
+    for number in (1, 2):
+        soundfile.write(bench / "wavs" / f"tone-{number}.wav", np.zeros(9000), 4000)
+    assert "corpora.tones: 4000 Hz; metrics need at least 8000" in run(bench).complaint()
+    assert not (bench / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def make(spec, gain): pass", "'my_own:make' fails (TypeError: make() missing"),
+        ("def make(spec): return 7", "'my_own:make' returns a int; return a callable of mels"),
+        ("def make(spec) return 7", "cannot import 'my_own'"),
+        ("1 / 0", "cannot import 'my_own' (division by zero)"),
+    ],
+)
+def test_a_factory_that_cannot_work_is_named_before_any_cell_runs(
+    bench: Path, monkeypatch: pytest.MonkeyPatch, code: str, message: str
+) -> None:
+    (bench / "my_own.py").write_text(code)
+    monkeypatch.syspath_prepend(bench)
+    monkeypatch.delitem(sys.modules, "my_own", raising=False)
+    mine = "mine: {kind: external, factory: 'my_own:make', mel: hifigan}"
+    edit(bench, "ours: {kind: wg, folder: vocoder}", mine)
+    edit(bench, "limit: 2", "limit: 2, rate: 22050")
+    line = run(bench).complaint()
+    assert "cell tones/mine: factory" in line and message in line
+    assert not (bench / "out").exists()
 
 
 def test_cells_are_listed_without_running(bench: Path) -> None:

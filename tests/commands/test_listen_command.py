@@ -58,6 +58,8 @@ def test_scores_of_wg_score_stand_on_the_page(folders: Path) -> None:
     ("more", "message"),
     [
         (("--rows", "0"), "--rows 0"),
+        (("--rate", "0"), "--rate 0: give at least 8000, in Hz"),
+        (("--syn", "recording={root}/b"), "the page calls --ref 'recording'; write NAME="),
         (("--syn", "{root}/none"), "no such folder"),
         (("--syn", "first={root}/b"), "'first' is given twice"),
         (("--scores", "{root}/none.json"), "not as wg score -o NAME.json writes it"),

@@ -174,6 +174,37 @@ def test_one_bad_file_is_named_before_anything_is_scored_and_can_be_left_out(
     assert list(json.loads(out.read_text())["utterances"]["syn"]) == ["clip-1", "clip-3"]
 
 
+def test_a_rate_that_no_metric_takes_is_named_before_anything_is_scored(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for folder in folders:
+        audio, _ = soundfile.read(folder / "clip-2.wav")
+        soundfile.write(folder / "clip-2.wav", audio, 4000)
+    out = tmp_path / "scores.json"
+    line = run(*folders, more=("-o", str(out))).complaint()
+    assert "1 files cannot be scored" in line
+    assert "clip-2.wav: 4000 Hz; metrics need at least 8000" in line
+    assert run(*folders, more=("-o", str(out), "--skip-bad")).code == 0
+    assert means(out)["lsd"]["count"] == 2
+
+
+def test_speech_of_another_timing_is_scored_by_warped_metrics_alone(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    reference, synthesis = folders
+    for path in synthesis.iterdir():
+        audio, rate = soundfile.read(path)
+        soundfile.write(path, np.concatenate([audio, audio[: rate // 2]]), rate)
+    assert "choose metrics whose names end in _dtw" in run(*folders).complaint()
+    out = tmp_path / "scores.json"
+    folder = ("--ref", str(reference), "--syn", str(synthesis), "--jobs", "1", "-o", str(out))
+    done = wg("score", *folder, "--metrics", "mcd_dtw,f0_rmse_cents_dtw")
+    assert done.code == 0, done
+    found = means(out)
+    assert found["mcd_dtw"]["count"] == 3 and found["mcd_dtw"]["mean"] > 0
+    assert "choose metrics" in wg("score", *folder, "--metrics", "mcd_dtw,mcd").complaint()
+
+
 def test_many_missing_partners_are_listed(folders: tuple[Path, Path]) -> None:
     reference, synthesis = folders
     for number in range(10, 20):
@@ -194,6 +225,8 @@ def test_many_missing_partners_are_listed(folders: tuple[Path, Path]) -> None:
         (("--syn", "{syn}", "--syn", "{syn}"), "'syn' is given twice"),
         (("--syn", "{syn}", "--metrics", "pesk"), "--metrics: 'pesk' is unknown"),
         (("--syn", "{syn}", "--jobs", "0"), "--jobs 0"),
+        (("--syn", "{syn}", "--rate", "0"), "--rate 0: give at least 8000, in Hz"),
+        (("--syn", "{syn}", "--rate", "7999"), "--rate 7999: give at least 8000, in Hz"),
         (("--syn", "{syn}", "-o", "scores.csv"), "ends in .json or .parquet"),
         (("--syn", "{other}"), "no ids in common, such as 'clip-1' and 'x'"),
     ],

@@ -292,6 +292,21 @@ def test_metrics_that_one_row_lacks_leave_its_cell_empty() -> None:
     assert "Not measured yet" not in block
 
 
+def test_metrics_defined_nowhere_and_diagnostics_have_no_column() -> None:
+    scores = {
+        "wg": {"stoi": Statistics(0.5), "gpe": Statistics(None), "delay_ms": Statistics(1.0)},
+        "noise": {"stoi": Statistics(None), "gpe": Statistics(None), "delay_ms": Statistics(None)},
+    }
+    item = Measured("run.sh", "2026-01-01", "cpu", "6-steps", 1, 2.0, scores)
+    row = Entry(*("mini", "wavegrad", "mini", "wavegrad", "c", ()), measured=(item,))
+    lines = results_block([row]).splitlines()
+    assert lines[0] == "|  | experiment | schedule | system | stoi ↑ | RTF ↓ |"
+    assert lines[2:4] == [
+        "| 1 | mini/wavegrad | 6-steps | wg | 0.5 | 2 |",
+        "|  |  |  | noise | undefined |  |",
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [

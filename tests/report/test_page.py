@@ -20,7 +20,7 @@ TEXTS = {
     "half #2? 50%": "An id that no URL takes as it is.",
     "ümlaut": "",
 }
-SCORES = {"ls_mse": 100.123, "f0_rmse_cents": None}
+SCORES = {"ls_mse": 3990.123, "f0_rmse_cents": None}
 
 
 class Reader(HTMLParser):
@@ -138,7 +138,7 @@ def test_audio_beside_the_page_is_what_was_given(page: Path) -> None:
 def test_scores_of_an_utterance_stand_under_its_system(read: Reader) -> None:
     words = [text.strip() for text in read.text if text.strip()]
     at = words.index("ls_mse")
-    assert words[at : at + 4] == ["ls_mse", "100", "f0_rmse_cents", "undefined"]
+    assert words[at : at + 4] == ["ls_mse", "3990", "f0_rmse_cents", "undefined"]
     assert words.count("ls_mse") == len(TEXTS)
 
 
@@ -164,6 +164,11 @@ def test_markdown_of_the_model_card_is_not_escaped() -> None:
         (30.0, 2.0, 1, "30.0 ± 2.0 (1 undefined)"),
         (1234.56, 0.0, 0, "1235"),
         (0.5, 0.0, 0, "0.5"),
+        (999.7, 0.0, 0, "1000"),
+        (3990.0, 0.0, 0, "3990"),
+        (0.00001234, 0.0, 0, "0.0000123"),
+        (-3.5527e-14, 0.0, 0, "0"),  # roundoff of an FID
+        (1234.56, 1e-9, 0, "1235"),
         (None, 0.0, 3, "undefined"),
     ],
 )

@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 from wg.bench.environment import environment
-from wg.bench.folders import Pair, Scoring, audio_files, read_at, score_pairs
+from wg.bench.folders import Pair, Scoring, audio_files, listed, read_at, score_pairs, size
 from wg.bench.plan import CEILING, Bench, Cell, columns, fingerprint
 from wg.bench.speed import cost
 from wg.bench.subjects import Subject, subject
@@ -22,6 +22,7 @@ from wg.data.audio import write_audio
 from wg.data.dump import write_bytes
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
+from wg.metrics.pairs import LOWEST_RATE
 from wg.report.record import CELL
 from wg.report.scores import defined, means
 from wg.stages.decode import protect_peak
@@ -60,12 +61,9 @@ class Work:
         }
 
     def rate(self, corpus: str) -> int:
-        """Hz at which a corpus is used. InputError for files that cannot be."""
-        entry = self.bench.corpora[corpus]
-        try:
-            rates = {rate_of(path, entry.rate) for path in self.recordings(corpus).values()}
-        except InputError as error:
-            raise InputError(f"corpora.{corpus}: {error}") from None
+        """Hz at which a corpus is used. InputError for files of several rates."""
+        entry, paths = self.bench.corpora[corpus], self.recordings(corpus).values()
+        rates = {entry.rate or soundfile.info(path).samplerate for path in paths}
         if len(rates) > 1:
             raise InputError(
                 f"corpora.{corpus}: files of {' and '.join(map(str, sorted(rates)))} Hz; "
@@ -74,22 +72,35 @@ class Work:
         return rates.pop()
 
 
-def rate_of(path: Path, wanted: int | None) -> int:
-    """Rate in Hz at which a mono file is used; InputError for a file that cannot be."""
+def check_recordings(work: Work, corpus: str) -> int:
+    """Decodes a corpus; its rate in Hz. InputError, naming it, for what cannot be used."""
+    lines = []
     try:
-        header = soundfile.info(path)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise InputError(f"{path}: not readable as audio ({error}); leave it out") from None
-    if header.channels != 1 or not header.frames:
+        for path in work.recordings(corpus).values():
+            try:
+                size(path)
+            except InputError as error:
+                lines.append(str(error))
+    except InputError as error:
+        raise InputError(f"corpora.{corpus}: {error}") from None
+    if lines:
         raise InputError(
-            f"{path}: {header.channels} channels, {header.frames} samples; one channel is needed"
+            f"corpora.{corpus}: {len(lines)} files cannot be used (a match can leave them out): "
+            f"{listed(lines)}"
         )
-    return wanted or header.samplerate
+    rate = work.rate(corpus)
+    if rate < LOWEST_RATE:
+        raise InputError(
+            f"corpora.{corpus}: {rate} Hz; metrics need at least {LOWEST_RATE}, so take other "
+            "recordings"
+        )
+    return rate
 
 
 def check(work: Work, cells: Sequence[Cell]) -> None:
     """InputError, naming the cell, for what cannot work; made before any cell runs."""
-    corpora = {name: work.rate(name) for name in dict.fromkeys(cell.corpus for cell in cells)}
+    names = dict.fromkeys(cell.corpus for cell in cells)
+    corpora = {name: check_recordings(work, name) for name in names}
     rates: dict[Cell, int | None] = {}  # of vocoders set up one way, whatever the corpus
     for cell in cells:
         rate, anywhere = corpora[cell.corpus], replace(cell, corpus="")

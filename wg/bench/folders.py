@@ -13,8 +13,8 @@ import numpy as np
 import soundfile
 
 from wg.errors import InputError
-from wg.metrics import score, score_aligned
-from wg.metrics.pairs import TOLERANCE_S
+from wg.metrics import METRICS, score, score_aligned
+from wg.metrics.pairs import LOWEST_RATE, TOLERANCE_S
 from wg.metrics.perceptual import resample
 from wg.stages.pool import in_processes
 
@@ -43,6 +43,11 @@ class Scoring:
     metrics: tuple[str, ...]
     align: bool = True  # by the constant delay, which is reported
     rate: int | None = None  # both are resampled to it first; None: their own
+
+    @property
+    def warped(self) -> bool:
+        """Whether every metric takes speech of any timing, which has no constant delay."""
+        return bool(self.metrics) and all(METRICS[name].warped for name in self.metrics)
 
 
 def audio_files(folder: Path, match: str = "stem") -> dict[str, Path]:
@@ -94,32 +99,41 @@ def pairs(reference: Path, synthesis: Path, match: str = "stem") -> tuple[list[P
     return together, alone
 
 
+def size(path: Path) -> tuple[int, int]:
+    """Samples and rate in Hz of a mono file that can be decoded; InputError for any other."""
+    try:
+        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        reason = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(".")
+        raise InputError(f"{path}: not readable as audio ({reason}); replace it") from None
+    if not len(wave):
+        raise InputError(f"{path}: holds no samples; replace it")
+    if wave.shape[1] != 1:
+        channels = wave.shape[1]
+        raise InputError(f"{path}: {channels} channels; mix down to one (sox IN OUT remix -)")
+    if bad := int((~np.isfinite(wave)).sum()):
+        raise InputError(f"{path}: {bad} NaN or infinite samples; replace it")
+    return len(wave), rate
+
+
 def find_problem(pair: Pair, scoring: Scoring) -> str | None:
     """Why a pair cannot be scored, with the remedy, or None. Decodes both files."""
-    sides = []
-    for path in (pair.reference, pair.synthesis):
-        try:
-            wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        except (soundfile.SoundFileError, OSError) as error:
-            reason = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(".")
-            return f"{path}: not readable as audio ({reason}); replace it"
-        if not len(wave):
-            return f"{path}: holds no samples; replace it"
-        if wave.shape[1] != 1:
-            return f"{path}: {wave.shape[1]} channels; mix down to one (sox IN OUT remix -)"
-        if bad := int((~np.isfinite(wave)).sum()):
-            return f"{path}: {bad} NaN or infinite samples; replace it"
-        sides.append((len(wave), rate))
-    (samples, rate), (made, other) = sides
+    try:
+        (samples, rate), (made, other) = (size(path) for path in (pair.reference, pair.synthesis))
+    except InputError as error:
+        return str(error)
     if rate != other and scoring.rate is None:
         return (
             f"{pair.synthesis}: {other} Hz, but {pair.reference} has {rate} Hz; "
             f"give --rate {min(rate, other)} to resample both"
         )
-    if abs(samples / rate - made / other) > TOLERANCE_S:
+    if scoring.metrics and (scoring.rate or rate) < LOWEST_RATE:
+        return f"{pair.reference}: {rate} Hz; metrics need at least {LOWEST_RATE}: leave it out"
+    if not scoring.warped and abs(samples / rate - made / other) > TOLERANCE_S:
         return (
             f"{pair.synthesis}: {made / other:.3f} s, but {pair.reference} has "
-            f"{samples / rate:.3f} s; they may differ by {TOLERANCE_S} s: cut one"
+            f"{samples / rate:.3f} s; they may differ by {TOLERANCE_S} s: cut one, or choose "
+            "metrics whose names end in _dtw"
         )
     return None
 
@@ -156,7 +170,7 @@ def score_pair(pair: Pair, scoring: Scoring) -> dict[str, float]:
     """The scores of one pair; InputError names its id."""
     reference, rate = read_at(pair.reference, scoring.rate)
     synthesis, _ = read_at(pair.synthesis, scoring.rate)
-    compare = score_aligned if scoring.align else score
+    compare = score_aligned if scoring.align and not scoring.warped else score
     try:
         return compare(reference, synthesis, rate, scoring.metrics)
     except InputError as error:
@@ -171,5 +185,5 @@ def score_pairs(wanted: Sequence[Pair], scoring: Scoring, jobs: int) -> dict[str
 
 def delayed(scores: Scores, least_ms: float = 0.05) -> list[float]:
     """Delays in ms of the pairs that have one of at least `least_ms`, either way."""
-    late = [row["delay_ms"] for row in scores.values()]
+    late = [row["delay_ms"] for row in scores.values() if "delay_ms" in row]
     return [value for value in late if abs(value) >= least_ms]

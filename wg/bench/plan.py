@@ -16,6 +16,7 @@ from wg.errors import InputError, nearest
 from wg.folder import read_config
 from wg.history import History
 from wg.metrics import check_metrics
+from wg.metrics.pairs import LOWEST_RATE
 from wg.report.catalogue import convert
 
 NEEDS: dict[str, tuple[str, ...]] = {  # kind -> keys that it needs and others must not have
@@ -107,6 +108,7 @@ class Cell:
 def read_bench(path: Path) -> Bench:
     """The benchmark of a file; InputError names the key and the remedy."""
     bench = convert(read_yaml(path), Bench, str(path))
+    check_names(bench, str(path))
     for name, entry in bench.vocoders.items():
         check_vocoder(bench, entry, f"{path}, vocoders.{name}")
     for key, value in (("corpora", bench.corpora), ("vocoders", bench.vocoders)):
@@ -120,7 +122,27 @@ def read_bench(path: Path) -> Bench:
     for key, value in (positive | {"rows": bench.rows}).items():
         if value is not None and value <= 0:
             raise InputError(f"{path}: {key} is {value}; give a positive number")
+    for name, corpus in bench.corpora.items():
+        if corpus.rate is not None and corpus.rate < LOWEST_RATE:
+            raise InputError(
+                f"{path}: corpora.{name}.rate is {corpus.rate}; give at least {LOWEST_RATE}, in Hz"
+            )
     return bench
+
+
+def check_names(bench: Bench, where: str) -> None:
+    """InputError for names of corpora and vocoders that folders and pages cannot have."""
+    for key, names in (("corpora", bench.corpora), ("vocoders", bench.vocoders)):
+        for name in names:
+            if not isinstance(name, str):
+                raise InputError(f"{where}, {key}: the name {name!r} is no text; put it in quotes")
+            if not name.strip(". ") or (key == "corpora" and "/" in name):
+                raise InputError(f"{where}, {key}: {name!r} cannot name a folder; rename it")
+    for name, entry in bench.vocoders.items():
+        if name == CEILING != entry.kind:
+            raise InputError(
+                f"{where}, vocoders.{name}: pages call the recording so; rename this {entry.kind}"
+            )
 
 
 def check_vocoder(bench: Bench, entry: VocoderEntry, where: str) -> None:

@@ -214,11 +214,24 @@ def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -
 def external(entry: VocoderEntry, cell: Cell, device: torch.device) -> Subject:
     """What a factory makes: a callable of mels [B, M, F] that gives waveforms [B, T]."""
     spec = named(entry.mel)
-    made = function_named(entry.factory, "factory")(spec, **entry.options)
+    make = function_named(entry.factory, "factory")
+    try:
+        made = make(spec, **entry.options)
+    except InputError:
+        raise
+    except Exception as error:  # of somebody else's code
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"factory {entry.factory!r} fails ({reason}); mend it or its options"
+        ) from error
+    call: Callable[[Tensor], Tensor] = made
+    if not callable(made):
+        kind = type(made).__name__
+        raise InputError(f"factory {entry.factory!r} returns a {kind}; return a callable of mels")
     network = made.to(device).eval() if isinstance(made, nn.Module) else None
 
     def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
         torch.manual_seed(seeds[0])  # for those that draw noise themselves
-        return made(mels)
+        return call(mels)
 
     return FromMel(spec, run, network, device, cell.precision)

@@ -20,6 +20,7 @@ from wg.bench.results import write_results
 from wg.commands.latency import latency
 from wg.commands.options import Options
 from wg.errors import InputError
+from wg.report.table import number
 from wg.stages.launch import end_with_launcher, place, torchrun
 from wg.training.devices import Devices
 
@@ -94,8 +95,8 @@ def told(result: dict[str, Any]) -> str:
     if result["state"] == "failed":
         return f"failed, {result['error']}"
     metric, values = next(iter(result["means"].items()))
-    mean = "undefined" if values["mean"] is None else f"{values['mean']:.4g}"
-    return f"{metric} {mean}, real-time factor {result['cost']['rtf']['p50']:.3g}"
+    mean = "undefined" if values["mean"] is None else number(values["mean"])
+    return f"{metric} {mean}, real-time factor {number(result['cost']['rtf']['p50'])}"
 
 
 def report(work: Work, cells: Sequence[Cell]) -> None:

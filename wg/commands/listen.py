@@ -12,7 +12,7 @@ import numpy as np
 
 from wg.bench.folders import Pair, Scoring, listed, read_at, usable
 from wg.commands.options import Options
-from wg.commands.score import systems
+from wg.commands.score import check_rate, systems
 from wg.errors import InputError, nearest
 from wg.report.listening import read_ratings, summary
 from wg.report.page import RECORDING, Audio, Row, write_page
@@ -56,10 +56,13 @@ def page(arguments: Sequence[str]) -> None:
     options.add_argument("--title", default="Listening page")
     options.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     chosen = options.parse_args(arguments)
+    check_rate(chosen.rate)
     if chosen.rows < 1:
         raise InputError(f"--rows {chosen.rows}: give at least 1")
     found: dict[str, dict[str, Pair]] = {}
     for name, folder in systems(chosen.syn).items():
+        if name == RECORDING:
+            raise InputError(f"--syn {folder}: the page calls --ref {name!r}; write NAME={folder}")
         kept, lines = usable(chosen.ref, folder, chosen.match, Scoring((), rate=chosen.rate), 1)
         if lines:
             raise InputError(f"{len(lines)} files cannot be used: {listed(lines)}")

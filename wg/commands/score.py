@@ -11,6 +11,7 @@ from wg.bench.folders import Pair, Scoring, delayed, listed, score_pairs, usable
 from wg.commands.options import Options
 from wg.errors import InputError
 from wg.metrics import METRICS, SIGNAL, check_metrics
+from wg.metrics.pairs import LOWEST_RATE
 from wg.report.scores import check_ending, scores_content, write_scores
 from wg.report.table import print_differences, print_scores
 
@@ -67,11 +68,18 @@ def systems(folders: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def check_rate(rate: int | None) -> None:
+    """InputError for a `--rate` that no metric is defined at."""
+    if rate is not None and rate < LOWEST_RATE:
+        raise InputError(f"--rate {rate}: give at least {LOWEST_RATE}, in Hz")
+
+
 def score(arguments: Sequence[str]) -> None:
     """Finds the pairs, checks every file, scores, prints and writes."""
     options = parser().parse_args(arguments)
     if options.jobs < 1:
         raise InputError(f"--jobs {options.jobs}: give at least 1")
+    check_rate(options.rate)
     if options.output:
         check_ending(options.output)
     scoring = Scoring(chosen(options.metrics), not options.as_is, options.rate)

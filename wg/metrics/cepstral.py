@@ -27,6 +27,7 @@ SHIFT = WINDOW // 4
 FULL_SCALE = 2.0**15
 POWER_FLOOR = 1e-6
 STEPS, LAST_STEP = 30, 1e-4  # Newton steps at most, and the size of the last one
+MOST_PAIRS = 2e8  # of frames that are warped, 2.7 minutes of each at 22.05 kHz: 4 GB
 DECIBELS = 10 * math.sqrt(2) / math.log(10)  # 6.14185: cepstral distance to dB
 ORDER_AND_ALPHA = {  # by kHz, ESPnet's table
     16.0: (23, 0.42),
@@ -53,7 +54,8 @@ def mcd_dtw(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> f
     """Mel-cepstral distortion in dB as `mcd`, over the pairs of a warping path.
 
     The path is the cheapest monotone one by Euclidean distance of c_1..c_D (librosa's exact
-    DTW; ESPnet approximates it). The lengths may differ. nan: audio shorter than a window.
+    DTW; ESPnet approximates it). The lengths may differ. nan: audio shorter than a window, or
+    so long that the frames make more than 2e8 pairs.
     """
     reference, synthesis = waves(reference, synthesis, sample_rate)
     return _warped(mel_cepstrum(reference, sample_rate), mel_cepstrum(synthesis, sample_rate))
@@ -140,10 +142,13 @@ def _warped(c: np.ndarray, d: np.ndarray) -> float:
 
 
 def warping_path(c: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """Pairs of frames [P, 2] on the cheapest monotone path between two sequences of vectors."""
+    """Pairs of frames [P, 2] on the cheapest monotone path between two sequences of vectors.
+
+    None where a sequence is empty, or where both are too long for their table of distances.
+    """
     from librosa.sequence import dtw
 
-    if not len(c) or not len(d):
+    if not 0 < len(c) * len(d) <= MOST_PAIRS:
         return np.empty((0, 2), dtype=int)
     return dtw(c.T, d.T, metric="euclidean")[1]
 

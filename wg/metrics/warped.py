@@ -17,7 +17,7 @@ def warped_pitch_scores(
     """`pitch_scores` over the pairs of frames that `mcd_dtw` compares, as NAME_dtw.
 
     F0 of a pair is that of the 5 ms frames nearest to the middles of its cepstral frames. The
-    lengths may differ. nan: as in `pitch_scores`, or audio shorter than a cepstral window.
+    lengths may differ. nan: as in `pitch_scores`, or where `mcd_dtw` is.
     """
     reference, synthesis = waves(reference, synthesis, sample_rate)
     path = warping_path(mel_cepstrum(reference, sample_rate), mel_cepstrum(synthesis, sample_rate))

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wg.data.audio import write_audio
 from wg.pictures import difference, spectrogram
-from wg.report.table import COLUMNS, Means, score_rows
+from wg.report.table import COLUMNS, Means, number, score_rows
 
 
 def render(name: str, content: Mapping[str, object]) -> str:
@@ -24,6 +24,7 @@ def render(name: str, content: Mapping[str, object]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["number"] = number
     return environment.get_template(f"{name}.j2").render(**content)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from wg.errors import InputError
 from wg.report.catalogue import Entry, Measured
-from wg.report.table import COLUMNS, cell, heading, markdown
+from wg.report.table import COLUMNS, cell, heading, markdown, number
 
 Rows = list[tuple[Entry, Measured]]
+DIAGNOSTIC = ("delay_ms",)  # says how a pair was aligned, nothing of how it sounds
 
 
 def replace_block(text: str, name: str, content: str) -> str:
@@ -40,18 +41,27 @@ def results_block(entries: Sequence[Entry]) -> str:
 
 
 def scores_table(rows: Rows) -> str:
-    """A row for each measured system; means with half the width of their 95% interval."""
-    found = {name for _, item in rows for scores in item.scores.values() for name in scores}
-    metrics = [name for name in COLUMNS if name in found]
+    """A row for each measured system; means with half the width of their 95% interval.
+
+    Metrics that are defined nowhere, and diagnostics, have no column; the catalogue keeps them.
+    """
+    found = {
+        name
+        for _, item in rows
+        for scores in item.scores.values()
+        for name, values in scores.items()
+        if values.mean is not None
+    }
+    metrics = [name for name in COLUMNS if name in found and name not in DIAGNOSTIC]
     header = ["", "experiment", "schedule", "system", *map(heading, metrics), "RTF ↓"]
     lines = [
         [
-            *((str(number), entry.name, item.schedule) if system == "wg" else ("", "", "")),
+            *((str(place), entry.name, item.schedule) if system == "wg" else ("", "", "")),
             system,
             *(cell(vars(scores[name])) if name in scores else "" for name in metrics),
-            f"{item.rtf:.3g}" if system == "wg" else "",
+            number(item.rtf) if system == "wg" else "",
         ]
-        for number, (entry, item) in enumerate(rows, 1)
+        for place, (entry, item) in enumerate(rows, 1)
         for system, scores in item.scores.items()
     ]
     return markdown(header, lines)
@@ -60,12 +70,12 @@ def scores_table(rows: Rows) -> str:
 def commands(rows: Rows) -> str:
     """What made each numbered row of the table."""
     return "\n".join(
-        f"{number}. {item.utterances} utterances, {item.hardware}, {item.date}"
+        f"{place}. {item.utterances} utterances, {item.hardware}, {item.date}"
         + (f", commit {item.commit}" if item.commit else "")
         + (f", `{item.checkpoint}`" if item.checkpoint else "")
         + f": `{item.command}`"
         + (f" ({item.note})" if item.note else "")
-        for number, (_, item) in enumerate(rows, 1)
+        for place, (_, item) in enumerate(rows, 1)
     )
 
 

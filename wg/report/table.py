@@ -12,12 +12,18 @@ from wg.metrics.spoken import SPOKEN_METRICS
 
 COLUMNS: dict[str, Metric | SetMetric] = {**METRICS, **SET_METRICS, **SPOKEN_METRICS}
 WIDE = 9  # columns that fit a page
+DECIMALS = 6
+NOUGHT = 0.5 * 10**-DECIMALS  # less is roundoff, such as FID's of a set with itself
 Means = Mapping[str, Mapping[str, Mapping[str, Any]]]  # system -> metric -> statistics
 
 
 def number(value: float) -> str:
-    """A number to three significant digits, without an exponent above 1000."""
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    """A number to three significant digits, never with an exponent; 0 where it rounds to it."""
+    if abs(value) < NOUGHT:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if digits else text
 
 
 def cell(statistics: Mapping[str, Any]) -> str:
@@ -29,10 +35,10 @@ def cell(statistics: Mapping[str, Any]) -> str:
     missing = f" ({statistics['undefined']} undefined)" if statistics["undefined"] else ""
     if mean is None:
         return "undefined"
-    if low is None or high <= low:
+    half = 0.0 if low is None else (high - low) / 2
+    if half < NOUGHT:
         return number(mean) + missing
-    half = (high - low) / 2
-    decimals = min(max(0, 1 - math.floor(math.log10(half))), 6)
+    decimals = min(max(0, 1 - math.floor(math.log10(half))), DECIMALS)
     return f"{mean:.{decimals}f} ± {half:.{decimals}f}{missing}"
 
 
