@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 import pytest
 import torch
+from host_calls import announce, direct, host_mel, vocoder_for
 from tiny_vocoder import tiny_vocoder
-from torch import Tensor
 
 from wg.errors import InputError
 from wg.interop.hosts import (
@@ -25,33 +24,6 @@ from wg.interop.hosts import (
 )
 from wg.mel.extract import log_mel
 from wg.mel.hub import named
-from wg.mel.spec import MelSpec
-from wg.vocoder import Vocoder
-
-
-def vocoder_for(convention: str, hop: int = 256) -> Vocoder:
-    """A vocoder of the host's analysis with another log: so that every call converts."""
-    spec = named(convention)
-    other = "log10" if spec.log == "ln" else "ln"
-    values = {"gain": 1.0, "offset": 0.0, "clip_min": None, "clip_max": None, "floor": 1e-7}
-    return tiny_vocoder(mel=replace(spec, log=other, **values))
-
-
-def host_mel(spec: MelSpec, frames: int = 5, batch: int = 2) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    linear = 10 ** (-3 + 2 * torch.rand(batch, spec.n_mels, frames, generator=generator))
-    return spec.compress(linear)
-
-
-def direct(adapter: HostVocoder, mel: Tensor) -> Tensor:
-    """What the vocoder says to the mel it would have extracted itself."""
-    own = adapter.vocoder.mel_spec
-    return adapter.vocoder(own.compress(adapter.mel.decompress(mel.double())).float())
-
-
-def announce(package: str, what: str) -> None:
-    print(f"ran against {package} {version(package)}: {what}")
-
 
 SHAPES: dict[type[HostVocoder], tuple[Any, list[int]]] = {
     TransformersVocoder: (lambda a, mel: a(mel.transpose(1, 2)), [2, 1280]),
@@ -107,6 +79,16 @@ def test_parallel_wavegan_normalises_before_or_has_been_normalised() -> None:
     torch.testing.assert_close(before, after, atol=1e-4, rtol=0)
     expected = ParallelWaveGANVocoder(adapter.vocoder).inference(mel)
     torch.testing.assert_close(before, expected, atol=1e-4, rtol=0)
+
+
+def test_hosts_find_what_they_ask_of_a_vocoder_beside_speech() -> None:
+    assert ESPnetVocoder(vocoder_for("espnet2")).fs == 22050
+    assert NeMoVocoder(vocoder_for("nemo")).device == torch.device("cpu")
+    plain = ParallelWaveGANVocoder(vocoder_for("parallel-wavegan"))
+    assert not hasattr(plain, "mean") and not hasattr(plain, "scale")
+    spec = replace(plain.mel, mean=(-2.0,) * 80, std=(0.5,) * 80)
+    normalising = ParallelWaveGANVocoder(plain.vocoder, mel=spec)
+    assert normalising.mean.tolist() == [-2.0] * 80 and normalising.scale.tolist() == [0.5] * 80
 
 
 def test_speechbrains_hop_has_to_be_the_vocoders() -> None:

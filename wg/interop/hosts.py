@@ -79,20 +79,42 @@ class ESPnetVocoder(TransformersVocoder):
 
     convention = "espnet2"
 
+    @property
+    def fs(self) -> int:
+        """What `Text2Speech.fs` reads: of the waveforms, in Hz."""
+        return self.sample_rate
+
 
 class ParallelWaveGANVocoder(HostVocoder):
     """Has the `inference` of a ParallelWaveGAN generator."""
 
     convention = "parallel-wavegan"
 
+    @property
+    def mean(self) -> Tensor:
+        """Of `mel`'s statistics, [M]; AttributeError without, which hosts ask with hasattr."""
+        return self._statistic("mean", self.mel.mean)
+
+    @property
+    def scale(self) -> Tensor:
+        """The deviation of `mel`'s statistics, [M]; AttributeError without."""
+        return self._statistic("scale", self.mel.std)
+
+    def _statistic(self, name: str, values: tuple[float, ...] | None) -> Tensor:
+        if values is None:
+            raise AttributeError(f"{name}: this adapter's mel has no statistics")
+        return torch.tensor(values)
+
+    def remove_weight_norm(self) -> None:
+        """Leave the vocoder as it is; its decoding program calls this on every generator."""
+
     def inference(
         self, c: Tensor | np.ndarray, x: Tensor | None = None, normalize_before: bool = False
     ) -> Tensor:
         """[F, M] -> [T, 1]. With `normalize_before` the mel is one before statistics."""
         given = torch.as_tensor(c, dtype=torch.float32)
-        if normalize_before and self.mel.mean is not None and self.mel.std is not None:
-            mean, std = (given.new_tensor(values) for values in (self.mel.mean, self.mel.std))
-            given = (given - mean) / std
+        if normalize_before and self.mel.mean is not None:
+            given = (given - self.mean.to(given.device)) / self.scale.to(given.device)
         return self.speak(given.T)[:, None]
 
 
@@ -100,6 +122,11 @@ class NeMoVocoder(HostVocoder):
     """`convert_spectrogram_to_audio` of a NeMo vocoder."""
 
     convention = "nemo"
+
+    @property
+    def device(self) -> torch.device:
+        """Where NeMo's callbacks put the mel."""
+        return self.vocoder.device
 
     def convert_spectrogram_to_audio(self, spec: Tensor) -> Tensor:
         """[B, M, F] -> [B, T]."""
