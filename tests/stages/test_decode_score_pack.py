@@ -20,6 +20,7 @@ from wg.data.dump import Dump
 from wg.errors import InputError
 from wg.report.table import cell
 from wg.stages.decode import FULL_SCALE, protect_peak
+from wg.stages.score import baseline
 from wg.vocoder import Vocoder
 
 IDS = ["tone-09", "tone-10", "tone-11"]
@@ -198,6 +199,13 @@ def test_scores_have_means_with_intervals_and_every_utterance(ran: TinyRecipe) -
 def test_noise_scores_worse_than_griffin_lim(ran: TinyRecipe) -> None:
     means = json.loads((ran.decoded / "scores.json").read_text())["means"]
     assert means["griffin-lim-1"]["ls_mse"]["mean"] < 0.8 * means["noise"]["ls_mse"]["mean"]
+
+
+def test_floors_are_scored_as_16_bit_files_like_the_synthesis(ran: TinyRecipe) -> None:
+    folder = ran.dump / "test"
+    for name in ("griffin-lim-1", "noise"):
+        steps = baseline(name, Dump(folder), 0) * 32768
+        assert np.array_equal(steps, np.rint(steps)) and np.abs(steps).max() > 100
 
 
 def test_the_number_of_processes_changes_no_score(ran: TinyRecipe, tmp_path: Path) -> None:

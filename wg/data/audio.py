@@ -72,9 +72,18 @@ def load_audio(path: Path, start: int = 0, num_samples: int | None = None) -> np
 
 def write_audio(path: Path, audio: np.ndarray, sample_rate: int) -> None:
     """A 16-bit WAV of samples [T] within full scale, which appears whole or not at all."""
+    write_bytes(path, _encoded(audio, sample_rate))
+
+
+def as_written(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Samples [T] as they come back, float32, from a file of `write_audio`."""
+    return soundfile.read(io.BytesIO(_encoded(audio, sample_rate)), dtype="float32")[0]
+
+
+def _encoded(audio: np.ndarray, sample_rate: int) -> bytes:
     content = io.BytesIO()
     soundfile.write(content, audio, sample_rate, subtype="PCM_16", format="WAV")
-    write_bytes(path, content.getvalue())
+    return content.getvalue()
 
 
 def check_audio(

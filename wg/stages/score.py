@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 
+from wg.data.audio import as_written
 from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError, nearest
@@ -19,6 +21,7 @@ from wg.mel.griffinlim import griffin_lim
 from wg.metrics import METRICS, check_metrics, score
 from wg.report.scores import defined, scores_content, write_scores
 from wg.report.table import print_scores
+from wg.stages.decode import protect_peak
 from wg.stages.phonemes import reads_text
 from wg.stages.pool import in_processes
 from wg.stages.stage import Context, Stage, features_of
@@ -36,14 +39,20 @@ class Task:
 
 
 def baseline(name: str, dump: Dump, index: int) -> np.ndarray:
-    """A floor: Griffin-Lim of the true mel (griffin-lim-ITERATIONS), or noise as loud."""
+    """A floor: Griffin-Lim of the true mel (griffin-lim-ITERATIONS), or noise as loud.
+
+    As a 16-bit file, like what it is compared with: log spectra hear the rounding where a floor
+    is silent, such as the bands that a mel leaves out.
+    """
     seed = seed_of(dump.utterances[index].id, 0)
     if name == "noise":
         recording = dump.recording(index).numpy()
         noise = np.random.default_rng(seed).standard_normal(len(recording))
-        return (noise * np.sqrt(np.mean(recording**2))).astype(np.float32)
-    iterations = name.removeprefix("griffin-lim-")
-    return griffin_lim(dump.mel(index), dump.spec, int(iterations), seed % 2**32).numpy()
+        wave = torch.from_numpy((noise * np.sqrt(np.mean(recording**2))).astype(np.float32))
+    else:
+        iterations = name.removeprefix("griffin-lim-")
+        wave = griffin_lim(dump.mel(index), dump.spec, int(iterations), seed % 2**32)
+    return as_written(protect_peak(wave)[0].numpy(), dump.spec.sample_rate)
 
 
 def check(context: Context) -> None:
