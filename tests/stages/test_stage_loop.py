@@ -18,7 +18,9 @@ UP_TO_DATE = dict.fromkeys(NAMES, "skipped: up to date")
 
 
 def files(recipe: TinyRecipe) -> set[str]:
-    return {str(path.relative_to(recipe.root)) for path in recipe.root.rglob("*")}
+    """Paths below the recipe, but for what Python keeps of a corpus' prepare.py."""
+    found = {str(path.relative_to(recipe.root)) for path in recipe.root.rglob("*")}
+    return {path for path in found if "__pycache__" not in path}
 
 
 def test_all_stages_run_in_order_and_end_with_the_page_and_a_wav(
