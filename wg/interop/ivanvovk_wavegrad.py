@@ -7,7 +7,7 @@ another level encoding and cannot be told from later ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,18 +48,29 @@ def table(state: Mapping[str, Tensor], prefix: str = "nn.") -> dict[str, Layer]:
         film = f"{prefix}films.{f}"
         rows[f"films.{f}.input"] = layer(f"{film}.signal_conv.0.conv1d")
         rows[f"films.{f}.output"] = layer(f"{film}.shift_conv.conv1d", f"{film}.scale_conv.conv1d")
+    return rows | block_rows(state, prefix, 0)
+
+
+def block_rows(
+    state: Mapping[str, Tensor], prefix: str, place: int, ublock: Sequence[str] = UBLOCK
+) -> dict[str, Layer]:
+    """Rows of the blocks that are at this place, 0 or 1, of each of our groups of blocks.
+
+    `ublock` has the convolutions of a UBlock; a first DBlock's begin with a resampling.
+    """
+    rows = {}
     for d in range(count(state, f"{prefix}dblocks.{{}}.residual_branch.0.conv1d.weight")):
         block = f"{prefix}dblocks.{d}"
-        rows[f"dblocks.{d}.0.shortcut"] = layer(f"{block}.residual_branch.0.conv1d")
+        rows[f"dblocks.{d}.{place}.shortcut"] = layer(f"{block}.residual_branch.0.conv1d")
         for j in range(3):
-            theirs = f"{block}.main_branch.{j + 1}.convolution.conv1d"
-            rows[f"dblocks.{d}.0.convs.{j}"] = layer(theirs)
+            theirs = f"{block}.main_branch.{j + 1 - place}.convolution.conv1d"
+            rows[f"dblocks.{d}.{place}.convs.{j}"] = layer(theirs)
     shortcut = "first_block_residual_branch.0.conv1d"
     for u in range(count(state, f"{prefix}ublocks.{{}}.{shortcut}.weight")):
         block = f"{prefix}ublocks.{u}"
-        rows[f"ublocks.{u}.0.shortcut"] = layer(f"{block}.{shortcut}")
-        for j, name in enumerate(UBLOCK):
-            rows[f"ublocks.{u}.0.convs.{j}"] = layer(f"{block}.{name}.conv1d")
+        rows[f"ublocks.{u}.{place}.shortcut"] = layer(f"{block}.{shortcut}")
+        for j, name in enumerate(ublock):
+            rows[f"ublocks.{u}.{place}.convs.{j}"] = layer(f"{block}.{name}.conv1d")
     return rows
 
 

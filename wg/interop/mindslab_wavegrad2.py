@@ -18,7 +18,7 @@ from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
 from wg.interop import ivanvovk_wavegrad as ivanvovk
 from wg.interop.imported import Imported
-from wg.interop.layers import Layer, count, layer, translate
+from wg.interop.layers import Layer, layer, translate
 from wg.interop.reading import state_of
 from wg.interop.sizes import dilations_named
 from wg.interop.text_models import (
@@ -72,18 +72,7 @@ def decoder_rows(state: Mapping[str, Tensor]) -> dict[str, Layer]:
         ours: layer(*(plain.get(f"{name}.weight", name).removesuffix(".weight") for name in row[0]))
         for ours, row in first.items()
     }
-    for d in range(count(state, f"{prefix}dblocks.{{}}.residual_branch.0.conv1d.weight")):
-        block = f"{prefix}dblocks.{d}"
-        rows[f"dblocks.{d}.1.shortcut"] = layer(f"{block}.residual_branch.0.conv1d")
-        for j in range(3):
-            rows[f"dblocks.{d}.1.convs.{j}"] = layer(f"{block}.main_branch.{j}.convolution.conv1d")
-    shortcut = "first_block_residual_branch.0.conv1d"
-    for u in range(count(state, f"{prefix}ublocks.{{}}.{shortcut}.weight")):
-        block = f"{prefix}ublocks.{u}"
-        rows[f"ublocks.{u}.1.shortcut"] = layer(f"{block}.{shortcut}")
-        for j, name in enumerate(UP_FURTHER):
-            rows[f"ublocks.{u}.1.convs.{j}"] = layer(f"{block}.{name}.conv1d")
-    return rows
+    return rows | ivanvovk.block_rows(state, prefix, 1, UP_FURTHER)
 
 
 def speakers_of(number: int, settings: Mapping[str, Any]) -> tuple[str, ...]:
