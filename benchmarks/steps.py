@@ -9,7 +9,6 @@ made of all cells.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import time
@@ -27,6 +26,7 @@ from wg.diffusion.noise import seed_of
 from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import inference_levels, schedule_label
 from wg.errors import InputError
+from wg.folder import checksum
 from wg.metrics import check_metrics, score, summarise
 from wg.report.scores import defined
 from wg.report.table import cell as shown
@@ -107,7 +107,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 def settings_of(plan: Plan, folder: Path) -> dict[str, Any]:
     """What every cell depends on, beside its schedule and sampler."""
-    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    weights = checksum(folder / "model.safetensors")
     clips = [[plan.dump.utterances[index].id, *where] for index, *where in plan.clips()]
     return {"weights": weights, "clips": clips, "metrics": list(plan.metrics), "bound": plan.clip}
 

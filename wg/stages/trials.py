@@ -5,7 +5,6 @@ Every schedule is scored on the same clips with the same noise (common random nu
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
 from wg.diffusion.search import starts
 from wg.errors import InputError, nearest
+from wg.folder import checksum
 from wg.metrics import METRICS
 from wg.vocoder import Synthesis, Vocoder
 
@@ -133,7 +133,7 @@ def loss_of(job: Job, indices: Sequence[int], levels: Levels) -> float:
 
 def settings_of(job: Job, names: list[str]) -> dict[str, Any]:
     """What scores depend on, beside the schedule; the budget may change."""
-    weights = hashlib.sha256((job.vocoder / "model.safetensors").read_bytes()).hexdigest()
+    weights = checksum(job.vocoder / "model.safetensors")
     content = {
         key: value for key, value in asdict(job).items() if key not in ("vocoder", "features")
     }
