@@ -146,6 +146,16 @@ def browser() -> Iterator[Any]:
     opened.quit()
 
 
+def said_on(wait: Any) -> str:
+    """The sentence below the button, once it is there."""
+
+    def sentence(driver: Any) -> str:
+        text = driver.find_element("id", "said").text
+        return text if "real-time factor" in text else ""
+
+    return wait.until(sentence)
+
+
 @pytest.mark.parametrize("page", ["text"], indirect=True)
 def test_a_browser_writes_a_text_and_hears_it(page: str, browser: Any) -> None:
     from selenium.webdriver.common.by import By  # pyright: ignore[reportMissingImports]
@@ -158,12 +168,7 @@ def test_a_browser_writes_a_text_and_hears_it(page: str, browser: Any) -> None:
     assert browser.find_element(By.CSS_SELECTOR, "#speaker input").is_displayed()
     assert browser.find_element(By.CSS_SELECTOR, "#pace input").is_displayed()
     browser.find_element(By.ID, "speak").click()
-    said = wait.until(
-        lambda d: (
-            "real-time factor" in d.find_element(By.ID, "said").text
-            and d.find_element(By.ID, "said").text
-        )
-    )
+    said = said_on(wait)
     assert re.search(r"s of audio in [\d.]+ s: real-time factor [\d.]+ with 6 steps", said)
     picture = wait.until(lambda d: d.find_element(By.CSS_SELECTOR, "#picture img"))
     wait.until(lambda d: int(picture.get_property("naturalWidth")) > 400)
@@ -189,12 +194,7 @@ def test_a_browser_uploads_a_recording_and_hears_it_again(
     button = browser.find_element(By.ID, "speak")
     wait.until(lambda d: button.is_enabled())
     button.click()
-    said = wait.until(
-        lambda d: (
-            "real-time factor" in d.find_element(By.ID, "said").text
-            and d.find_element(By.ID, "said").text
-        )
-    )
+    said = said_on(wait)
     assert re.search(r"0.50 s of audio in [\d.]+ s: real-time factor [\d.]+ with 6 steps", said)
     picture = wait.until(lambda d: d.find_element(By.CSS_SELECTOR, "#picture img"))
     wait.until(lambda d: int(picture.get_property("naturalWidth")) > 500)

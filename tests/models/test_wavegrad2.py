@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_speech import TINY, VOICES
 from torch import Tensor, nn
 
 from wg.errors import InputError
@@ -17,15 +18,6 @@ from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network, span_mask
 
 SPEC = named("wavegrad-paper")
 HOP, BANDS = SPEC.hop_length, SPEC.n_mels
-TINY = WaveGrad2Config(
-    encoder_channels=8,
-    predictor_channels=4,
-    mel_channels=8,
-    up_channels=(8, 8, 8, 4, 4),
-    wave_channels=4,
-    down_channels=(4, 4, 8, 8),
-)
-VOICES = replace(TINY, speaker_channels=4, speakers=("anna", "bert"))
 LENGTHS = torch.tensor([6, 4])
 
 

@@ -144,7 +144,7 @@ def _warped(c: np.ndarray, d: np.ndarray) -> float:
 def warping_path(c: np.ndarray, d: np.ndarray) -> np.ndarray:
     """Pairs of frames [P, 2] on the cheapest monotone path between two sequences of vectors.
 
-    None where a sequence is empty, or where both are too long for their table of distances.
+    No pairs where a sequence is empty, or where both are too long for their table of distances.
     """
     from librosa.sequence import dtw
 
