@@ -80,7 +80,7 @@ def network_from_checkpoint(path: Path, experiment: Experiment) -> tuple[nn.Modu
     """The network in a checkpoint (averaged weights, where training kept them), and its past."""
     content = read_checkpoint(path)
     check_identity(path, content["experiment"], experiment)
-    network = build_network(experiment.model, experiment.mel)
+    network = build_network(experiment.model, experiment.mel, experiment.diffusion)
     prefix = "network."
     weights = {
         name[len(prefix) :]: value
@@ -111,6 +111,6 @@ def _trained(
 ) -> Kind:
     network, history = network_from_checkpoint(path, experiment)
     decode = experiment.decode
-    synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip, samples)
+    synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip, decode.consistency, samples)
     model, mel, diffusion = experiment.model, experiment.mel, experiment.diffusion
     return kind(network, model, mel, diffusion, synthesis, history)

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
@@ -79,6 +80,8 @@ class TrainConfig:
     batch_size: int = 256  # segments a step, over all devices
     segment_samples: int = 7200
     loss: Literal["l1", "l2"] = "l1"
+    # With diffusion.precondition=mel a bin's weight is its expected power to this; None: 0.
+    bin_weight: float | None = None
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.999)
@@ -114,6 +117,7 @@ class DecodeConfig:
     schedule: str = "50"  # step count (decode.steps=N too), quantiles-N, published name, JSON file
     sampler: str = "ancestral"
     clip: float | None = None  # bound on the estimate of x_0
+    consistency: Consistency | None = None  # with the mel, see `wg.diffusion.consistency`
     seed: int = 0
     split: Literal["train", "valid", "test"] = "test"
     limit: int | None = None  # first utterances only

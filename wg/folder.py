@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -66,12 +66,19 @@ def from_plain(schema: type, content: dict[str, Any]) -> Any:
     """A config dataclass from JSON: lists become tuples, unknown keys and choices are errors."""
     names = {f.name for f in fields(schema)}
     kinds = get_type_hints(schema)
+    values = {}
     for key, value in content.items():
         if key not in names:
             raise InputError(f"unknown key {key!r}; {nearest(key, names)}")
         if get_origin(kinds[key]) is Literal and value not in get_args(kinds[key]):
             raise InputError(f"{key} is {value!r}; {nearest(str(value), get_args(kinds[key]))}")
-    return schema(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+        inner = [kind for kind in get_args(kinds[key]) if is_dataclass(kind)]
+        if inner and isinstance(value, dict):
+            assert isinstance(inner[0], type)
+            values[key] = from_plain(inner[0], value)
+        else:
+            values[key] = tuple(value) if isinstance(value, list) else value
+    return schema(**values)
 
 
 def check_sizes(network: nn.Module, folder: Path) -> None:

@@ -6,7 +6,6 @@ Needs torch, numpy and safetensors only. T samples a clip, B clips.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch import Tensor
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import diffuse
 from wg.errors import InputError
+from wg.models.denoiser import Known
 from wg.vocoder import Synthesis, Trained
 
 
@@ -41,10 +41,10 @@ class Generator(Trained):
             raise InputError(f"length of {options.samples} samples; give at least 1")
         if not len(seeds):
             raise InputError("no seeds; give one for each clip")
-        cond = self._condition(len(seeds), classes)
+        known = self._condition(len(seeds), classes)
         levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
-        return self.reverse(cond, noise(0, options.samples), levels, noise, options)
+        return self.reverse(known, levels, noise, options, options.samples)
 
     @torch.inference_mode()
     def denoise(
@@ -56,10 +56,12 @@ class Generator(Trained):
         1 is undone; the paper takes t = 25 of 200 for white noise of a tenth.
         """
         check_waves(wave)
-        cond = self._condition(len(wave), classes)
+        known = self._condition(len(wave), classes)
         levels = self._levels(step)
         noise = PositionalNoise([seed + row for row in range(len(wave))], self.device)
-        return self.reverse(cond, wave.to(self.device), levels, noise, self.synthesis)
+        return self.reverse(
+            known, levels, noise, self.synthesis, wave.shape[1], wave.to(self.device)
+        )
 
     @torch.inference_mode()
     def interpolate(
@@ -83,13 +85,13 @@ class Generator(Trained):
             raise InputError(f"share {share:g}; give 0 (the first clip) to 1 (the second)")
         both = torch.stack(waves)
         check_waves(both)
-        cond = self._condition(1, classes)
+        known = self._condition(1, classes)
         levels = self._levels(step)
         source = PositionalNoise([seed], self.device)
         level = levels[-1:].expand(2)
         x = diffuse(both.to(self.device), level, source(0, both.shape[1]).expand(2, -1))
         mixed = (1 - share) * x[:1] + share * x[1:]
-        return self.reverse(cond, mixed, levels, source, self.synthesis)[0]
+        return self.reverse(known, levels, source, self.synthesis, mixed.shape[1], mixed)[0]
 
     def _levels(self, step: int) -> Tensor:
         """Training levels 1 .. l_step."""
@@ -98,21 +100,20 @@ class Generator(Trained):
             raise InputError(f"step {step}; the model was trained on steps 1 to {last}")
         return self.diffusion.levels()[: step + 1]
 
-    def _condition(self, count: int, classes: Sequence[str] | None) -> Any:
-        """The network's condition for `count` clips."""
-        network: Any = self.network
-        known = self.model.classes
-        if not known:
+    def _condition(self, count: int, classes: Sequence[str] | None) -> Known:
+        """What `count` clips are conditioned on."""
+        names = self.model.classes
+        if not names:
             if classes is not None:
                 given = ", ".join(repr(name) for name in classes) or "list"
                 raise InputError(f"class {given} given, but the model is unconditional")
-            return network.condition({})
+            return self.denoiser.condition({})
         if classes is None:
-            raise InputError(f"the model needs a class; choose from: {', '.join(known)}")
+            raise InputError(f"the model needs a class; choose from: {', '.join(names)}")
         if len(classes) != count:
             raise InputError(f"{len(classes)} classes for {count} clips; give one each")
         labels = [self.model.class_index(name) for name in classes]
-        return network.condition({"class": torch.tensor(labels, device=self.device)})
+        return self.denoiser.condition({"class": torch.tensor(labels, device=self.device)})
 
 
 def check_waves(waves: Tensor) -> None:

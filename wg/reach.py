@@ -6,7 +6,8 @@ Shapes: M mels, F frames, T = F * hop samples.
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from wg.errors import InputError
 from wg.mel.spec import MelSpec
+from wg.models.denoiser import Denoiser
 
 LONGEST_REACH = 2048  # frames; a network that sees further cannot be streamed
 
@@ -28,16 +30,20 @@ class Reach(NamedTuple):
 _reaches: WeakKeyDictionary[nn.Module, Reach] = WeakKeyDictionary()
 
 
-def reach_of(network: Any, spec: MelSpec) -> Reach:
-    """The reach of a network, measured: how far NaN in one frame of its inputs spreads.
+def reach_of(denoiser: Denoiser) -> Reach:
+    """The reach of a network in its preconditioning, measured: how far NaN in one frame spreads.
 
     InputError for a network that is not the same function at every frame.
     """
+    network = denoiser.network
     if network not in _reaches:
-        # In float64 on the CPU: no rounding to allow for, no convolution by FFT.
+        # In float64 on the CPU: no rounding to allow for, no convolution by FFT. Of its class: a
+        # compiled `denoise` of the instance would compute with the original weights.
         exact = deepcopy(network).to("cpu", torch.float64)
-        reach = Reach(spread(exact, spec, 0), spread(exact, spec, -1))
-        check_stationary(exact, spec, reach)
+        run = partial(type(network).denoise, exact)
+        probed = Denoiser(exact, denoiser.diffusion, denoiser.mel, run)
+        reach = Reach(spread(probed, 0), spread(probed, -1))
+        check_stationary(probed, reach)
         _reaches[network] = reach
     return _reaches[network]
 
@@ -50,21 +56,21 @@ def probe(spec: MelSpec, frames: int) -> tuple[Tensor, Tensor]:
     return mel, torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def response(network: Any, mel: Tensor, wave: Tensor) -> Tensor:
-    """The network's output [T], whatever the level: 1 is a valid level and a valid step."""
-    told = torch.ones(1, dtype=torch.float64)
-    # Of its class: a compiled `denoise` of the instance would compute with the original weights.
-    return type(network).denoise(network, wave, told, network.condition({"mel": mel}))[0]
+def response(denoiser: Denoiser, mel: Tensor, wave: Tensor) -> Tensor:
+    """Its output [T], at a level in the middle: which makes no difference here."""
+    levels = denoiser.diffusion.levels()
+    level = levels[(len(levels) // 2 or 1)][None]
+    return denoiser.estimate(wave, level, denoiser.condition({"mel": mel}))[0]
 
 
-def spread(network: Any, spec: MelSpec, poisoned: int) -> int:
+def spread(denoiser: Denoiser, poisoned: int) -> int:
     """Frames to which NaN in the first frame (0), or the last (-1), spreads."""
     frames = 16
     while frames <= LONGEST_REACH:
-        mel, wave = probe(spec, frames)
+        mel, wave = probe(denoiser.mel, frames)
         mel[..., poisoned] = torch.nan
         wave.view(frames, -1)[poisoned] = torch.nan
-        out = response(network, mel, wave).view(frames, -1)
+        out = response(denoiser, mel, wave).view(frames, -1)
         reached = int(out.isnan().any(1).sum()) - 1
         if reached < frames - 1:
             return reached
@@ -72,14 +78,14 @@ def spread(network: Any, spec: MelSpec, poisoned: int) -> int:
     raise InputError(f"this network sees over {LONGEST_REACH} frames and cannot be streamed")
 
 
-def check_stationary(network: Any, spec: MelSpec, reach: Reach) -> None:
+def check_stationary(denoiser: Denoiser, reach: Reach) -> None:
     """InputError if the output depends on where in the utterance a frame stands."""
-    mel, wave = probe(spec, reach.behind + 8 + reach.ahead)
-    hop = spec.hop_length
+    mel, wave = probe(denoiser.mel, reach.behind + 8 + reach.ahead)
+    hop = denoiser.mel.hop_length
     # The same seven frames, out of the reach of both ends, once without the first frame.
     first, last = (reach.behind + 1) * hop, wave.shape[1] - reach.ahead * hop
-    whole = response(network, mel, wave)[first:last]
-    later = response(network, mel[..., 1:], wave[:, hop:])[first - hop : last - hop]
+    whole = response(denoiser, mel, wave)[first:last]
+    later = response(denoiser, mel[..., 1:], wave[:, hop:])[first - hop : last - hop]
     if not torch.allclose(whole, later, rtol=0, atol=1e-8 * float(whole.abs().max())):
         raise InputError(
             "this network's output depends on the position in the utterance (WaveGrad with "

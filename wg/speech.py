@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -146,13 +146,13 @@ class TextToSpeech(Trained):
         Either all utterances say their durations, or none.
         """
         options = synthesis or self.synthesis
-        network: Any = self.network
-        cond = network.condition(self._batch(utterances))
+        known = self.denoiser.condition(self._batch(utterances))
+        cond = known.cond
         hop = self.mel_spec.hop_length
         samples = [count * hop for count in cond.frames.tolist()]
         noise = PositionalNoise([utterance.voice.seed for utterance in utterances], self.device)
         levels = self.levels(options)
-        waves = self.reverse(cond, noise(0, max(samples)), levels, noise, options)
+        waves = self.reverse(known, levels, noise, options, max(samples))
         return [
             Speech(wave[:length], durations[: len(utterance.symbols)])
             for wave, length, durations, utterance in zip(

@@ -9,6 +9,8 @@ frames of each level are kept:
     ...
     level 0  (audio)    ========|                      N * ahead frames less: the latency
 
+Mel-consistent sampling sees `Frames.reach` frames further in each iteration, coloured noise once.
+
 Each frame of each level is computed once, whatever the number of steps; what is computed besides
 are the frames of reach around each piece. Noise is a function of seed, step and position, so the
 pieces join to what one call over the whole mel gives.
@@ -19,8 +21,7 @@ Shapes: M mels, F frames, T = F * hop samples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,13 +29,18 @@ from torch import Tensor
 
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite
-from wg.diffusion.prior import deviation
 from wg.diffusion.samplers import Move, State, moves, predict_clean, sampler
+from wg.diffusion.sampling import correction
 from wg.errors import InputError
-from wg.reach import reach_of
+from wg.mel.frames import Frames
+from wg.models.denoiser import Known
+from wg.reach import Reach, reach_of
 
 if TYPE_CHECKING:
     from wg.vocoder import Synthesis, Vocoder
+
+
+LONGEST_LATENCY = 5.0  # seconds; what waits longer is no streaming
 
 
 class Line:
@@ -67,20 +73,44 @@ class Stream:
 
     def __init__(self, vocoder: Vocoder, options: Synthesis, seed: int) -> None:
         self.vocoder, self.options = vocoder, options
+        self.denoiser = vocoder.denoiser
         self.moves = moves(vocoder.levels(options))
         self.rule = sampler(options.sampler).rule
-        self.reach = reach_of(vocoder.network, vocoder.mel_spec)
         self.noise = PositionalNoise([seed], vocoder.device)
-        self.hop = vocoder.mel_spec.hop_length
+        spec = self.spec = vocoder.mel_spec
+        self.hop = spec.hop_length
+        network = reach_of(self.denoiser)
+        prior = self._condition(spec.silence[None, :, None]).prior.reach
+        self.reaches = [
+            wider(network, (prior if i == 0 else 0) + self._correction_reach(move))
+            for i, move in enumerate(self.moves)
+        ]
+        self._check_latency()
         self.longest = 0  # frames of a chunk so far: no piece is longer
         self.mel = Line(1)
-        self.lines = [Line(self.hop) for _ in range(len(self.moves) + 1)]  # y, noise to audio
-        self.clean = [Line(self.hop) for _ in self.moves[1:]]  # estimates of y_0
+        self.lines = [Line(self.hop) for _ in range(len(self.moves) + 1)]  # x, noise to audio
+        self.clean = [Line(self.hop) for _ in self.moves[1:]]  # estimates of x_0
 
     @property
     def latency(self) -> int:
         """Frames of mel that must follow a frame before its audio comes."""
-        return len(self.moves) * self.reach.ahead
+        return sum(reach.ahead for reach in self.reaches)
+
+    def _correction_reach(self, move: Move) -> int:
+        """Frames to either side on which a corrected estimate depends."""
+        options = self.options.consistency
+        if options is None or not options.acts_at(move.level):
+            return 0
+        return (options.iterations + 1) * Frames.own(self.spec).reach
+
+    def _check_latency(self) -> None:
+        seconds = self.latency * self.hop / self.spec.sample_rate
+        if seconds > LONGEST_LATENCY:
+            raise InputError(
+                f"streaming would start {seconds:.1f} s late, over {LONGEST_LATENCY:g} s: every "
+                "iteration of mel-consistent sampling waits for another window; take fewer "
+                "(--consistency 0: none), fewer steps, or synthesise the whole mel"
+            )
 
     @torch.inference_mode()
     def push(self, mel: Tensor | None) -> Tensor:
@@ -89,52 +119,59 @@ class Stream:
         done = audio.end
         if mel is not None:
             self.mel.append(mel[None])
-            start, length = self.lines[0].end * self.hop, mel.shape[1] * self.hop
-            self.lines[0].append(self.noise(0, length, start))
+            # A place for the noise: `_advance` makes it, since its colour is that of mels around.
+            self.lines[0].append(mel.new_empty(1, mel.shape[1] * self.hop))
             self.longest = max(self.longest, mel.shape[1])
-        for index in range(len(self.moves)):
+        for index, reach in enumerate(self.reaches):
             known, begin = self.lines[index].end, self.lines[index + 1].end
-            end = known if mel is None else known - self.reach.ahead
+            end = known if mel is None else known - reach.ahead
             while begin < end:
                 piece = min(begin + self.longest, end)
                 self._advance(index, begin, piece)
                 begin = piece
-        self.mel.forget(audio.end - self.reach.behind)
+        self.mel.forget(audio.end - max(reach.behind for reach in self.reaches))
         if audio.end == done:
             return torch.zeros(0)
         made = audio.part(done, audio.end)[0]
         audio.forget(audio.end)
         return made
 
+    def _condition(self, mel: Tensor) -> Known:
+        return self.denoiser.condition({"mel": mel.to(self.vocoder.device, self.vocoder.dtype)})
+
     def _advance(self, index: int, begin: int, end: int) -> None:
         """Makes frames begin .. end of the next level known."""
         move, line, hop = self.moves[index], self.lines[index], self.hop
-        first = max(0, begin - self.reach.behind)
-        last = min(line.end, end + self.reach.ahead)
+        reach = self.reaches[index]
+        first, last = max(0, begin - reach.behind), min(line.end, end + reach.ahead)
         inner = slice((begin - first) * hop, (end - first) * hop)
-        mel, y = self.mel.part(first, last), line.part(first, last)
-        sigma = deviation(mel, self.vocoder.mel_spec, self.vocoder.diffusion)
-        network: Any = self.vocoder.network
-        cond = network.condition({"mel": mel.to(self.vocoder.dtype)})
-        eps = self.vocoder.denoiser(cond, sigma)(y, move.level)
-        here = sigma[:, inner] if isinstance(sigma, Tensor) else sigma
-        bound = None if self.options.clip is None else self.options.clip / here
-        y = y[:, inner]
-        y_0, eps = predict_clean(y, move.level, eps[:, inner], bound)
+        mel = self.mel.part(first, last)
+        known = self._condition(mel)
+
+        def coloured(step: int) -> Tensor:
+            return known.prior.colour(self.noise(step, (last - first) * hop, first * hop))
+
+        x = line.part(first, last) if index else coloured(0)
+        column = torch.tensor([move.level], dtype=torch.float64)
+        eps = self.denoiser.estimate(x, column, known)
+        correct = correction(self.options.consistency, mel, self.spec)
+        x_0, eps = predict_clean(x, move.level, eps, self.options.clip, correct)
+        x, x_0, eps = x[:, inner], x_0[:, inner], eps[:, inner]
         before = self.clean[index - 1].part(begin, end) if index else None
-        noise = partial(self._noise, move, begin, end)
-        y = self.rule(State(y, eps, y_0, before), move, noise)
+        x = self.rule(State(x, eps, x_0, before), move, lambda: coloured(move.step)[:, inner])
         if move.target == 1:
-            y = finite(here * y, self.options.schedule)
-        self.lines[index + 1].append(y)
-        line.forget(end - self.reach.behind)
+            x = finite(x, self.options.schedule)
+        self.lines[index + 1].append(x)
+        line.forget(end - reach.behind)
         if index < len(self.clean):
-            self.clean[index].append(y_0)
+            self.clean[index].append(x_0)
         if index:
             self.clean[index - 1].forget(end)
 
-    def _noise(self, move: Move, begin: int, end: int) -> Tensor:
-        return self.noise(move.step, (end - begin) * self.hop, begin * self.hop)
+
+def wider(reach: Reach, frames: int) -> Reach:
+    """A reach with so many frames more to either side."""
+    return Reach(reach.behind + frames, reach.ahead + frames)
 
 
 def stream(

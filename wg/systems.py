@@ -12,27 +12,18 @@ from torch import Tensor
 
 from wg.config import Experiment
 from wg.models import build_network, check_told, entry, load
+from wg.models.denoiser import Known
 from wg.training.diffusion import Diffusion
 
 
 class WaveGrad(Diffusion, LightningModule):
-    """WaveGrad (2009.00713): mel to waveform."""
+    """A network that is conditioned on what the batch has: WaveGrad (2009.00713), spectral."""
 
     def __init__(self, experiment: Experiment) -> None:
         super().__init__()
+        check_told(experiment.model, experiment.diffusion)
         self.experiment = experiment
-        self.network = build_network(experiment.model, experiment.mel)
-
-    def condition(self, batch: Mapping[str, Any]) -> Any:
-        """What does not depend on the noise level."""
-        return self.network.condition(batch)  # pyright: ignore[reportCallIssue]
-
-    def denoise(self, x: Tensor, level: Tensor, cond: Any, sigma: Tensor | float = 1.0) -> Tensor:
-        """The network's estimate of the noise, [B, T]."""
-        network: Any = self.network
-        return self.experiment.diffusion.estimate(
-            lambda scaled, told: network.denoise(scaled, told, cond), x, level, sigma
-        )
+        self.network = build_network(experiment.model, experiment.mel, experiment.diffusion)
 
 
 class WaveGrad2(WaveGrad):
@@ -42,9 +33,10 @@ class WaveGrad2(WaveGrad):
         """The noise's and, weighted, that of the durations and of the mel, if asked for."""
         network: Any = self.network
         model = self.experiment.model
-        spoken = self.condition(batch)
+        known = self.condition(batch)
+        spoken = known.cond
         losses = {
-            "noise": self.noise_loss(batch, spoken, level, noise),
+            "noise": self.noise_loss(batch, known, level, noise),
             "duration": model.duration_weight * network.duration_loss(batch, spoken),
         }
         if model.mel_weight:
@@ -60,9 +52,10 @@ class DiffWave(Diffusion, LightningModule):
         check_told(experiment.model, experiment.diffusion)
         self.experiment = experiment
         # A condition serves one level here; keeping the work of whole batches costs gigabytes.
-        self.network = build_network(replace(experiment.model, cache="none"), experiment.mel)
+        model = replace(experiment.model, cache="none")
+        self.network = build_network(model, experiment.mel, experiment.diffusion)
 
-    def condition(self, batch: Mapping[str, Any]) -> Any:
+    def condition(self, batch: Mapping[str, Any]) -> Known:
         """The mel, or the class that is the utterance's text, or neither."""
         model = self.experiment.model
         known: dict[str, Any] = {"frames": batch["frames"]} if "frames" in batch else {}
@@ -71,14 +64,7 @@ class DiffWave(Diffusion, LightningModule):
         if model.conditions == "class":
             labels = [model.class_index(text) for text in batch["texts"]]
             known["class"] = torch.tensor(labels, device=self.device)
-        return self.network.condition(known)  # pyright: ignore[reportCallIssue]
-
-    def denoise(self, x: Tensor, level: Tensor, cond: Any, sigma: Tensor | float = 1.0) -> Tensor:
-        """The network's estimate of the noise, [B, T]."""
-        network: Any = self.network
-        return self.experiment.diffusion.estimate(
-            lambda scaled, told: network.denoise(scaled, told, cond), x, level, sigma
-        )
+        return super().condition(known)
 
 
 def build_system(experiment: Experiment) -> LightningModule:

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wg.diffusion.consistency import Consistency
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite, sampling_levels
-from wg.diffusion.prior import deviation, whitened
 from wg.diffusion.process import TrainingSchedule
-from wg.diffusion.samplers import Denoise, sampler
+from wg.diffusion.samplers import Correct, sampler
+from wg.diffusion.sampling import Progress, correction, reverse
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
 from wg.folder import check_sizes, from_plain, load_weights, read_config, write_folder
@@ -30,12 +31,12 @@ from wg.history import History
 from wg.hub import local_folder, push
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
+from wg.models.denoiser import Denoiser, Known
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 LONGEST = 30 * 60  # seconds of audio in a call
-Progress = Callable[[int, int], None]  # told after each step: (steps done, steps in all)
 Array = TypeVar("Array", Tensor, np.ndarray)
 NOT_FOR = {  # what to do with a model of these conditions instead
     "mel": "this model takes a mel: use wg vocode, or Vocoder",
@@ -52,6 +53,7 @@ class Synthesis:
     schedule: Schedule = "50"
     sampler: str = "ancestral"
     clip: float | None = None
+    consistency: Consistency | None = None  # of estimates with the mel
     samples: int | None = None  # that a model without mel generates
 
     def with_schedule(self, schedule: str) -> Synthesis:
@@ -59,18 +61,30 @@ class Synthesis:
         return replace(self, schedule=schedule)
 
     def override(
-        self, steps: int | None, schedule: Schedule | None, sampler: str | None
+        self,
+        steps: int | None,
+        schedule: Schedule | None,
+        sampler: str | None,
+        consistency: Consistency | int | None = None,
     ) -> Synthesis:
-        """The same with those that are not None; `steps` is a schedule of so many."""
+        """The same with those that are not None; `steps` is a schedule of so many.
+
+        `consistency`: so many iterations, or all that there is to say of them.
+        """
         if steps is not None and schedule is not None:
             raise InputError(f"steps {steps} and schedule {schedule!r} both given; give one")
         if isinstance(schedule, int):
             raise InputError(f"schedule {schedule}: a step count is steps={schedule}")
         chosen = schedule if steps is None else str(steps)
+        if consistency is None:
+            consistency = self.consistency
+        elif not isinstance(consistency, Consistency):
+            consistency = replace(self.consistency or Consistency(), iterations=consistency)
         return replace(
             self,
             schedule=self.schedule if chosen is None else chosen,
             sampler=self.sampler if sampler is None else sampler,
+            consistency=consistency,
         )
 
 
@@ -155,43 +169,40 @@ class Trained:
         found = self.history.levels(options.schedule, options.sampler)
         return sampling_levels(found or options.schedule, options.sampler, self.diffusion)
 
+    @property
+    def denoiser(self) -> Denoiser:
+        """The network in its preconditioning; sampling is in float32, whatever the weights are."""
+        network: Any = self.network
+        run = self._compiled or network.denoise
+        return Denoiser(
+            network, self.diffusion, self.mel_spec, lambda x, *rest: run(x.to(self.dtype), *rest)
+        )
+
     def reverse(
         self,
-        cond: Any,
-        y: Tensor,
+        known: Known,
         levels: Tensor,
         noise: PositionalNoise,
         options: Synthesis,
-        sigma: Tensor | float = 1.0,
+        length: int,
+        start: Tensor | None = None,
+        correct: Correct | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Waveforms [B, T] from y = x / sigma at levels[-1], down to levels[0]."""
-        length = y.shape[1]
-        bound = None if options.clip is None else options.clip / sigma
-        denoise, steps, done = self.denoiser(cond, sigma), len(levels) - 1, 0
-
-        def told(y: Tensor, level: float) -> Tensor:
-            nonlocal done
-            eps = denoise(y, level)
-            done += 1
-            if progress is not None:
-                progress(done, steps)
-            return eps
-
-        wave = sigma * sampler(options.sampler)(told, y, levels, lambda k: noise(k, length), bound)
+        """Waveforms [B, T] of `length` from noise, or from `start`, at levels[-1]."""
+        denoiser = self.denoiser
+        wave = reverse(
+            lambda x, level: denoiser.estimate(x, level, known),
+            levels,
+            lambda k: noise(k, length),
+            known.prior,
+            options.sampler,
+            options.clip,
+            correct,
+            start,
+            progress,
+        )
         return finite(wave, options.schedule)
-
-    def denoiser(self, cond: Any, sigma: Tensor | float) -> Denoise:
-        """Of y = x / sigma, as samplers call it."""
-        network: Any = self.network
-        run = self._compiled or network.denoise
-
-        def estimate(x: Tensor, level: Tensor) -> Tensor:
-            return self.diffusion.estimate(
-                lambda scaled, told: run(scaled.to(self.dtype), told, cond).to(x), x, level, sigma
-            )
-
-        return whitened(estimate, sigma)
 
     def save_pretrained(self, folder: Path | str, card: str | None = None) -> None:
         """Writes the folder; `card` is the text of its README.md, None: a short one."""
@@ -239,13 +250,13 @@ class Trained:
             sampler(synthesis.sampler)
             history = History.from_dict(config["history"]) if "history" in config else None
             with torch.device("meta"):
-                empty = build_network(model, mel_spec)
+                empty = build_network(model, mel_spec, diffusion)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         except (TypeError, KeyError) as error:
             raise InputError(f"{path}: not as wg wrote it ({error!r}); pack again") from None
         check_sizes(empty, folder)
-        network = build_network(model, mel_spec)
+        network = build_network(model, mel_spec, diffusion)
         load_weights(network, folder, config)
         return cls(network, model, mel_spec, diffusion, synthesis, history)
 
@@ -268,30 +279,34 @@ class Vocoder(Trained):
         steps: int | None = None,
         schedule: Schedule | None = None,
         sampler: str | None = None,
+        consistency: Consistency | int | None = None,
         seed: int | Sequence[int] = 0,
         lengths: Sequence[int] | Tensor | None = None,
         progress: Progress | None = None,
     ) -> Array:
         """Waveform [T] of a mel [M, F], or [B, T] of a batch [B, M, F]; T = F * hop.
 
-        Float32, on the vocoder's device; numpy for numpy. `steps` or `schedule` and `sampler`
-        override `synthesis`, and that the vocoder's own. `seed`: one for all utterances, or one
-        each. `lengths` [B]: how many frames of a padded mel are real; the rest becomes silence.
+        Float32, on the vocoder's device; numpy for numpy. `steps` or `schedule`, `sampler` and
+        `consistency` override `synthesis`, and that the vocoder's own. `seed`: one for all
+        utterances, or one each. `lengths` [B]: how many frames of a padded mel are real; the rest
+        becomes silence.
         An utterance's waveform depends on its mel and seed, not on the batch around it.
         """
-        options = (synthesis or self.synthesis).override(steps, schedule, sampler)
+        options = (synthesis or self.synthesis).override(steps, schedule, sampler, consistency)
         given: Tensor = as_tensor(mel) if isinstance(mel, np.ndarray) else mel
         batch = self._batch(given, lengths)
         count, length = len(batch["mel"]), batch["mel"].shape[-1] * self.mel_spec.hop_length
         seeds = whole_seeds(seed, count)
         levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
-        network: Any = self.network
-        cond = network.condition(batch)
-        sigma = deviation(batch["mel"], self.mel_spec, self.diffusion)
-        wave = self.reverse(cond, noise(0, length), levels, noise, options, sigma, progress)
-        if "frames" in batch:
-            ends = batch["frames"][:, None] * self.mel_spec.hop_length
+        known = self.denoiser.condition(batch)
+        frames = batch["frames"] if "frames" in batch else None
+        correct = correction(options.consistency, batch["mel"], self.mel_spec, frames)
+        wave = self.reverse(
+            known, levels, noise, options, length, correct=correct, progress=progress
+        )
+        if frames is not None:
+            ends = frames[:, None] * self.mel_spec.hop_length
             wave = wave * (torch.arange(length, device=wave.device) < ends)
         wave = wave if given.ndim == 3 else wave[0]
         return wave.cpu().numpy() if isinstance(mel, np.ndarray) else wave  # pyright: ignore
@@ -305,6 +320,7 @@ class Vocoder(Trained):
         steps: int | None = None,
         schedule: Schedule | None = None,
         sampler: str | None = None,
+        consistency: Consistency | int | None = None,
     ) -> Iterator[Tensor]:
         """Audio [T] in pieces, from chunks [M, F] of one mel, as they come; see `wg.streaming`.
 
@@ -313,7 +329,7 @@ class Vocoder(Trained):
         """
         from wg.streaming import stream
 
-        options = (synthesis or self.synthesis).override(steps, schedule, sampler)
+        options = (synthesis or self.synthesis).override(steps, schedule, sampler, consistency)
         return stream(self, chunks, options, whole_seeds(seed, 1)[0])
 
     def _batch(self, mel: Tensor, lengths: Sequence[int] | Tensor | None) -> dict[str, Tensor]:

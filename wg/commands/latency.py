@@ -13,6 +13,7 @@ from torch import Tensor
 from wg.commands.options import Options
 from wg.commands.vocode import chosen, device_of
 from wg.errors import InputError
+from wg.reach import reach_of
 from wg.report.table import markdown
 from wg.stages.decode import synchronise
 from wg.streaming import Stream
@@ -72,13 +73,13 @@ def latency(arguments: Sequence[str]) -> None:
     full = vocoder(mel, synthesis)
     synchronise(vocoder.device)
     whole = time.perf_counter() - started
-    state = Stream(vocoder, synthesis, 0)
+    state, reach = Stream(vocoder, synthesis, 0), reach_of(vocoder.denoiser)
     # The chunks in the middle: the first ones wait for context, the last makes all that is left.
     middle = seconds[-(-state.latency // options.chunk) : -1] or seconds
     duration = frames * frame
     rows = [
         ["sampler, steps", f"{synthesis.sampler}, {len(levels) - 1}"],
-        ["reach of the network", f"{state.reach.behind} frames behind, {state.reach.ahead} ahead"],
+        ["reach of the network", f"{reach.behind} frames behind, {reach.ahead} ahead"],
         ["look-ahead", f"{state.latency} frames, {1000 * state.latency * frame:.0f} ms"],
         ["chunk", f"{options.chunk} frames, {1000 * options.chunk * frame:.0f} ms"],
         ["computing a chunk, median", f"{1000 * np.median(middle):.1f} ms"],

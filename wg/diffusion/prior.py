@@ -1,23 +1,98 @@
-"""PriorGrad's data-dependent prior (2106.06406): noise that is loud where the mel is.
+"""Noise that is as loud as the mel says: priors that depend on the data.
 
-The noise of sample t is N(0, sigma_t^2) instead of N(0, 1), in training and in sampling. All
-samplers are linear in x, so they see y = x / sigma, whose noise has unit variance, and need not
-know. Shapes: B batch, M mels, F frames, T = F * hop samples.
+Samplers are linear in x and in the noise, so they work on noise of any colour. Shapes: B batch,
+M mels, F frames, K bins, T = F * hop samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d, pad
 
 from wg.diffusion.process import TrainingSchedule
-from wg.diffusion.samplers import Denoise
 from wg.errors import InputError
+from wg.mel.frames import Frames
 from wg.mel.spec import MelSpec
 
 LEAST = 0.1  # of sigma, PriorGrad's
+BLUR = 3  # bins and frames to either side over which a window blurs power
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Noise of deviation sigma: a number, or one a sample [B, T] (PriorGrad, 2106.06406)."""
+
+    sigma: Tensor | float = 1.0
+
+    def colour(self, noise: Tensor) -> Tensor:
+        """The prior's noise [B, T], of white noise."""
+        return noise * self.sigma
+
+    def whiten(self, error: Tensor) -> Tensor:
+        """An error in units of the noise, [B, T]."""
+        return error / self.sigma
+
+    @property
+    def reach(self) -> int:
+        """Frames to either side on which the noise of a frame depends."""
+        return 0
+
+
+@dataclass(frozen=True)
+class SpectralPrior(Prior):
+    """Noise of the power that the mel says, in each bin (SpecGrad, 2203.16749, without its phase).
+
+    Every bin is then at the same SNR at the same time, however quiet. `power` [B, K, F]; of each
+    row `real` [B] frames are no padding.
+    """
+
+    frames: Frames = Frames(4, 4, 1)
+    power: Tensor = torch.empty(0)
+    real: Tensor | None = None
+
+    def colour(self, noise: Tensor) -> Tensor:
+        """White noise through a filter that follows sqrt(P)."""
+        gain = self.power.sqrt()[:, None]
+        return self.frames.synthesise(self.frames.analyse(noise) * gain, self.real)
+
+    @property
+    def reach(self) -> int:
+        """Twice that of a window: filtered there, joined here."""
+        return 2 * self.frames.reach
+
+
+def blurred(power: Tensor, frames: Frames) -> Tensor:
+    """Power [B, K, F] that noise filtered to `power` has when analysed again, [B, K, F].
+
+    Windows leak: in the valleys of a spectrum and before an onset noise is louder than its filter.
+    """
+    kernel = ambiguity(frames).to(power)[None, None]
+    edges = (min(BLUR, power.shape[2] - 1),) * 2
+    spread = pad(power[:, None], (*edges, BLUR, BLUR), mode="replicate")
+    spread = pad(spread, (BLUR - edges[0], BLUR - edges[1]))  # of clips shorter than the blur
+    with torch.autocast(power.device.type, enabled=False):
+        return conv2d(spread, kernel)[:, 0]
+
+
+@lru_cache
+@torch.inference_mode(False)
+def ambiguity(frames: Frames) -> Tensor:
+    """|A(k, f)|^2 of the window, of sum 1, for shifts of -3 .. 3 bins and frames, float64 [7, 7].
+
+    A(k, f) = sum_t w(t) w(t - f hop) e^(-2 pi i k t / size).
+    """
+    window = frames.weights(torch.zeros(1, dtype=torch.float64))
+    shifted = pad(window, (BLUR * frames.hop,) * 2).unfold(0, frames.size, frames.hop)
+    products = window * shifted  # [7, size], f from 3 to -3
+    angle = 2 * torch.pi / frames.size * torch.arange(frames.size, dtype=torch.float64)
+    bins = torch.arange(-BLUR, BLUR + 1, dtype=torch.float64)
+    waves = torch.exp(-1j * torch.outer(bins, angle))
+    squares = (waves @ products.to(waves).T).abs().square()
+    return squares / squares.sum()
 
 
 def deviation(mel: Tensor, spec: MelSpec, training: TrainingSchedule) -> Tensor | float:
@@ -27,7 +102,7 @@ def deviation(mel: Tensor, spec: MelSpec, training: TrainingSchedule) -> Tensor 
     and 1, repeated over the hop. e_max is PriorGrad's 4, or `diffusion.energy_max`; e_min is the
     energy of digital silence (ours; PriorGrad takes the least of its training set).
     """
-    if training.prior == "standard":
+    if training.prior != "energy":
         return 1.0
     low = spec.decompress(spec.silence[:, None]).sum().sqrt().item()
     if training.energy_max <= low:
@@ -38,13 +113,3 @@ def deviation(mel: Tensor, spec: MelSpec, training: TrainingSchedule) -> Tensor 
     energy = spec.decompress(mel.float()).sum(1).sqrt()  # [B, F]
     share = (energy - low) / (training.energy_max - low)
     return share.clamp(LEAST, 1).repeat_interleave(spec.hop_length, -1)
-
-
-def whitened(estimate: Callable[[Tensor, Tensor], Tensor], sigma: Tensor | float) -> Denoise:
-    """The denoiser of y = x / sigma, from an estimate of the noise in x at levels [B]."""
-
-    def denoise(y: Tensor, level: float) -> Tensor:
-        column = torch.full((len(y),), level, dtype=torch.float64)
-        return estimate(sigma * y, column) / sigma
-
-    return denoise

@@ -40,9 +40,12 @@ class TrainingSchedule:
     draws: Literal["independent", "stratified"] = "independent"
     # RMS of the data, for `estimate` to precondition the network with; 0: the papers' plain eps.
     data_rms: float = 0.0
-    # Noise as loud everywhere, or as loud as the mel's energy (PriorGrad, `wg.diffusion.prior`).
-    prior: Literal["standard", "energy"] = "standard"
-    energy_max: float = 4.0  # root of the sum of the linear mel where that noise is loudest
+    # What the network need not learn. rms: the variance of x, of `data_rms` alone. mel: that of
+    # each of its bins, as the mel says (`wg.models.denoiser`). None: rms, if there is a data_rms.
+    precondition: Literal["none", "rms", "mel"] | None = None
+    # Noise as loud everywhere; as the mel's energy (PriorGrad); or, in each bin, as the mel says.
+    prior: Literal["standard", "energy", "mel"] = "standard"
+    energy_max: float = 4.0  # root of the sum of the linear mel where PriorGrad's is loudest
 
     def __post_init__(self) -> None:
         if not 0 < self.start <= self.end < 1:
@@ -56,8 +59,33 @@ class TrainingSchedule:
             raise InputError(
                 f"diffusion.data_rms is {self.data_rms}; give an RMS in 0 .. 1, 0: off"
             )
+        if (self.preconditioning == "rms") != (self.data_rms > 0):
+            raise InputError(
+                f"diffusion.precondition is {self.precondition!r}, diffusion.data_rms is "
+                f"{self.data_rms}; 'rms' needs an RMS, 'none' and 'mel' take none (0)"
+            )
+        if self.prior == "mel" and self.preconditioning != "mel":
+            raise InputError(
+                "diffusion.prior is 'mel', so diffusion.precondition has to be 'mel' too: only "
+                "then is the network told how loud each bin is"
+            )
+        if self.prior == "energy" and self.preconditioning == "mel":
+            raise InputError(
+                "diffusion.prior is 'energy' and diffusion.precondition 'mel'; take prior 'mel', "
+                "or precondition 'rms'"
+            )
         if not self.energy_max > 0:
             raise InputError(f"diffusion.energy_max is {self.energy_max}; give a positive energy")
+
+    @property
+    def preconditioning(self) -> Literal["none", "rms", "mel"]:
+        """What `precondition` means."""
+        return self.precondition or ("rms" if self.data_rms else "none")
+
+    @property
+    def of_mel(self) -> bool:
+        """Whether the mel is needed for more than as the network's condition."""
+        return self.preconditioning == "mel" or self.prior != "standard"
 
     def levels(self) -> Tensor:
         """l_0 = 1 .. l_S, float64 [S + 1]."""

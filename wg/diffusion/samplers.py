@@ -21,7 +21,7 @@ from wg.errors import InputError, nearest
 
 Denoise = Callable[[Tensor, float], Tensor]
 Noise = Callable[[int], Tensor]
-Bound = float | Tensor | None  # of |x_0|: a number, one a sample, or none
+Correct = Callable[[Tensor, float], Tensor]  # (x_0 [B, T], level) -> a better x_0
 
 
 class Move(NamedTuple):
@@ -58,14 +58,17 @@ def moves(levels: Tensor) -> list[Move]:
     return [Move(i, path[i], path[i - 1], h[i - 1], h[i]) for i in range(len(path) - 1, 0, -1)]
 
 
-def predict_clean(x: Tensor, level: float, eps: Tensor, clip: Bound) -> tuple[Tensor, Tensor]:
-    """x_0 = (x - s eps) / l, and the eps that belongs to it after clipping x_0 to +-clip."""
+def predict_clean(
+    x: Tensor, level: float, eps: Tensor, clip: float | None, correct: Correct | None = None
+) -> tuple[Tensor, Tensor]:
+    """x_0 = (x - s eps) / l, and the eps that belongs to it once x_0 was corrected and clipped."""
     spread = (1 - level**2) ** 0.5
     x_0 = (x - spread * eps) / level
-    if clip is None:
-        return x_0, eps
-    x_0 = x_0.clamp(-clip, clip)  # pyright: ignore[reportArgumentType]
-    return x_0, (x - level * x_0) / spread
+    if correct is not None:
+        x_0 = correct(x_0, level)
+    if clip is not None:
+        x_0 = x_0.clamp(-clip, clip)
+    return x_0, eps if clip is None and correct is None else (x - level * x_0) / spread
 
 
 def ancestral(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
@@ -119,15 +122,21 @@ class Sampler:
     deterministic: bool = False
 
     def __call__(
-        self, denoise: Denoise, x: Tensor, levels: Tensor, noise: Noise, clip: Bound = None
+        self,
+        denoise: Denoise,
+        x: Tensor,
+        levels: Tensor,
+        noise: Noise,
+        clip: float | None = None,
+        correct: Correct | None = None,
     ) -> Tensor:
         """Waveform [B, T] at levels[0], from `x` at levels[-1].
 
-        `clip` bounds the estimate of x_0, never the noisy state.
+        `clip` bounds the estimate of x_0, never the noisy state; `correct` improves it before.
         """
         before = None
         for move in moves(levels):
-            x_0, eps = predict_clean(x, move.level, denoise(x, move.level), clip)
+            x_0, eps = predict_clean(x, move.level, denoise(x, move.level), clip, correct)
             x = self.rule(State(x, eps, x_0, before), move, partial(noise, move.step))
             before = x_0
         return x

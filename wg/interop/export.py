@@ -49,8 +49,8 @@ class Loop(nn.Module):
 
     def __init__(self, vocoder: Vocoder, synthesis: Synthesis) -> None:
         super().__init__()
-        self.network: Any = vocoder.network
-        self.diffusion, self.synthesis = vocoder.diffusion, synthesis
+        self.network = vocoder.network
+        self.denoiser, self.synthesis = vocoder.denoiser, synthesis
         self.levels = vocoder.levels(synthesis)
         # One element, not one a row: then everything that depends on the level is a constant.
         told = vocoder.diffusion.network_input(self.levels[1:])
@@ -58,23 +58,19 @@ class Loop(nn.Module):
 
     def forward(self, mel: Tensor, noise: Tensor) -> Tensor:
         """As the vocoder's call, with the noise of its steps stacked (see `loop_noise`)."""
-        cond = self.network.condition({"mel": mel})
+        known = self.denoiser.condition({"mel": mel})
 
         def denoise(x: Tensor, level: float) -> Tensor:
             column = torch.tensor([level], dtype=torch.float64)
-            return self.diffusion.estimate(
-                lambda scaled, told: self.network.denoise(scaled, told, cond),
-                x,
-                column,
-                told=self.told[level],
-            )
+            return self.denoiser.estimate(x, column, known, self.told[level])
 
         # The sampler asks for the noise of steps N .. 2; row 0 is the start.
+        colour = known.prior.colour
         wave = sampler(self.synthesis.sampler)(
             denoise,
-            noise[0].flatten(1),
+            colour(noise[0].flatten(1)),
             self.levels,
-            lambda k: noise[k - 1].flatten(1),
+            lambda k: colour(noise[k - 1].flatten(1)),
             self.synthesis.clip,
         )
         return wave.reshape(noise.shape[1:])
@@ -88,12 +84,23 @@ def loop_noise(seeds: Sequence[int], steps: int, frames: int, hop: int) -> Tenso
 
 
 def module_of(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> Step | Loop:
-    """The module to export; InputError for a model whose prior depends on the mel."""
-    if vocoder.diffusion.prior != "standard":
+    """The module to export; InputError for what a graph cannot have."""
+    if vocoder.diffusion.prior == "energy":
+        raise InputError("diffusion.prior is 'energy', which is not exported; take another model")
+    if part == "loop":
+        if synthesis.consistency is not None and synthesis.consistency.iterations:
+            raise InputError(
+                "mel-consistent sampling is not exported: it needs complex numbers, which ONNX "
+                "lacks; export with consistency 0, and correct the waveform with "
+                "wg.diffusion.consistency"
+            )
+        return Loop(vocoder, synthesis)
+    if vocoder.diffusion.preconditioning == "mel":
         raise InputError(
-            f"diffusion.prior is {vocoder.diffusion.prior!r}; only the standard prior is exported"
+            "diffusion.precondition is 'mel', so the network alone makes no step; export the "
+            "whole loop (--part loop)"
         )
-    return Step(vocoder) if part == "step" else Loop(vocoder, synthesis)
+    return Step(vocoder)
 
 
 def example(vocoder: Vocoder, module: Step | Loop) -> tuple[tuple[Tensor, ...], dict[str, Any]]:

@@ -34,7 +34,7 @@ class Imported:
     def build(self) -> Vocoder | TextToSpeech | Generator:
         """The vocoder, or what speaks or generates with a model that takes no mel."""
         self.model.check(self.mel)
-        network = build_network(self.model, self.mel)
+        network = build_network(self.model, self.mel, self.diffusion)
         try:
             network.load_state_dict(self.weights)
         except RuntimeError as error:

@@ -1,12 +1,13 @@
 """Networks: one file a model, plain torch. The registry names each one's parts.
 
-A network supplies two methods and nothing else is asked of it:
+A network supplies two methods and nothing else is asked of it; `wg.models.denoiser` calls them:
 
 - `condition(batch) -> cond`: everything that does not depend on the noise level, computed once,
   from `batch["mel"]` [B, M, F] (or `batch["class"]` [B], symbols, or nothing) and, where some of
   it is padding, `batch["frames"]` [B];
 - `denoise(x, noise_input, cond) -> eps`: x [B, T], noise_input [B] (a level or a fractional
-  step, see `TrainingSchedule.network_input`), eps [B, T].
+  step, see `TrainingSchedule.network_input`), eps [B, T]. A network with `domain = "bins"` has
+  `denoise(y, log_snr, log_ratio, cond) -> F` instead, see `wg.models.spectral`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from wg.diffusion.power import POWER, MelPower
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
@@ -44,6 +46,7 @@ class Entry:
     system: str
     conditions: str | None = "mel"  # what it is conditioned on; None: its config says
     told: tuple[str, ...] = ("continuous", "discrete")  # diffusion.conditioning it can work with
+    domain: str = "wave"  # what it denoises: waveforms, or bins that the mel has whitened
 
 
 REGISTRY: dict[str, Entry] = {
@@ -58,6 +61,13 @@ REGISTRY: dict[str, Entry] = {
         system="wg.systems:DiffWave",
         conditions=None,
         told=("discrete",),
+    ),
+    "spectral": Entry(
+        config="wg.models.spectral:SpectralConfig",
+        network="wg.models.spectral:SpectralNetwork",
+        system="wg.systems:WaveGrad",
+        told=("continuous",),
+        domain="bins",
     ),
     "wavegrad2": Entry(
         config="wg.models.wavegrad2:WaveGrad2Config",
@@ -89,10 +99,16 @@ def conditions_of(config: Any) -> str:
 
 def check_told(config: Any, diffusion: TrainingSchedule) -> None:
     """InputError if the model cannot work with `diffusion.conditioning` or `diffusion.prior`."""
-    if diffusion.prior != "standard" and conditions_of(config) != "mel":
+    if diffusion.of_mel and conditions_of(config) != "mel":
+        plain = diffusion.prior == "standard"
+        key, without = ("precondition", "none") if plain else ("prior", "standard")
         raise InputError(
-            f"diffusion.prior is {diffusion.prior!r}, which is computed from the mel, but this "
-            f"{config.name} takes none; set diffusion.prior=standard"
+            f"diffusion.{key} is {vars(diffusion)[key]!r}, which is computed from the mel, but "
+            f"this {config.name} takes none; set diffusion.{key}={without}"
+        )
+    if entry(config.name).domain == "bins" and diffusion.preconditioning != "mel":
+        raise InputError(
+            f"{config.name} works on bins whitened by the mel; set diffusion.precondition=mel"
         )
     told = entry(config.name).told
     if diffusion.conditioning not in told:
@@ -102,9 +118,17 @@ def check_told(config: Any, diffusion: TrainingSchedule) -> None:
         )
 
 
-def build_network(config: Any, mel: MelSpec) -> nn.Module:
-    """The network that a model config describes, with random weights."""
-    return load(entry(config.name).network)(config, mel)
+def build_network(
+    config: Any, mel: MelSpec, diffusion: TrainingSchedule | None = None
+) -> nn.Module:
+    """The network that a model config describes, with random weights.
+
+    With a `MelPower`, not fitted yet, where the diffusion needs one.
+    """
+    network = load(entry(config.name).network)(config, mel)
+    if diffusion is not None and diffusion.preconditioning == "mel":
+        network.add_module(POWER, MelPower(mel))
+    return network
 
 
 def config_class(name: str) -> type:

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -135,6 +136,7 @@ def decode_batches(
                 "sampler": decode.sampler,
                 "levels": levels,
                 "clip": decode.clip,
+                "consistency": None if decode.consistency is None else asdict(decode.consistency),
                 "seed": seed,
                 "seconds": share * entry.frames,
             }

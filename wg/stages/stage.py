@@ -65,6 +65,8 @@ class Context:
         label = schedule_label(decode.schedule)
         if decode.sampler != "ancestral":
             label += f"-{decode.sampler}"
+        if decode.consistency is not None and decode.consistency.iterations:
+            label += f"-{decode.consistency.label}"
         if decode.durations != "predicted":
             label += f"-{decode.durations}-durations"
         return (

@@ -7,6 +7,7 @@ from typing import Any
 
 from wg.checkpoint import FREE, find_checkpoint
 from wg.config import flatten, load_experiment_file, save_experiment, to_dict
+from wg.data.dump import Dump
 from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.models import conditions_of, config_class
@@ -24,6 +25,7 @@ from wg.stages.stage import (
     read_stamp,
 )
 
+FIT = 500  # utterances that tell the power of the bins
 FEATURES = "features.txt"  # in exp: the digest of what the run was trained on
 # A change of these continues a run; a change of anything else below `keys` starts a new one.
 CONTINUES = (
@@ -130,6 +132,7 @@ def run(context: Context) -> Mapping[str, Any]:
 
         seed_everything(experiment.train.seed, verbose=False)
         module = build_system(experiment)
+        fit_power(module, dumps[0])
         count = sum(parameter.numel() for parameter in module.parameters())
         print(f"{experiment.model.name}: {count:,} parameters", flush=True)
         try:
@@ -138,6 +141,16 @@ def run(context: Context) -> Mapping[str, Any]:
             raise KeyboardInterrupt from None
     best = find_checkpoint(context.exp, "best")
     return {"checkpoint": best.name}
+
+
+def fit_power(module: Any, dump: Dump) -> None:
+    """Learns what the mel says of the bins' power, where the model wants to know."""
+    power = module.denoiser.power
+    if power is None:
+        return
+    # Evenly spread; a checkpoint that training resumes from has its own.
+    indices = [i * len(dump) // FIT for i in range(FIT)] if len(dump) > FIT else range(len(dump))
+    power.fit(lambda: ((dump.audio(i), dump.mel(i)) for i in indices))
 
 
 STAGE = Stage(

@@ -17,8 +17,7 @@ from wg.data.dump import Dump
 from wg.data.segments import collate, whole
 from wg.diffusion.noise import PositionalNoise, seed_of
 from wg.diffusion.plan import sampling_levels
-from wg.diffusion.prior import whitened
-from wg.diffusion.samplers import sampler
+from wg.diffusion.sampling import correction, reverse
 from wg.errors import InputError
 from wg.pictures import pixels_of, spectrogram_pair
 
@@ -156,12 +155,16 @@ def synthesise(
 ) -> torch.Tensor:
     """Audio [B, T] of a module in training, by the experiment's sampler and seed."""
     seeds = [seed_of(name, experiment.decode.seed) for name in batch["ids"]]
-    source = PositionalNoise(seeds, module.device)
+    source, decode = PositionalNoise(seeds, module.device), experiment.decode
     length = batch["mel"].shape[-1] * experiment.mel.hop_length
-    cond, sigma, clip = module.condition(batch), module.sigma(batch), experiment.decode.clip
-    denoise = whitened(lambda x, level: module.denoise(x, level, cond, sigma), sigma)
-    bound = None if clip is None else clip / sigma
-    wave = sampler(experiment.decode.sampler)(
-        denoise, source(0, length), levels, lambda k: source(k, length), bound
+    denoiser, known = module.denoiser, module.condition(batch)
+    wave = reverse(
+        lambda x, level: denoiser.estimate(x, level, known),
+        levels,
+        lambda k: source(k, length),
+        known.prior,
+        decode.sampler,
+        decode.clip,
+        correction(decode.consistency, batch["mel"], experiment.mel, known.real),
     )
-    return (sigma * wave).cpu()
+    return wave.cpu()

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from wg.config import Experiment, to_dict
 from wg.diffusion.noise import PositionalNoise, mix_seed, seed_of
-from wg.diffusion.prior import deviation
+from wg.diffusion.power import EDGE
 from wg.diffusion.process import diffuse
+from wg.models.denoiser import Denoiser, Known
 
 if TYPE_CHECKING:
     from lightning import LightningModule as Base
@@ -23,50 +24,67 @@ else:
 class Diffusion(Base):
     """Level sampling, loss, fixed-noise validation and optimiser of a model.
 
-    The class that mixes it in sets `network` and supplies `condition` and `denoise`; a model
-    with further losses extends `losses`.
+    The class that mixes it in sets `experiment` and `network`; one whose network takes something
+    else than the batch has extends `condition`, one with further losses `losses`.
     """
 
     experiment: Experiment
     network: nn.Module
 
-    def condition(self, batch: Mapping[str, Any]) -> Any:
+    @property
+    def denoiser(self) -> Denoiser:
+        """The network in its preconditioning."""
+        return Denoiser(self.network, self.experiment.diffusion, self.experiment.mel)
+
+    def condition(self, batch: Mapping[str, Any]) -> Known:
         """Everything that does not depend on the noise level."""
-        raise NotImplementedError
-
-    def denoise(self, x: Tensor, level: Tensor, cond: Any, sigma: Tensor | float = 1.0) -> Tensor:
-        """Estimate of the noise in x [B, T], of deviation sigma, at float64 levels [B]."""
-        raise NotImplementedError
-
-    def sigma(self, batch: Mapping[str, Any]) -> Tensor | float:
-        """Deviation of the prior, [B, T] or 1."""
-        experiment = self.experiment
-        if experiment.diffusion.prior == "standard":
-            return 1.0  # of models without a mel too
-        return deviation(batch["mel"], experiment.mel, experiment.diffusion)
+        return self.denoiser.condition(batch)
 
     def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Named losses, each [B]."""
         return {"noise": self.noise_loss(batch, self.condition(batch), level, noise)}
 
     def noise_loss(
-        self, batch: Mapping[str, Any], cond: Any, level: Tensor, noise: Tensor
+        self, batch: Mapping[str, Any], known: Known, level: Tensor, noise: Tensor
     ) -> Tensor:
         """Distance of the noise from its estimate, [B].
 
-        `noise` has unit variance; with a prior of deviation sigma it is scaled by it, and the
-        error is divided by it, as in PriorGrad.
+        `noise` has unit variance; the prior colours it, and the error is divided by the prior's
+        deviation, as in PriorGrad.
         """
-        sigma = self.sigma(batch)
-        x = diffuse(batch["audio"], level, sigma * noise)
-        error = self.denoise(x, level, cond, sigma) / sigma - noise
-        error = error.abs() if self.experiment.train.loss == "l1" else error**2
+        coloured = known.prior.colour(noise)
+        x = diffuse(batch["audio"], level, coloured)
+        error = self.denoiser.estimate(x, level, known) - coloured
+        if known.noise is not None:
+            return self.bin_loss(error, known)
+        error = self.distance(known.prior.whiten(error))
         if "frames" not in batch:
             return error.mean(1)
         # Padding of short clips is not trained on.
         length = batch["frames"][:, None] * self.experiment.mel.hop_length
         kept = torch.arange(error.shape[1], device=error.device) < length
         return (error * kept).sum(1) / length[:, 0]
+
+    def bin_loss(self, error: Tensor, known: Known) -> Tensor:
+        """Distance [B] of the bins of an error [B, T], in units of the noise in each.
+
+        Bins count by P^`train.bin_weight`. The two frames at either end do not: their windows
+        reach beyond the segment, where the recording goes on but x does not.
+        """
+        power = self.denoiser.power
+        assert power is not None and known.power is not None and known.noise is not None
+        bins = power.frames.analyse(error) / known.noise.sqrt()[:, None]
+        distance = self.distance(bins.square().sum(1).clamp(min=1e-12).sqrt())  # [B, K, F]
+        weight = known.power ** (self.experiment.train.bin_weight or 0.0)
+        frames = torch.arange(weight.shape[2], device=weight.device)
+        last = weight.shape[2] if known.real is None else known.real[:, None].to(frames.device)
+        inner = (frames >= EDGE) & (frames < last - EDGE)
+        weight = weight * inner.to(weight).expand(len(weight), -1)[:, None]
+        return (weight * distance).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-12)
+
+    def distance(self, error: Tensor) -> Tensor:
+        """Absolute or squared, as `train.loss` says."""
+        return error.abs() if self.experiment.train.loss == "l1" else error**2
 
     def on_fit_start(self) -> None:
         """Compiles the network, if asked: here, since copies of it (EMA) are made before."""

@@ -1,0 +1,155 @@
+"""Mel-consistent sampling: estimates of x_0 whose spectrogram is the one that the mel shows.
+
+At a step, iterations of the fast Griffin-Lim algorithm (Perraudin, Balazs and Sondergaard 2013)
+on the estimate, from its own phases: back and forth between waveforms and spectrograms whose
+magnitudes agree with the mel. GLA-Grad (2402.15516) does so in the early steps of WaveGrad with
+magnitudes of the filterbank's pseudo-inverse (`magnitudes=inverse`). Ours, `bands`, keeps the fine
+structure of the estimate, harmonics above all, and scales it until its bands are the mel's.
+
+Shapes: B batch, M mels, F frames, K bins, T = F * hop samples.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from wg.errors import InputError
+from wg.mel.bank import weights
+from wg.mel.frames import Frames
+from wg.mel.spec import MelSpec
+
+TINY = 1e-9  # of a magnitude
+GAIN = 10.0  # by which one iteration changes a band at most
+MOST_ITERATIONS = 1000
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How estimates of x_0 are made to agree with the mel; no iterations: not at all."""
+
+    iterations: int = 0
+    # Levels l at which it acts, as signal to noise ratio l^2 / (1 - l^2) in dB.
+    snr_from: float | None = None  # None: at all levels from, or to, there
+    snr_to: float | None = None
+    momentum: float = 0.99
+    magnitudes: Literal["bands", "inverse"] = "bands"
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.iterations, int) and not isinstance(self.iterations, bool)
+        if not whole or not 0 <= self.iterations <= MOST_ITERATIONS:
+            raise InputError(
+                f"consistency.iterations is {self.iterations}; give 0 (off) to {MOST_ITERATIONS}"
+            )
+        low, high = self.bounds
+        if not low < high:
+            raise InputError(
+                f"consistency.snr_from is {low:g} dB, consistency.snr_to {high:g} dB: no level "
+                "lies between; give a lower snr_from or a higher snr_to"
+            )
+        if not 0 <= self.momentum < 1:
+            raise InputError(f"consistency.momentum is {self.momentum}; give 0 or more, under 1")
+        if self.magnitudes not in ("bands", "inverse"):
+            raise InputError(
+                f"consistency.magnitudes is {self.magnitudes!r}; give 'bands' or 'inverse'"
+            )
+
+    def acts_at(self, level: float) -> bool:
+        """Whether estimates at this level are corrected."""
+        if not self.iterations:
+            return False
+        low, high = self.bounds
+        snr = 10 * math.log10(level**2 / (1 - level**2)) if level < 1 else math.inf
+        return low <= snr <= high
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Least and greatest SNR in dB."""
+        low = -math.inf if self.snr_from is None else self.snr_from
+        return low, math.inf if self.snr_to is None else self.snr_to
+
+    @property
+    def label(self) -> str:
+        """Short name, fit for a folder."""
+        if not self.iterations:
+            return "plain"
+        parts = [f"consistent-{self.iterations}"]
+        parts += [f"from{self.snr_from:g}"] if self.snr_from is not None else []
+        parts += [f"to{self.snr_to:g}"] if self.snr_to is not None else []
+        parts += [self.magnitudes] if self.magnitudes != "bands" else []
+        return "-".join(parts)
+
+
+class MelConsistency:
+    """The correction for one batch of mels [B, M, F], on their device.
+
+    `frames` [B]: how many of each are real. InputError for a mel without an inverse.
+    """
+
+    def __init__(
+        self, options: Consistency, mel: Tensor, spec: MelSpec, frames: Tensor | None = None
+    ) -> None:
+        self.options, self.real, self.frames = options, frames, Frames.own(spec)
+        check_invertible(spec)
+        bank = weights(spec.bands)
+        device = mel.device
+        self.bank = bank.float().to(device)  # [K, M]
+        self.power = spec.power
+        unit = float(spec.hann.square().sum().sqrt())
+        # Frames have windows of unit energy; the mel's magnitudes may not.
+        scale = spec.magnitude_divisor / unit
+        linear = spec.decompress(mel.float()) * scale**spec.power  # [B, M, F]
+        self.linear = linear.transpose(1, 2)  # [B, F, M]
+        # Bins in which the mel shows something; the estimate's own magnitudes stay elsewhere.
+        self.shown = self.bank.sum(1) > 0
+        self.share = self.bank / self.bank.sum(1, keepdim=True).clamp(min=TINY)  # [K, M]
+        if options.magnitudes == "inverse":
+            inverse = torch.linalg.pinv(bank.T).float().to(device)  # [K, M]
+            sums = (self.linear @ inverse.T).clamp(min=0)
+            self.target = sums if spec.power == 1 else sums.sqrt()  # [B, F, K]
+
+    def __call__(self, x_0: Tensor) -> Tensor:
+        """The estimate [B, T], corrected."""
+        spectrum = self.frames.spectrum(x_0.float())
+        own = spectrum.abs()
+        before: Tensor | None = None
+        for _ in range(self.options.iterations):
+            rebuilt = self.frames.spectrum(
+                self.frames.wave(self._projected(spectrum, own), self.real)
+            )
+            spectrum = rebuilt
+            if before is not None:
+                spectrum = rebuilt + self.options.momentum * (rebuilt - before)
+            before = rebuilt
+        return self.frames.wave(self._projected(spectrum, own), self.real).to(x_0)
+
+    def _projected(self, spectrum: Tensor, own: Tensor) -> Tensor:
+        """The nearest bins [B, F, K], by their phases, of the magnitudes wanted."""
+        magnitude = spectrum.abs()
+        if self.options.magnitudes == "inverse":
+            wanted = torch.where(self.shown, self.target, own)
+            return spectrum * (wanted / magnitude.clamp(min=TINY))
+        bands = (magnitude if self.power == 1 else magnitude.square()) @ self.bank
+        ratio = (self.linear / bands.clamp(min=TINY)).clamp(1 / GAIN, GAIN)
+        gain = ratio @ self.share.T
+        gain = gain if self.power == 1 else gain.sqrt()
+        return spectrum * torch.where(self.shown, gain, 1.0)
+
+
+def check_invertible(spec: MelSpec) -> None:
+    """InputError for a mel from which no magnitudes follow: one band, or gaps between bands."""
+    if spec.n_mels < 2:
+        raise InputError(
+            f"mel.n_mels is {spec.n_mels}: one band says nothing of a spectrum's shape, so "
+            "sampling cannot be made consistent with it; leave consistency off"
+        )
+    shown = (weights(spec.bands).sum(1) > 0).nonzero().flatten()
+    if len(shown) < int(shown[-1] - shown[0]) + 1:
+        raise InputError(
+            "the mel's bands leave gaps between them, so sampling cannot be made consistent with "
+            "it; leave consistency off"
+        )

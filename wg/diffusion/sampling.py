@@ -1,0 +1,56 @@
+"""From noise to waveform: the one loop that inference, training and export share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from wg.diffusion.consistency import Consistency, MelConsistency
+from wg.diffusion.prior import Prior
+from wg.diffusion.samplers import Correct, Noise, sampler
+from wg.mel.spec import MelSpec
+
+Estimate = Callable[[Tensor, Tensor], Tensor]  # (x [B, T], levels [B] in float64) -> eps [B, T]
+Progress = Callable[[int, int], None]  # told after each step: (steps done, steps in all)
+
+
+def reverse(
+    estimate: Estimate,
+    levels: Tensor,
+    noise: Noise,
+    prior: Prior,
+    name: str = "ancestral",
+    clip: float | None = None,
+    correct: Correct | None = None,
+    start: Tensor | None = None,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Waveforms [B, T] at levels[0], by the sampler `name`.
+
+    `noise(k)` is white noise [B, T] of step k, 0 for what `start` is where none is given: the
+    prior's noise at levels[-1].
+    """
+    done, steps = 0, len(levels) - 1
+
+    def denoise(x: Tensor, level: float) -> Tensor:
+        nonlocal done
+        eps = estimate(x, torch.full((len(x),), level, dtype=torch.float64))
+        done += 1
+        if progress is not None:
+            progress(done, steps)
+        return eps
+
+    x = prior.colour(noise(0)) if start is None else start
+    return sampler(name)(denoise, x, levels, lambda k: prior.colour(noise(k)), clip, correct)
+
+
+def correction(
+    options: Consistency | None, mel: Tensor, spec: MelSpec, frames: Tensor | None = None
+) -> Correct | None:
+    """What makes estimates agree with mels [B, M, F]; None where nothing is asked for."""
+    if options is None or not options.iterations:
+        return None
+    consistent = MelConsistency(options, mel, spec, frames)
+    return lambda x_0, level: consistent(x_0) if options.acts_at(level) else x_0

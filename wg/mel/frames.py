@@ -1,0 +1,132 @@
+"""Short-time Fourier frames that stand where a mel's frames stand, and the waveform back from them.
+
+Silence lies outside of a waveform, so that its frames do not depend on what a batch pads it with.
+
+Shapes: B batch, K = size // 2 + 1 bins, F frames, T = F * hop samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import fold, pad
+
+from wg.errors import InputError
+from wg.mel.spec import MelSpec
+
+OVERLAP = 4  # windows over each sample of `Frames.of`: Hann windows this close join without a seam
+LEAST_COVER = 1e-2  # of the summed squared windows, where one edge alone sees a clip's end
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A Hann window every `hop` samples, in frame f centred where frame f of a mel is."""
+
+    size: int  # samples of the transform
+    window: int  # samples of the window, in the middle of them
+    hop: int
+    centred: bool = False  # on f * hop instead of (f + 1/2) * hop: MelSpec's framing `centre`
+    periodic: bool = True
+
+    @classmethod
+    def of(cls, spec: MelSpec) -> Frames:
+        """Windows of four hops, whatever the mel's own are: those divide any hop."""
+        size = OVERLAP * spec.hop_length
+        return cls(size, size, spec.hop_length, spec.framing == "centre")
+
+    @classmethod
+    def own(cls, spec: MelSpec) -> Frames:
+        """The windows that the mel was computed with; InputError where they have no inverse."""
+        if 2 * spec.hop_length > spec.win_length:
+            raise InputError(
+                f"mel.hop_length is {spec.hop_length}, over half of mel.win_length "
+                f"({spec.win_length}): such windows leave gaps, and no waveform can be joined "
+                "from them"
+            )
+        centred, periodic = spec.framing == "centre", spec.window == "hann_periodic"
+        return cls(spec.n_fft, spec.win_length, spec.hop_length, centred, periodic)
+
+    @property
+    def bins(self) -> int:
+        """Number of bins K."""
+        return self.size // 2 + 1
+
+    @property
+    def before(self) -> int:
+        """Samples of the first frame that lie before the waveform."""
+        return self.size // 2 - (0 if self.centred else self.hop // 2)
+
+    @property
+    def after(self) -> int:
+        """Samples of the last frame that lie after the waveform."""
+        return self.size - self.hop - self.before
+
+    @property
+    def reach(self) -> int:
+        """Frames to either side whose windows meet a frame's."""
+        return -(-self.window // self.hop)
+
+    def weights(self, like: Tensor) -> Tensor:
+        """Window [size] of unit energy: white noise of variance 1 has bins of variance 1."""
+        hann = torch.hann_window(self.window, self.periodic, dtype=torch.float64)
+        left = (self.size - self.window) // 2
+        whole = pad(hann, (left, self.size - self.window - left))
+        return (whole / whole.square().sum().sqrt()).to(like)
+
+    def spectrum(self, x: Tensor) -> Tensor:
+        """Complex bins [B, F, K] of waveforms [B, T]."""
+        return torch.fft.rfft(self._cut(x))
+
+    def wave(self, spectrum: Tensor, frames: Tensor | None = None) -> Tensor:
+        """Waveforms [B, T] whose bins are nearest to complex ones [B, F, K], by least squares.
+
+        Rows of which only `frames` [B] are real come out as they would alone, and 0 after.
+        """
+        return self._overlapped(torch.fft.irfft(spectrum, self.size), frames)
+
+    def analyse(self, x: Tensor) -> Tensor:
+        """Real bins [B, 2, K, F] of waveforms [B, T]: real parts, imaginary parts."""
+        if torch.onnx.is_in_onnx_export():  # which knows no complex numbers
+            both = self._cut(x) @ self._waves(x)
+            return both.unflatten(-1, (2, self.bins)).permute(0, 2, 3, 1)
+        spectrum = self.spectrum(x)
+        return torch.stack([spectrum.real, spectrum.imag], 1).transpose(2, 3)
+
+    def synthesise(self, bins: Tensor, frames: Tensor | None = None) -> Tensor:
+        """`wave` of real bins [B, 2, K, F]."""
+        real, imaginary = bins.transpose(2, 3).unbind(1)  # [B, F, K]
+        if torch.onnx.is_in_onnx_export():
+            weight = torch.full((self.bins,), 2 / self.size, dtype=bins.dtype, device=bins.device)
+            weight[0] = weight[-1] = 1 / self.size  # no mirror images
+            cut = torch.cat([real * weight, imaginary * weight], -1) @ self._waves(bins).T
+            return self._overlapped(cut, frames)
+        return self.wave(torch.complex(real.contiguous(), imaginary.contiguous()), frames)
+
+    def _cut(self, x: Tensor) -> Tensor:
+        """Windowed samples [B, F, size]."""
+        return pad(x, (self.before, self.after)).unfold(-1, self.size, self.hop) * self.weights(x)
+
+    def _overlapped(self, cut: Tensor, frames: Tensor | None) -> Tensor:
+        """[B, T] of samples [B, F, size], windowed once more and over the windows' sum."""
+        window, real = self.weights(cut), torch.ones_like(cut[..., :1])
+        if frames is not None:
+            index = torch.arange(cut.shape[1], device=cut.device)
+            real = (index < frames[:, None].to(cut.device))[..., None].to(cut)
+        cover = self._join(window.square() * real)
+        floor = LEAST_COVER / self.hop  # their sum is 1 / hop on average
+        return self._join(cut * window * real) / cover.clamp(min=floor)
+
+    def _join(self, cut: Tensor) -> Tensor:
+        """Sum [B, T] of [B, F, size] in their places."""
+        length = cut.shape[1] * self.hop
+        whole = (1, length + self.size - self.hop)
+        total = fold(cut.transpose(1, 2), whole, (1, self.size), stride=(1, self.hop))[:, 0, 0]
+        return total[:, self.before : self.before + length]
+
+    def _waves(self, like: Tensor) -> Tensor:
+        """Cosines and negative sines [size, 2 K]: the transform as one product."""
+        time, bins = torch.arange(self.size).double(), torch.arange(self.bins).double()
+        angle = 2 * torch.pi / self.size * torch.outer(time, bins)
+        return torch.cat([angle.cos(), -angle.sin()], 1).to(like)

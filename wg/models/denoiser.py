@@ -1,0 +1,126 @@
+"""A network with all that stands around it in training, sampling, streaming and export.
+
+With `diffusion.precondition=mel` the network only adds to what the mel says already. For bins X
+of the noisy x at level l, s^2 = 1 - l^2, P the power that the mel expects of the bins
+(`wg.diffusion.power`), N that of the noise and V = l^2 P + s^2 N:
+
+    x_0 = iSTFT[ l P / V X  -  s sqrt(P N / V) F(X / sqrt V, level, mel) ]
+    eps = (x - l x_0) / s
+
+Input and target of F have unit variance in every bin at every level; F = 0 is the best linear
+estimate, Wiener's filter. A network of waveforms is given iSTFT(X / sqrt V), and its output's bins
+are F. What is left out of the bins' powers counts as noise.
+
+Shapes: B batch, M mels, K bins, F frames, T = F * hop samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from wg.diffusion.power import POWER, MelPower
+from wg.diffusion.prior import Prior, SpectralPrior, blurred, deviation
+from wg.diffusion.process import TrainingSchedule
+from wg.mel.spec import MelSpec
+
+
+class Known(NamedTuple):
+    """What does not depend on the noise level."""
+
+    cond: Any  # the network's own
+    prior: Prior
+    power: Tensor | None = None  # P [B, K, F]
+    noise: Tensor | None = None  # N [B, K, F]
+    real: Tensor | None = None  # frames [B] that are no padding; None: all
+
+
+class Denoiser:
+    """Estimates of the noise in x, by a network in its preconditioning.
+
+    `run` stands in for `network.denoise`: a compiled one, say.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        diffusion: TrainingSchedule,
+        mel: MelSpec,
+        run: Callable[..., Tensor] | None = None,
+    ) -> None:
+        self.network: Any = network
+        self.diffusion, self.mel = diffusion, mel
+        self.run: Callable[..., Tensor] = run or self.network.denoise
+        # Of those without one, such as imported models, only the network is asked.
+        self.power: MelPower | None = getattr(network, POWER, None)
+
+    def condition(self, batch: Mapping[str, Any]) -> Known:
+        """From `batch["mel"]` [B, M, F], `batch["frames"]` [B], or what else the network takes."""
+        cond = self.network.condition(batch)
+        if not self.diffusion.of_mel:
+            return Known(cond, Prior())
+        mel = batch["mel"]
+        if self.power is None:
+            return Known(cond, Prior(deviation(mel, self.mel, self.diffusion)))
+        real = batch["frames"] if "frames" in batch else None
+        power = self.power(mel)
+        if self.diffusion.prior != "mel":
+            return Known(cond, Prior(), power, torch.ones_like(power), real)
+        frames = self.power.frames
+        prior = SpectralPrior(1.0, frames, power, real)
+        return Known(cond, prior, power, blurred(power, frames), real)
+
+    def estimate(
+        self, x: Tensor, level: Tensor, known: Known, told: Tensor | None = None
+    ) -> Tensor:
+        """Estimate of the noise in x [B, T] at float64 levels [B].
+
+        `told`: `diffusion.network_input(level)`, where the caller has it already.
+        """
+        if known.power is None:
+            return self.diffusion.estimate(
+                lambda scaled, told: self.run(scaled, told, known.cond).to(x),
+                x,
+                level,
+                known.prior.sigma,
+                told,
+            )
+        level = level.to(x.device)
+        x_0 = self._clean(x, level, known, told)
+        return (x - level[:, None].to(x) * x_0) / (1 - level**2).sqrt()[:, None].to(x)
+
+    def _clean(self, x: Tensor, level: Tensor, known: Known, told: Tensor | None) -> Tensor:
+        """The estimate of x_0, [B, T]."""
+        assert self.power is not None and known.power is not None and known.noise is not None
+        frames, (power, noise) = self.power.frames, (known.power, known.noise)
+        if known.real is not None:
+            place = torch.arange(x.shape[1], device=x.device)
+            x = x * (place < known.real[:, None].to(x.device) * self.mel.hop_length)
+        squared = level**2
+        signal = squared[:, None, None].to(x) * power
+        rest = (1 - squared)[:, None, None].to(x) * noise
+        variance = signal + rest
+        bins = frames.analyse(x)
+        y = bins * variance.rsqrt()[:, None]
+        out = self._network(y, (signal / rest).log(), level, known, told)
+        gain = power / variance
+        # s sqrt(P N / V) = sqrt(s^2 N) sqrt(P / V)
+        x_0 = (level[:, None, None].to(x) * gain)[:, None] * bins
+        x_0 = x_0 - (rest * gain).sqrt()[:, None] * out
+        return frames.synthesise(x_0, known.real)
+
+    def _network(
+        self, y: Tensor, log_snr: Tensor, level: Tensor, known: Known, told: Tensor | None
+    ) -> Tensor:
+        """F [B, 2, K, F], of a network of bins or of waveforms."""
+        if getattr(self.network, "domain", "wave") == "bins":
+            log_ratio = (level / (1 - level**2).sqrt()).log()
+            return self.run(y, log_snr, log_ratio, known.cond).to(y)
+        assert self.power is not None
+        frames = self.power.frames
+        told = (self.diffusion.network_input(level) if told is None else told).to(y.device)
+        wave = self.run(frames.synthesise(y, known.real), told, known.cond)
+        return frames.analyse(wave.to(y))

@@ -1,0 +1,180 @@
+"""A denoiser over time and frequency: convolutions whose weights all frequencies share.
+
+Ours; like RFWave, Vocos and Flow2GAN it works at frame rate, and like none of them it is told
+WaveGrad's noise level. A stationary bin k turns by k * 2 pi hop / size from frame to frame, for
+windows of four hops by k quarter turns: bins of the same k mod 4 turn alike. So the bins become an
+image of K / 4 cells by F frames with four bins in each cell, and a small kernel sees all that a
+partial needs: its phase a frame ago, its neighbours, and the turn of its class.
+
+Shapes: B batch, M mels, K bins (`wg.mel.frames`), N = K / 4 cells, F frames, C channels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wg.errors import InputError
+from wg.mel.frames import OVERLAP, Frames
+from wg.mel.spec import MelSpec
+
+WAVES = 32  # sines, and as many cosines, of the log-SNR
+SNR_RANGE = 160.0  # dB, over which the slowest of them turns once
+
+
+@dataclass(frozen=True)
+class SpectralConfig:
+    """Sizes; the defaults are the small vocoder's."""
+
+    name: str = "spectral"
+    channels: int = 32
+    blocks: int = 6
+    dilation_cycle: int = 3  # dilations in time 1, 2, 4, over and over
+    maps: int = 12  # channels a cell that are made from the mel
+    level_width: int = 128
+    # Above the mel's fmax the network adds nothing: what sounds there is noise of the right power.
+    above_fmax: bool = False
+
+    def __post_init__(self) -> None:
+        for key in ("channels", "blocks", "dilation_cycle", "maps", "level_width"):
+            if (value := vars(self)[key]) < 1:
+                raise InputError(f"model.{key} is {value}; give at least 1")
+
+    def check(self, mel: MelSpec) -> None:
+        """Any rate, window, hop and number of bands will do."""
+
+
+class Condition(NamedTuple):
+    """What does not depend on the noise level."""
+
+    maps: Tensor  # [B, C, N, F], of the mel, through the first layer
+    mask: Tensor | None  # [B, 1, 1, F], where some frames are padding
+
+
+class Block(nn.Module):
+    """Two convolutions of what the level scales and shifts, added to what came in.
+
+    Each cell is normalised over its channels, alone: nothing depends on the rest of the batch or
+    of the utterance. Without it training stands still for hundreds of steps.
+    """
+
+    def __init__(self, config: SpectralConfig, dilation: int) -> None:
+        super().__init__()
+        channels = config.channels
+        self.norm = nn.LayerNorm(channels)
+        self.level = nn.Linear(config.level_width, 2 * channels)
+        self.first = nn.Conv2d(channels, channels, 3, padding=(1, dilation), dilation=(1, dilation))
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.level.weight)
+        nn.init.zeros_(self.level.bias)
+        self.second.weight.data *= 0.2
+        nn.init.zeros_(self.second.bias)  # pyright: ignore[reportArgumentType]
+
+    def forward(self, x: Tensor, level: Tensor, mask: Tensor | None) -> Tensor:
+        """x [B, C, N, F], level [B, W]."""
+        scale, shift = self.level(level)[:, None, None].chunk(2, -1)
+        y = self.norm(x.permute(0, 2, 3, 1)) * (1 + scale) + shift
+        y = self.first(masked(y.permute(0, 3, 1, 2), mask))
+        return x + self.second(masked(F.silu(y), mask))
+
+
+def masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    """x with its padding set to zero, so that it convolves like an utterance's end."""
+    return x if mask is None else x * mask
+
+
+class SpectralNetwork(nn.Module):
+    """F(X / sqrt V, log-SNR, mel) of whitened bins, for `diffusion.precondition=mel`."""
+
+    domain = "bins"
+
+    def __init__(self, config: SpectralConfig, mel: MelSpec) -> None:
+        super().__init__()
+        self.config, self.bands = config, mel.n_mels
+        self.frames = Frames.of(mel)
+        self.cells = cells_of(config, mel)
+        channels = config.channels
+        self.level = nn.Sequential(
+            nn.Linear(2 * WAVES, config.level_width),
+            nn.SiLU(),
+            nn.Linear(config.level_width, config.level_width),
+            nn.SiLU(),
+        )
+        self.maps = nn.Conv1d(mel.n_mels, config.maps * self.cells, 3, padding=1)
+        self.place = nn.Parameter(torch.zeros(channels, self.cells, 1))  # where in frequency
+        self.enter_maps = nn.Conv2d(config.maps, channels, 3, padding=1)
+        # Real and imaginary part and log-SNR of each of a cell's bins.
+        self.enter = nn.Conv2d(3 * OVERLAP, channels, 3, padding=1, bias=False)
+        self.blocks = nn.ModuleList(
+            Block(config, 2 ** (i % config.dilation_cycle)) for i in range(config.blocks)
+        )
+        self.leave = nn.Conv2d(channels, 2 * OVERLAP, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # pyright: ignore[reportArgumentType]
+
+    def condition(self, batch: Mapping[str, Any]) -> Condition:
+        """From batch["mel"] [B, M, F] and, if present, batch["frames"] [B]."""
+        mel = batch["mel"]
+        if mel.ndim != 3 or mel.shape[1] != self.bands or not mel.shape[2]:
+            raise InputError(
+                f"mel of shape {list(mel.shape)}; this model takes [B, {self.bands}, frames]"
+            )
+        mask = None
+        if "frames" in batch:
+            index = torch.arange(mel.shape[2], device=mel.device)
+            mask = (index < batch["frames"][:, None].to(mel.device))[:, None, None].to(mel)
+            mel = mel * mask[:, 0]
+        maps = F.silu(self.maps(mel)).unflatten(1, (self.config.maps, self.cells))
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        return Condition(self.enter_maps(masked(maps, mask)) + self.place, mask)
+
+    def denoise(self, y: Tensor, log_snr: Tensor, level: Tensor, cond: Condition) -> Tensor:
+        """F [B, 2, K, F] of bins y [B, 2, K, F].
+
+        log_snr [B, K, F] is each bin's own, log(l^2 P / (s^2 N)); level [B] is log(l / s).
+        """
+        told = self.level(waves(level).to(self.place))
+        # A tenth: of the size of the other inputs.
+        image = self.image(torch.cat([y, 0.1 * log_snr[:, None]], 1))
+        x = self.enter(masked(image.to(self.place), cond.mask)) + cond.maps
+        for block in self.blocks:
+            x = block(x, told, cond.mask)
+        out = self.leave(masked(x, cond.mask)).unflatten(1, (2, OVERLAP))
+        # A negative padding cuts off.
+        return F.pad(out.transpose(2, 3).flatten(2, 3), (0, 0, 0, y.shape[2] - self.bins))
+
+    @property
+    def bins(self) -> int:
+        """Bins in all cells: more than there are, or fewer."""
+        return self.cells * OVERLAP
+
+    def image(self, bins: Tensor) -> Tensor:
+        """[B, R, K, F] -> [B, R * 4, N, F]: bin k is channel k mod 4 of cell k // 4."""
+        padded = F.pad(bins, (0, 0, 0, self.bins - bins.shape[2]))
+        image = padded.unflatten(2, (self.cells, OVERLAP)).transpose(2, 3).flatten(1, 2)
+        return image.contiguous(memory_format=torch.channels_last)  # as the blocks' norm has it
+
+
+def cells_of(config: SpectralConfig, mel: MelSpec) -> int:
+    """Cells N that the network works on."""
+    frames = Frames.of(mel)
+    top = mel.sample_rate / 2 if config.above_fmax else mel.top
+    bins = min(frames.bins, math.ceil(top / mel.sample_rate * frames.size) + 1)
+    return -(-bins // OVERLAP)
+
+
+def waves(level: Tensor) -> Tensor:
+    """Sines and cosines [B, 2 W] of log(l / s) [B], float64.
+
+    They turn from once to 32 times over the range.
+    """
+    decibels = level.double() * (20 / math.log(10))
+    index = torch.arange(1, WAVES + 1, dtype=torch.float64, device=level.device)
+    angle = decibels[:, None] * index * (2 * torch.pi / SNR_RANGE)
+    return torch.cat([angle.sin(), angle.cos()], 1)
