@@ -42,7 +42,7 @@ from wg.text.numerals import cardinal, fraction, ordinal, roman, year
         ("well-known -- yes…", "well known - yes..."),
         ("Café “naïve” it’s", "Cafe \"naive\" it's"),
         ("a\u200bb 😀 ok", "a b ok"),
-        ("infor\u00admation, Windows™", "information, Windows"),
+        ("for\u00admation, Windows™", "formation, Windows"),
         ("Today—not tomorrow—is, x–y", "Today - not tomorrow - is, x y"),
         ("Call 135-456-7890.", "Call one three five, four five six, seven eight nine zero."),
         ("(555) 123-4567 or 1-800-555-1234", "five five five, one two three, four five six seven "

@@ -68,7 +68,6 @@ def _digits(match: Match[str]) -> str:
 _DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
 _SPAN = rf"{_DAY}(?:-{_DAY})?"
 _MONTH = rf"\b({any_of([*MONTHS, *SHORT_MONTHS])})\b\.?"
-_NTH = "first|econd|third|ourth|fifth|sixth|venth|ighth|ninth|tenth|elfth|eenth|tieth"
 TELEPHONES = compiled(
     (r"(?<![\w.+-])\+\d{1,3}(?:[ .-]\(?\d{1,5}\)?){2,5}(?![\w-])", _telephone),
     (
@@ -92,7 +91,7 @@ DATES = compiled(
     (rf"\b({any_of(SHORT_MONTHS)})\.(?!\w)",
      lambda match: at_end(_month(match[1]), match)),
     (rf"\b({any_of(SHORT_MONTHS)})(?=,? '?\d)", lambda match: _month(match[1])),
-    (rf"(?<={_NTH})-(?=(?:{any_of(MONTHS)})\b)", " to "),
+    (rf"(?<=st|nd|rd|th)-(?=(?:{any_of(MONTHS)})\b)", " to "),
     (r"(?<=\d)-(?=\d{1,2}:\d\d)|(?<= m)-(?=\d)", " to "),
     (r"\b([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?\b", _time),
     (r"(?<!\d)'(?=\d\d\b(?!'))|(?<!\w)'(?=\d0'?s\b)", ""),  # '64, '90s
