@@ -135,6 +135,10 @@ def written_of_money_or_unit(words: str) -> bool:
         ("100K/day, A+, C#, #1", "one hundred thousand per day, A plus, C sharp, number one"),
         ("10 µm, 5 kΩ", "ten micrometers, five kilohms"),
         ("footnote¹", "footnote one"),
+        ("Mex$5, 50c…", "Mex five dollars, fifty cents..."),
+        ("a $5-million deal", "a five million dollar deal"),
+        ("5 ft 10 in, 5' by 6'; '5'", "five feet ten inches, five feet by six feet; 'five'"),
+        ("100 000 km, 1 005", "one hundred thousand kilometers, one thousand five"),
     ],
 )
 def test_what_belongs_to_a_number_is_read_with_it(written: str, words: str) -> None:

@@ -59,6 +59,7 @@ from wg.text.numerals import cardinal, fraction, ordinal, roman, year
         ("MR. SMITH, DR JONES, Gen Z", "mister SMITH, doctor JONES, Gen Z"),
         ("123 Elm Dr, 5 Main St. Boston", "one hundred twenty three Elm Drive, five Main Street "
          "Boston"),
+        ("22nd St, 12-25-2020", "twenty second Street, December twenty fifth, twenty twenty"),
         ("King Jr and Fifth Ave", "King junior and Fifth avenue"),
         ("Ph.D. student, PhDs, M.Sc. work", "P H D student, P H D's, M S C work"),
         ("US troops of the U.S. won", "U S troops of the U S won"),

@@ -32,9 +32,9 @@ _SIGN = any_of(NUMBER_SIGNS)
 _FREE = MAGNITUDES | COUNTED_MAGNITUDES | MONEY_MAGNITUDES
 _COUNTED = any_of(COUNTED_MAGNITUDES)
 _UNIT = (
-    # `s`, `in`, `x` and `p` are words or endings as well.
-    rf"(?:{any_of(UNITS.keys() - {'s', 'in', 'x', 'p'})}"
-    r"|(?<=\ )s(?!')|in(?=\.)|(?<=\d)in|(?<=-)in(?!-)|(?<=\d)x|(?<=\d)(?<!\d\d\d)p)"
+    # `s`, `in`, `x`, `p` and `c` are words or endings as well.
+    rf"(?:{any_of(UNITS.keys() - {'s', 'in', 'x', 'p', 'c'})}"
+    r"|(?<=\ )s(?!')|in(?=\.)|(?<=\d)in|(?<=-)in(?!-)|(?<=\d)x|(?<=\d)(?<!\d\d\d)[pc])"
 )
 _LENGTH = rf"(?:{any_of(LENGTHS)})"
 _AMOUNT = re.compile(
@@ -45,7 +45,7 @@ _AMOUNT = re.compile(
       | (?P<digits>(?:\d{{1,3}}(?:,\d{{2,3}})*,\d{{3}}(?!\d)|\d+)(?:\.\d+)*|\.\d+) (?!\d|\.\d)
     )
     (?:\^(?P<power>[-−+]?\d+))?
-    (?: [ -](?P<scale>{any_of(SCALES)})\b
+    (?: (?P<link>[ -])(?P<scale>{any_of(SCALES)})\b
       | (?P<short>{any_of(MAGNITUDES)}
           |(?:(?<=\.\d)|(?<=\.\d\d))(?:{_COUNTED})
           |(?:{_COUNTED})(?=\ (?:of|people|[a-z]{{3,}}s)\b)
@@ -71,7 +71,8 @@ _AMOUNT = re.compile(
 )
 _START = re.compile(
     rf"(?<![\w)%°′″^-])(?={_SIGN})"
-    rf"|(?<![A-Za-z\d^])(?<![A-Z]-)(?<!\^-)(?<!\d\.)(?=[\d.]|{_CURRENCY})"
+    rf"|(?<![A-Za-z\d^])(?<![A-Z]-)(?<!\^-)(?<!\d\.)(?=\d|(?<!\.)\.\d|{_CURRENCY})"
+    rf"|(?=(?:{_SYMBOLS}))"  # also after letters: Mex$5
 )
 _SHAPES = {"2": "square", "3": "cubic", "sq": "square", "cu": "cubic"}
 
@@ -125,7 +126,7 @@ def _amount(match: Match[str]) -> Amount:
         part["scale"] or _FREE.get(part["short"].strip(), ""),
         "th" if part["th"] else part["plural"] and "s",
         _unit(part),
-        part["gap"] == "-",
+        "-" in (part["gap"], part["link"]),
     )
 
 

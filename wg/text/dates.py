@@ -69,7 +69,7 @@ _DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
 _SPAN = rf"{_DAY}(?:-{_DAY})?"
 _MONTH = rf"\b({any_of([*MONTHS, *SHORT_MONTHS])})\b\.?"
 TELEPHONES = compiled(
-    (r"(?<![\w.+-])\+\d{1,3}(?:[ .-]\(?\d{1,5}\)?){2,5}(?![\w-])", _telephone),
+    (r"(?<![\w.+-])\+\d{1,3}(?:[ .-]\(?\d{1,8}\)?){2,5}(?![\w-])", _telephone),
     (
         r"(?<![\w.,$-])(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-]|\.\d)",
         _telephone,
@@ -82,8 +82,9 @@ TELEPHONES = compiled(
     (r"(?<=[Cc]all |[Dd]ial |[Rr]ing )(?:\d11|999|112|000)\b(?! [a-z]+s\b)", _digits),
 )
 DATES = compiled(
-    (r"\b(\d{4})-(\d\d)-(\d\d)\b", _iso),
-    (r"(?<![\w/])(\d{1,2})/(\d{1,2})/(\d{4}|\d\d)(?![\w/])", _slashed),
+    (r"\b(\d{4})[/-](\d\d)[/-](\d\d)\b", _iso),
+    (r"(?<![\w/-])(\d{1,2})/(\d{1,2})/(\d{4}|\d\d)(?![\w/])", _slashed),
+    (r"(?<![\w/-])(\d{1,2})-(\d{1,2})-(\d{4})(?![\w-])", _slashed),
     (rf"\b({any_of(WEEKDAYS)})\.(?=,| (?:{any_of(MONTHS)}|{any_of(SHORT_MONTHS)}|\d))",
      lambda match: WEEKDAYS[match[1]]),
     (rf"{_MONTH} {_SPAN}\b(?:,? (\d{{4}})\b)?(?![:.,]\d|/)", _month_first),

@@ -78,6 +78,7 @@ _COMPOUND = {
     "%": ("percent", "percent"),
     "‰": ("per mille", "per mille"),
     "p": ("penny", "pence"),
+    "c": ("cent", "cents"),
     **{f"{prefix}Hz": (f"{name} hertz".strip(),) * 2 for prefix, name in
        {"": "", "k": "kilo", "M": "mega", "G": "giga", "T": "tera"}.items()},
     **{f"°{letter}": (f"degree {name}", f"degrees {name}") for letter, name in

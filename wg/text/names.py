@@ -65,7 +65,8 @@ def _roman(match: Match[str]) -> str:
 _DEGREE = any_of(DEGREES)
 NAMES = compiled(
     (
-        rf"\b(\d+(?:st|nd|rd|th)? (?:[NSEW]\.? )?(?:[A-Z][a-z]+ ){{1,2}})({any_of(ROADS)})\b(\.?)",
+        rf"\b(\d+ (?:[NSEW]\.? )?(?:[A-Z][a-z]+ ){{1,2}}|\d+(?:st|nd|rd|th) (?!\w+\.? [A-Z]))"
+        rf"({any_of(ROADS)})\b(\.?)",
         _address,
     ),
     (

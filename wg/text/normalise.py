@@ -23,18 +23,23 @@ def normalise(text: str) -> str:
 
     InputError as `wg.text.characters.plain`.
     """
-    text = apply(_QUOTES + NAMES + DATES + TELEPHONES + _SHAPES, _inches(plain(text)))
+    text = apply(
+        _QUOTES + NAMES + DATES + TELEPHONES + _SHAPES, _primes(plain(text).replace("''", '"'))
+    )
     text = apply(ROMAN + _LEFT, speak_amounts(text))
     return re.sub(r"\s+", " ", text).strip()
 
 
-def _inches(text: str) -> str:
-    """Quotation marks after numbers as double primes, where they close no quotation."""
-    opened, marks = False, []
+def _primes(text: str) -> str:
+    """Quotation marks after numbers as primes, feet and inches, where they close no quotation."""
+    opened, marks = {"'": False, '"': False}, []
     for place, mark in enumerate(text):
-        if mark == '"':
-            inches = not opened and text[place - 1 : place].isdigit()
-            opened, mark = (opened, "″") if inches else (not opened, mark)
+        before, after = text[place - 1 : place], text[place + 1 : place + 2]
+        if mark in opened and before.isdigit() and not opened[mark] and not after.isalnum():
+            mark = "′" if mark == "'" else "″"
+        elif mark == '"' or (mark == "'" and not (before.isalnum() and after.isalnum())):
+            elided = re.match(r"'\d\d(?:s\b|\b(?!'))", text[place:])  # '90s opens nothing
+            opened[mark] = not opened[mark] and not elided
         marks.append(mark)
     return "".join(marks)
 
@@ -58,7 +63,6 @@ _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+"
 _QUOTES = compiled(
     (r"(?<=\d)['′] ?-?(\d+(?: \d+/\d+|\.\d+)?)(?:[\"″]|''|(?![\w.'-]))", r"′ \1″"),
     (r"(?<=\d)''", "″"),
-    (r"(?<=\d)'(?= ?(?:x|×|tall|long|wide|high|deep|by)\b)", "′"),
     (r"(?<!\d)[′″]", lambda match: "'" if match[0] == "′" else '"'),
     (r"(\d+)° ?(\d+)′ ?(\d+(?:\.\d+)?)″ ?", r"\1 degrees \2 minutes \3 seconds "),
     (r"(\d+)° ?(\d+)′ ?", r"\1 degrees \2 minutes "),
@@ -71,6 +75,12 @@ _SHAPES = compiled(
     (r"(?<=\d) ?x ?(?=10\^)", " × "),
     (r"(?<=\d)(?: x |x)(?=\d[\d.]*(?! x [a-z]))", " by "),
     (r"° (?=[CFNSEW]\b)", "°"),
+    (r"(?<=\d)((?: (?:ft|feet|foot)\.?|′) \d+) in\b(?!\.)", r"\1″"),
+    # 100 000; a group with a leading nought is no number of its own.
+    (
+        r"(?<![\d.,-])\d{1,3}(?: \d{3})*(?: 0\d\d)(?: \d{3})*(?!\d)",
+        lambda match: match[0].replace(" ", ""),
+    ),
     (r"(£\d+),? (\d+)s\b\.?", r"\1 \2 shillings"),
     (r"(?<=shillings) (\d+)d\b\.?", r" \1 pence"),
     (r"\b([A-G])#", r"\1 sharp"),
