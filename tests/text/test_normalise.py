@@ -60,6 +60,8 @@ from wg.text.numerals import cardinal, fraction, ordinal, roman, year
         ("123 Elm Dr, 5 Main St. Boston", "one hundred twenty three Elm Drive, five Main Street "
          "Boston"),
         ("22nd St, 12-25-2020", "twenty second Street, December twenty fifth, twenty twenty"),
+        ("Dr.Jones, an LL.B., WWII, Q&A", "doctor Jones, an L L B, World War two, Q and ay"),
+        ("Jan-Mar 2020, US $5", "January to March twenty twenty, five U S dollars"),
         ("King Jr and Fifth Ave", "King junior and Fifth avenue"),
         ("Ph.D. student, PhDs, M.Sc. work", "P H D student, P H D's, M S C work"),
         ("US troops of the U.S. won", "U S troops of the U S won"),

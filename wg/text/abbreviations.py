@@ -55,7 +55,7 @@ TITLES = (
 # Without one too, after a name: King Jr, Fifth Ave.
 SUFFIXES = "Jr Sr Esq Inc Ltd Corp Bros Ave Blvd Rd".split()
 # Parts of a degree between full stops: Ph.D., B.Sc.
-DEGREES = "Ph Sc Ed Th Litt Phil Psy Eng Mus Pharm".split()
+DEGREES = "Ph LL Sc Ed Th Litt Phil Psy Eng Mus Pharm".split()
 # After a house number and a name, where Dr and St are no titles.
 ROADS = {
     **{"St": "Street", "Dr": "Drive", "Ave": "Avenue", "Rd": "Road", "Blvd": "Boulevard"},

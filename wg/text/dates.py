@@ -87,6 +87,7 @@ DATES = compiled(
     (r"(?<![\w/-])(\d{1,2})-(\d{1,2})-(\d{4})(?![\w-])", _slashed),
     (rf"\b({any_of(WEEKDAYS)})\.(?=,| (?:{any_of(MONTHS)}|{any_of(SHORT_MONTHS)}|\d))",
      lambda match: WEEKDAYS[match[1]]),
+    (rf"{_MONTH}-(?={_MONTH})", lambda match: f"{_month(match[1])} to "),
     (rf"{_MONTH} {_SPAN}\b(?:,? (\d{{4}})\b)?(?![:.,]\d|/)", _month_first),
     (rf"\b{_SPAN} (?:of )?{_MONTH}(?! \d{{1,2}}\b)", _day_first),
     (rf"\b({any_of(SHORT_MONTHS)})\.(?!\w)",

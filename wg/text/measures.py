@@ -111,6 +111,7 @@ LENGTHS = "m km dm cm mm µm nm ft in yd mi".split()
 _DOLLARS = {
     "$": "",
     "US$": "U S ",
+    "US $": "U S ",
     "A$": "Australian ",
     "AU$": "Australian ",
     "C$": "Canadian ",

@@ -64,6 +64,9 @@ def _roman(match: Match[str]) -> str:
 
 _DEGREE = any_of(DEGREES)
 NAMES = compiled(
+    (r"\bWW(II?|[12])\b", lambda match: f"World War {'one' if match[1] in 'I1' else 'two'}"),
+    (r"(?<=[A-Z]&)A\b", "ay"),
+    (rf"\b({any_of(TITLES)})\.(?=[A-Z][a-z])", lambda match: f"{DOTTED[match[1]]} "),
     (
         rf"\b(\d+ (?:[NSEW]\.? )?(?:[A-Z][a-z]+ ){{1,2}}|\d+(?:st|nd|rd|th) (?!\w+\.? [A-Z]))"
         rf"({any_of(ROADS)})\b(\.?)",
@@ -90,7 +93,7 @@ NAMES = compiled(
     (r"(?<=\d) ?([AaPp])\.?[Mm]\b\.?", lambda match: at_end(f" {spelt(match[1])} m", match)),
     (r"\b(?:[A-Za-z]\. ?)+[A-Za-z]\.(?!\w)", lambda match: at_end(spelt(match[0]), match)),
     (r"\b[A-Z]\.(?= [A-Z])", lambda match: spelt(match[0])),
-    (r"\bU(?:S|\.S\.?)A?\b(?!\$)", _united_states),
+    (r"\bU(?:S|\.S\.?)A?\b(?! ?\$)", _united_states),
 )
 ROMAN = compiled(
     (rf"\b({any_of(COUNTED)}) ([IVXLC]+)\b", _counted),
