@@ -236,6 +236,17 @@ def test_wg_speak_reads_a_file_line_by_line(speech: Path, tmp_path: Path) -> Non
     np.testing.assert_allclose(alone, within, atol=2e-4)
 
 
+def test_wg_speak_skips_blank_lines_and_says_so(speech: Path, tmp_path: Path) -> None:
+    lines, out = tmp_path / "lines.txt", tmp_path / "out"
+    lines.write_text("A tone.\n\n \t\nA tone.\n\n")
+    voice = ("--model", str(speech), "--speaker", "anna", "--steps", "2")
+    outcome = wg("speak", "--file", str(lines), *voice, "-o", str(out))
+    assert outcome.code == 0, outcome
+    assert "lines.txt: blank lines skipped: 3 (line 2, 3, 5)" in outcome.out
+    # Files are numbered as the lines are.
+    assert sorted(path.name for path in out.iterdir()) == ["line-00001.wav", "line-00004.wav"]
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -251,8 +262,9 @@ def test_wg_speak_reads_a_file_line_by_line(speech: Path, tmp_path: Path) -> Non
         (["Hello.", "--speaker", "anna", "-o", "."], "-o .: a folder; name a file in it"),
         (["Hello.", "--speaker", "anna", "--lexicon", "missing"], "lexicon missing"),
         ([], "give either a text or --file"),
-        (["--file", "lines.txt", "--speaker", "anna"], "lines.txt:2: text '' has no word"),
+        (["--file", "lines.txt", "--speaker", "anna"], "lines.txt:2: text '?!' has no word"),
         (["--file", "none.txt", "--speaker", "anna"], "--file none.txt: not readable"),
+        (["--file", "blank.txt", "--speaker", "anna"], "--file blank.txt: is empty"),
     ],
 )
 def test_wg_speak_refuses_what_cannot_be_spoken(
@@ -263,7 +275,8 @@ def test_wg_speak_refuses_what_cannot_be_spoken(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("lines.txt").write_text("Hello.\n\nAgain.\n")
+    Path("lines.txt").write_text("Hello.\n?!\nAgain.\n")
+    Path("blank.txt").write_text("\n \n")
     outcome = wg("speak", "-o", "out.wav", "--model", str(speech), *arguments)
     assert message in outcome.complaint()
     assert not Path("out.wav").exists()

@@ -45,6 +45,25 @@ def test_unknown_capitals_are_spelt_and_unknown_words_predicted() -> None:
     assert set(word.phonemes) <= set(PHONEMES)
 
 
+@pytest.mark.parametrize(
+    ("text", "word", "phonemes"),
+    [
+        ("an AI model", 1, "EY1 AY1"),
+        ("the ER", 1, "IY1 AA1 R"),
+        ("two EVs", 1, "IY1 V IY1 Z"),
+        ("the UN's IT staff", 1, "Y UW1 EH1 N Z"),
+        ("the UN's IT staff", 2, "AY1 T IY1"),
+        ("the WHO and NASA", 3, "N AE1 S AH0"),
+        ("many GPUs", 1, "JH IY1 P IY1 Y UW1 Z"),
+        ("WHO IS IT?", 0, "HH UW1"),
+        ("He said: DO IT NOW", 3, "IH1 T"),
+        ("UN AND AI", 2, "EY1 AY1"),
+    ],
+)
+def test_acronyms_are_spelt_and_shouted_words_are_not(text: str, word: int, phonemes: str) -> None:
+    assert words_of(text, {})[word].phonemes == tuple(phonemes.split())
+
+
 def test_possessives_and_plurals_follow_their_word() -> None:
     lexicon = {"blick": ("B", "L", "IH1", "K"), "flurb": ("F", "L", "ER1", "B")}
     made = {w.text: w.phonemes[-2:] for w in words_of("blick's flurbs flurb's boss's", lexicon)}
@@ -168,6 +187,9 @@ def test_sentences_end_where_a_reader_would_end_them() -> None:
         "A new line",
     ]
     assert sentences(" \n ") == []
+    one = "He is 6 ft. 2 in. tall, has a Ph.D. Thesis to write on Mon. 5 in St. Ives."
+    assert sentences(one) == [one]
+    assert sentences("It is 6 ft. He is not.") == ["It is 6 ft.", "He is not."]
 
 
 def test_long_sentences_are_cut_and_nothing_is_lost() -> None:

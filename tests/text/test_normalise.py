@@ -42,6 +42,30 @@ from wg.text.numerals import cardinal, fraction, ordinal, roman, year
         ("well-known -- yes…", "well known - yes..."),
         ("Café “naïve” it’s", "Cafe \"naive\" it's"),
         ("a\u200bb 😀 ok", "a b ok"),
+        ("for\u00admation, Windows™", "formation, Windows"),
+        ("Today—not tomorrow—is, x–y", "Today - not tomorrow - is, x y"),
+        ("Call 135-456-7890.", "Call one three five, four five six, seven eight nine zero."),
+        ("(555) 123-4567 or 1-800-555-1234", "five five five, one two three, four five six seven "
+         "or one, eight zero zero, five five five, one two three four"),
+        ("+44 20 7946 0958", "plus four four, two zero, seven nine four six, zero nine five eight"),
+        ("dial 911, 500-1000 people", "dial nine one one, five hundred to one thousand people"),
+        ("10:30:15, 10:30-11:45", "ten thirty and fifteen seconds, ten thirty to eleven forty "
+         "five"),
+        ("9am-5pm today", "nine ay m to five p m today"),
+        ("in Dec. 2020, Mon., Dec. 5", "in December twenty twenty, Monday, December fifth"),
+        ("Jan. 3-5, March 3-April 5", "January third to fifth, March third to April fifth"),
+        ("25/12/2020, mid-June", "December twenty fifth, twenty twenty, mid June"),
+        ("Dr Jones, St Louis, Ft Worth", "doctor Jones, Saint Louis, fort Worth"),
+        ("MR. SMITH, DR JONES, Gen Z", "mister SMITH, doctor JONES, Gen Z"),
+        ("123 Elm Dr, 5 Main St. Boston", "one hundred twenty three Elm Drive, five Main Street "
+         "Boston"),
+        ("22nd St, 12-25-2020", "twenty second Street, December twenty fifth, twenty twenty"),
+        ("Dr.Jones, an LL.B., WWII, Q&A", "doctor Jones, an L L B, World War two, Q and ay"),
+        ("Jan-Mar 2020, US $5", "January to March twenty twenty, five U S dollars"),
+        ("King Jr and Fifth Ave", "King junior and Fifth avenue"),
+        ("Ph.D. student, PhDs, M.Sc. work", "P H D student, P H D's, M S C work"),
+        ("US troops of the U.S. won", "U S troops of the U S won"),
+        ("GIVE US BREAD", "GIVE US BREAD"),
     ],
 )  # fmt: skip
 def test_numbers_dates_and_signs_become_words(written: str, spoken: str) -> None:

@@ -18,7 +18,7 @@ def parser() -> Options:
     """Options."""
     options = Options(prog="wg speak", allow_abbrev=False)
     options.add_argument("text", nargs="?", help="English text; {HH AH0 L OW1}: phonemes")
-    options.add_argument("--file", type=Path, help="texts instead, one a line")
+    options.add_argument("--file", type=Path, help="texts instead, one a line; blank ones not")
     options.add_argument(
         "-o", "--output", type=Path, required=True, help="16-bit wav; with --file, a folder"
     )
@@ -47,22 +47,26 @@ def check(options: argparse.Namespace) -> None:
         raise InputError(f"-o {options.output}: a file; with --file, give a folder to write into")
 
 
-def read_texts(path: Path) -> list[str]:
-    """Lines of a UTF-8 file, which a line feed ends and nothing else."""
+def read_texts(path: Path) -> dict[int, str]:
+    """Lines of a UTF-8 file by number, which a line feed ends and nothing else; blank ones not."""
     try:
         lines = path.read_text("utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--file {path}: not readable as UTF-8 text ({error})") from None
-    if lines == [""]:
+    texts = {number: line for number, line in enumerate(lines, 1) if line.strip()}
+    if not texts:
         raise InputError(f"--file {path}: is empty; write a text on each line")
-    return lines
+    if blank := [number for number in range(1, len(lines) + 1) if number not in texts]:
+        few = ", ".join(map(str, blank[:5])) + (" ..." if len(blank) > 5 else "")
+        print(f"{path}: blank lines skipped: {len(blank)} (line {few})")
+    return texts
 
 
 def speak(arguments: Sequence[str]) -> None:
     """Reads, speaks, writes: `wg speak "Good morning." --model DIR -o OUT.wav`."""
     options = parser().parse_args(arguments)
     check(options)
-    texts = [options.text] if options.file is None else read_texts(options.file)
+    texts = {1: options.text} if options.file is None else read_texts(options.file)
     model = TextToSpeech.from_pretrained(options.model).to(device_of(options.device))
     if options.lexicon is not None:
         model.lexicon = read_lexicon(options.lexicon)
@@ -74,7 +78,7 @@ def speak(arguments: Sequence[str]) -> None:
         except InputError as error:
             raise InputError(f"--steps: {error}") from None
     voice = Voice(options.speaker, options.pace, options.seed)
-    for number, text in enumerate(texts, 1):  # all of them, before the work begins
+    for number, text in texts.items():  # all of them, before the work begins
         try:
             model.sentences(text, voice)
         except InputError as error:
@@ -82,8 +86,8 @@ def speak(arguments: Sequence[str]) -> None:
             raise InputError(f"{where}{error}") from None
     if options.file is not None:
         options.output.mkdir(exist_ok=True)
-    waves = model.read_each(texts, voice, synthesis, options.batch_size)
-    for number, wave in enumerate(waves, 1):
+    waves = model.read_each([*texts.values()], voice, synthesis, options.batch_size)
+    for number, wave in zip(texts, waves, strict=True):
         single = options.file is None
         path = options.output if single else options.output / f"line-{number:05d}.wav"
         write_clip(path, wave, model.mel_spec.sample_rate)

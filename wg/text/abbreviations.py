@@ -1,4 +1,4 @@
-"""Written forms that are spoken otherwise: titles, months, units, currencies."""
+"""Written forms that are spoken otherwise: titles, months, acronyms."""
 
 from __future__ import annotations
 
@@ -48,6 +48,19 @@ DOTTED = {
     "i.e": "that is",
     "ibid": "ibidem",
 }
+# Without one too, before a name: Dr Jones.
+TITLES = (
+    "Mr Mrs Ms Messrs Dr Drs Prof Rev Hon Gen Col Maj Capt Lt Sgt Cpl Adm Gov Sen Rep Pres Mt Ft"
+).split()
+# Without one too, after a name: King Jr, Fifth Ave.
+SUFFIXES = "Jr Sr Esq Inc Ltd Corp Bros Ave Blvd Rd".split()
+# Parts of a degree between full stops: Ph.D., B.Sc.
+DEGREES = "Ph LL Sc Ed Th Litt Phil Psy Eng Mus Pharm".split()
+# After a house number and a name, where Dr and St are no titles.
+ROADS = {
+    **{"St": "Street", "Dr": "Drive", "Ave": "Avenue", "Rd": "Road", "Blvd": "Boulevard"},
+    **{"Ln": "Lane", "Ct": "Court", "Pl": "Place", "Sq": "Square", "Pkwy": "Parkway"},
+}
 # Only before a number.
 NUMBERED = {
     "No": "number",
@@ -65,6 +78,8 @@ NUMBERED = {
     "Sec": "section",
     "fig": "figure",
     "Fig": "figure",
+    "ext": "extension",
+    "Ext": "extension",
     "art": "article",
     "Art": "article",
 }
@@ -72,70 +87,12 @@ MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
 )
+WEEKDAYS = {
+    **{"Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday"},
+    **{"Thu": "Thursday", "Thurs": "Thursday", "Fri": "Friday"},
+    **{"Sat": "Saturday", "Sun": "Sunday"},
+}
 SHORT_MONTHS = {name[:3]: name for name in MONTHS if name != "May"} | {"Sept": "September"}
-# After a number: one, several.
-UNITS = {
-    "km": ("kilometer", "kilometers"),
-    "m": ("meter", "meters"),
-    "cm": ("centimeter", "centimeters"),
-    "mm": ("millimeter", "millimeters"),
-    "kg": ("kilogram", "kilograms"),
-    "g": ("gram", "grams"),
-    "mg": ("milligram", "milligrams"),
-    "lb": ("pound", "pounds"),
-    "lbs": ("pound", "pounds"),
-    "oz": ("ounce", "ounces"),
-    "ft": ("foot", "feet"),
-    "yd": ("yard", "yards"),
-    "mi": ("mile", "miles"),
-    "mph": ("mile an hour", "miles an hour"),
-    "km/h": ("kilometer an hour", "kilometers an hour"),
-    "l": ("liter", "liters"),
-    "ml": ("milliliter", "milliliters"),
-    "ms": ("millisecond", "milliseconds"),
-    "min": ("minute", "minutes"),
-    "hr": ("hour", "hours"),
-    "hrs": ("hour", "hours"),
-    "Hz": ("hertz", "hertz"),
-    "kHz": ("kilo hertz", "kilo hertz"),
-    "MHz": ("mega hertz", "mega hertz"),
-    "GHz": ("giga hertz", "giga hertz"),
-    "KB": ("kilobyte", "kilobytes"),
-    "MB": ("megabyte", "megabytes"),
-    "GB": ("gigabyte", "gigabytes"),
-    "dB": ("decibel", "decibels"),
-    "V": ("volt", "volts"),
-    "W": ("watt", "watts"),
-    "kW": ("kilowatt", "kilowatts"),
-    "°C": ("degree Celsius", "degrees Celsius"),
-    "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
-    "°": ("degree", "degrees"),
-    "%": ("percent", "percent"),
-}
-# Whole (one, several) and hundredth (one, several).
-CURRENCIES = {
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "¥": ("yen", "yen", "sen", "sen"),
-}
-SCALES = ("hundred", "thousand", "million", "billion", "trillion")
-SIGNS = {
-    "&": "and",
-    "@": "at",
-    "+": "plus",
-    "=": "equals",
-    "%": "percent",
-    "°": "degrees",
-    "×": "times",
-    "÷": "divided by",
-    "§": "section",
-    "$": "dollars",
-    "£": "pounds",
-    "€": "euros",
-    "¥": "yen",
-    "#": "number",
-}
 # What a Roman numeral after it counts.
 COUNTED = tuple(
     "Chapter Part Volume Book Section Act Scene Article Title War Phase Type Class Appendix "

@@ -6,16 +6,16 @@ import re
 from dataclasses import dataclass, replace
 
 from wg.errors import InputError
+from wg.text.acronyms import initials, listed, spell
 from wg.text.lexicon import phoneme
 from wg.text.normalise import normalise
-from wg.text.pronounce import Lexicon, by_letters, homograph, is_homograph, known, predict
+from wg.text.pronounce import Lexicon, homograph, is_homograph, known, predict
 from wg.text.symbols import END, MARKS, SILENCE, WORD_BOUNDARY
 from wg.text.tagger import tag
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _TOKEN = re.compile(rf"'?[A-Za-z][A-Za-z']*|[{re.escape(''.join(MARKS))}]")
 _LOUDEST = '.!?;:,-()"'  # of several marks between two words the first of these counts
-_INITIALS = 5  # letters of an unknown word in capitals that is spelt out
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,17 @@ def words_of(text: str, lexicon: Lexicon) -> list[Word]:
         elif "{" in part or "}" in part:
             raise InputError(f"text {text[:40]!r}: a brace without its other; write {{HH AH0}}")
         else:
-            _append(words, normalise(part), lexicon)
+            _append(words, normalise(part), lexicon, shouted=text.isupper())
     if not words:
         raise InputError(f"text {text[:40]!r} has no word to speak; write at least one")
     return words
 
 
-def _append(words: list[Word], spoken: str, lexicon: Lexicon) -> None:
-    """Adds the words of a normalised text; a mark at its beginning belongs to the word before."""
+def _append(words: list[Word], spoken: str, lexicon: Lexicon, shouted: bool) -> None:
+    """Adds the words of a normalised text; a mark at its beginning belongs to the word before.
+
+    `shouted`: it was written in capitals only.
+    """
     tokens = _TOKEN.findall(spoken)
     spellings = [token.lower() for token in tokens]
     asked = any(is_homograph(word) for word in spellings if word not in lexicon)
@@ -76,18 +79,21 @@ def _append(words: list[Word], spoken: str, lexicon: Lexicon) -> None:
     for place, (token, part) in enumerate(zip(tokens, tags, strict=True)):
         if token not in MARKS:
             following = "".join(spellings[place + 1 : place + 2])
-            words.append(_word(token, lexicon, homograph(spellings[place], part, following)))
+            in_place = homograph(spellings[place], part, following)
+            if listed(tokens, place, shouted):
+                in_place = spell(token)
+            words.append(_word(token, lexicon, in_place))
         elif words:
             words[-1] = replace(words[-1], boundary=_louder(words[-1].boundary, token))
 
 
-def _word(token: str, lexicon: Lexicon, by_tag: tuple[str, ...] | None) -> Word:
+def _word(token: str, lexicon: Lexicon, in_place: tuple[str, ...] | None) -> Word:
     word = token.lower()
-    found = by_tag if word not in lexicon and by_tag else known(word, lexicon)
+    found = in_place if word not in lexicon and in_place else known(word, lexicon)
     if found:
         return Word(word, found)
-    if token.isupper() and token.isalpha() and len(token) <= _INITIALS:
-        return Word(word, by_letters(word), predicted=True)
+    if initials(token):
+        return Word(word, spell(token), predicted=True)
     return Word(word, predict(word), predicted=True)
 
 

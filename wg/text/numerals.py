@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 _LONGEST = 15  # digits that are read as one number
@@ -18,6 +18,7 @@ def _inflect() -> Any:
     return inflect.engine()
 
 
+@lru_cache(maxsize=10_000)
 def cardinal(number: int) -> str:
     """1312: one thousand three hundred twelve."""
     return _inflect().number_to_words(number, andword="").replace(",", "").replace("-", " ")
@@ -25,7 +26,13 @@ def cardinal(number: int) -> str:
 
 def ordinal(number: int) -> str:
     """21: twenty first."""
-    return _inflect().ordinal(cardinal(number))
+    return nth(cardinal(number))
+
+
+@lru_cache(maxsize=10_000)
+def nth(words: str) -> str:
+    """The ordinal of a number in words: twenty one, twenty first."""
+    return _inflect().ordinal(words)
 
 
 def year(number: int) -> str:
@@ -38,9 +45,11 @@ def year(number: int) -> str:
     return f"{cardinal(century)} {cardinal(rest)}"
 
 
-def plural(word: str) -> str:
-    """The last word in the plural: nineteen sixties."""
-    return _inflect().plural_noun(word) or word
+def plural(words: str) -> str:
+    """Several of a number in words: nineteen sixties, twos."""
+    if words.endswith("y"):
+        return f"{words[:-1]}ies"
+    return f"{words}es" if words.endswith("x") else f"{words}s"
 
 
 def digits(text: str) -> str:
@@ -67,7 +76,7 @@ def fraction(top: int, bottom: int) -> str:
     """3, 4: three quarters."""
     names = {2: "half", 4: "quarter"}
     name = names[bottom] if bottom in names else ordinal(bottom)
-    several = {"half": "halves"}.get(name, f"{name}s")
+    several = "halves" if name == "half" else f"{name}s"
     return f"{cardinal(top)} {name if top == 1 else several}"
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
-from wg.text.abbreviations import DOTTED, NUMBERED, SHORT_MONTHS
+from wg.text.abbreviations import DEGREES, DOTTED, NUMBERED, SHORT_MONTHS, WEEKDAYS
+from wg.text.measures import UNITS
+from wg.text.rules import any_of
 
 _ENDS = re.compile(r"""[.!?]+["')\]]*(?=\s)""")
 _PAUSES = (re.compile(r"[;:](?=\s)"), re.compile(r",(?=\s)"), re.compile(r"\s(?=\S)"))
 _NO_END = re.compile(
-    rf"(?:^|[\s(\"'])(?:{'|'.join(map(re.escape, {*DOTTED, *NUMBERED, *SHORT_MONTHS, 'St'}))}"
-    r"|[A-Z]|(?:[A-Za-z]\.)+[A-Za-z])\.$"
+    rf"(?:^|[\s(\"'])(?:{any_of({*DOTTED, *NUMBERED, *SHORT_MONTHS, *WEEKDAYS, 'St'})}"
+    rf"|[A-Z]|(?:[A-Za-z]\.|(?:{any_of(DEGREES)})\. ?)+(?:[A-Za-z]|{any_of(DEGREES)}))\.$"
 )
+_UNIT = re.compile(rf"\d[ -]?(?:{any_of(UNITS)})\.$")  # before the next number: 6 ft. 2 in.
 
 
 def sentences(text: str, longest: int = 400) -> list[str]:
@@ -35,6 +38,7 @@ def _ends_sentence(line: str, start: int, end: int) -> bool:
     following = line[end:].lstrip()
     return (
         not _NO_END.search(line[start:end])
+        and not (following[:1].isdigit() and _UNIT.search(line[start:end]))
         and (not following[:1].islower())
         and _outside_braces(line[start:end])
     )
