@@ -7,7 +7,6 @@ Later sources win: defaults below, `recipes/<corpus>/corpus.yaml`,
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from yaml import YAMLError
 
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError, nearest
+from wg.files import write_bytes
 from wg.mel.spec import MelSpec
 
 
@@ -365,9 +365,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def save_experiment(experiment: Experiment, path: Path) -> None:
     """The resolved experiment as YAML, written atomically."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(to_dict(experiment))), "utf-8")
-    os.replace(temporary, path)
+    write_bytes(path, OmegaConf.to_yaml(OmegaConf.create(to_dict(experiment))).encode())
 
 
 def load_experiment_file(path: Path, schema: Callable[[str], type]) -> Experiment:

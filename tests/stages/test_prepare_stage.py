@@ -162,7 +162,7 @@ def test_a_clip_that_fits_no_window_is_named(recipe: TinyRecipe) -> None:
     write(clip, tone(5)[2000:2090])
     line = recipe.run(*FEATURES).complaint()
     assert f"{clip}: waveform of 90 samples; mel.n_fft 256 needs at least 97" in line
-    assert not list(recipe.dump.rglob("*"))
+    assert not list(recipe.dump.rglob("*.safetensors"))
 
 
 def test_a_clip_that_changed_since_it_was_checked_is_named(recipe: TinyRecipe) -> None:
@@ -173,3 +173,55 @@ def test_a_clip_that_changed_since_it_was_checked_is_named(recipe: TinyRecipe) -
     assert f"{clip}: ends at sample 2000" in line and "run the prepare stage again" in line
     clip.unlink()
     assert f"{clip}: not readable as audio" in recipe.run(*FEATURES).complaint()
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("place", ["data/corpus", "data", "exp/tiny-wavegrad/corpus", "link"])
+def test_a_corpus_where_a_stage_would_write_is_refused(recipe: TinyRecipe, place: str) -> None:
+    target = recipe.work / ("data/x" if place == "link" else place)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    recipe.corpus.rename(target)
+    corpus = target
+    if place == "link":
+        corpus = recipe.root / "link"
+        corpus.symlink_to(target)
+    before = everything(recipe.root)
+    line = wg(*recipe.arguments(), "--corpus-dir", str(corpus)).complaint()
+    assert str(corpus) in line and str(recipe.work) in line
+    assert everything(recipe.root) == before
+
+
+@pytest.mark.parametrize("name", ["data/notes.txt", "dump/8000hz-10mel-hop64/a.safetensors"])
+def test_files_of_the_users_where_a_stage_would_write_are_refused(
+    recipe: TinyRecipe, name: str
+) -> None:
+    (recipe.work / name).parent.mkdir(parents=True)
+    (recipe.work / name).write_text("the user's")
+    line = recipe.run().complaint()
+    assert Path(name).name in line
+    assert (recipe.work / name).read_text() == "the user's"
+    assert [path.name for path in recipe.work.rglob("*") if path.is_file()] == [Path(name).name]
+
+
+def test_a_finished_run_of_a_version_without_stamps_goes_on(done: TinyRecipe) -> None:
+    for stamp in done.work.rglob(".wg.json"):
+        stamp.unlink()
+    assert set(done.run("--dry-run").decisions().values()) == {"skipped: up to date"}
+    outcome = done.run("corpus.language=fr", "train.max_steps=4")
+    assert outcome.code == 0, outcome
+    assert (done.work / "data" / ".wg.json").is_file()
+
+
+def test_tensors_of_the_users_beside_the_shards_stay(done: TinyRecipe) -> None:
+    mine = done.dump / "train" / "model.safetensors"
+    mine.write_text("the user's")
+    assert done.run("features.shard=3", "--stop-stage", "features").code == 0
+    assert mine.read_text() == "the user's"
+
+
+def test_a_work_folder_that_is_a_file_is_named(recipe: TinyRecipe) -> None:
+    recipe.work.write_text("")
+    assert f"--work-dir {recipe.work}: " in recipe.run().complaint()

@@ -225,12 +225,13 @@ def test_wg_speak_writes_a_wav(speech: Path, tmp_path: Path) -> None:
 
 def test_wg_speak_reads_a_file_line_by_line(speech: Path, tmp_path: Path) -> None:
     lines, out, one = tmp_path / "lines.txt", tmp_path / "out", tmp_path / "one.wav"
-    lines.write_bytes("\ufeffA tone.\x0cAnd a tone.\r\n{T OW1 N}!\r\n".encode())
+    lines.write_bytes("\ufeffA tone.\x0cAnd a tone.\r\n \t\r\n{T OW1 N}!\r\n\r\n".encode())
     voice = ("--model", str(speech), "--speaker", "anna", "--steps", "2")
     outcome = wg("speak", "--file", str(lines), *voice, "-o", str(out))
     assert outcome.code == 0, outcome
-    made = sorted(path.name for path in out.iterdir())
-    assert made == ["line-00001.wav", "line-00002.wav"]
+    made = sorted(path.name for path in out.glob("*.wav"))
+    assert made == ["line-00001.wav", "line-00003.wav"]
+    assert f"{lines}: blank lines skipped: 2, 4\n" in outcome.out
     assert wg("speak", "{T OW1 N}!", *voice, "-o", str(one)).code == 0
     alone, within = soundfile.read(one)[0], soundfile.read(out / made[1])[0]
     np.testing.assert_allclose(alone, within, atol=2e-4)
@@ -251,7 +252,7 @@ def test_wg_speak_reads_a_file_line_by_line(speech: Path, tmp_path: Path) -> Non
         (["Hello.", "--speaker", "anna", "-o", "."], "-o .: a folder; name a file in it"),
         (["Hello.", "--speaker", "anna", "--lexicon", "missing"], "lexicon missing"),
         ([], "give either a text or --file"),
-        (["--file", "lines.txt", "--speaker", "anna"], "lines.txt:2: text '' has no word"),
+        (["--file", "lines.txt", "--speaker", "anna"], "lines.txt:2: text '...' has no word"),
         (["--file", "none.txt", "--speaker", "anna"], "--file none.txt: not readable"),
     ],
 )
@@ -263,7 +264,7 @@ def test_wg_speak_refuses_what_cannot_be_spoken(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("lines.txt").write_text("Hello.\n\nAgain.\n")
+    Path("lines.txt").write_text("Hello.\n...\nAgain.\n")
     outcome = wg("speak", "-o", "out.wav", "--model", str(speech), *arguments)
     assert message in outcome.complaint()
     assert not Path("out.wav").exists()

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wg.commands.clips import write_clip
-from wg.commands.options import Options
+from wg.commands.options import FORCE, Options
 from wg.commands.vocode import device_of
 from wg.errors import InputError
+from wg.files import MODEL_FILES, check_file, check_names, own
 from wg.speech import TextToSpeech, Voice
 from wg.text.lexicon import read_lexicon
+
+_NAMED = 5  # blank lines spelt out in the notice
 
 
 def parser() -> Options:
@@ -30,6 +33,7 @@ def parser() -> Options:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--batch-size", type=int, default=8, help="sentences at a time [8]")
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    options.add_argument("--force", action="store_true", help=FORCE)
     return options
 
 
@@ -39,30 +43,41 @@ def check(options: argparse.Namespace) -> None:
         raise InputError("give either a text or --file")
     if options.batch_size < 1:
         raise InputError(f"--batch-size {options.batch_size}: give at least 1")
-    if not options.output.parent.is_dir():
-        raise InputError(f"-o {options.output}: no folder {options.output.parent}")
-    if options.file is None and options.output.is_dir():
-        raise InputError(f"-o {options.output}: a folder; name a file in it")
-    if options.file is not None and options.output.exists() and not options.output.is_dir():
-        raise InputError(f"-o {options.output}: a file; with --file, give a folder to write into")
+    if options.file is None:
+        inputs = [Path(options.model) / name for name in MODEL_FILES]
+        check_file(options.output, (".wav",), [*inputs, *filter(None, [options.lexicon])], "-o")
 
 
-def read_texts(path: Path) -> list[str]:
-    """Lines of a UTF-8 file, which a line feed ends and nothing else."""
+def read_texts(path: Path) -> dict[int, str]:
+    """Lines of a UTF-8 file, which a line feed ends and nothing else, by number; no blank ones."""
     try:
         lines = path.read_text("utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--file {path}: not readable as UTF-8 text ({error})") from None
-    if lines == [""]:
+    texts = {number: line for number, line in enumerate(lines, 1) if line.strip()}
+    if not texts:
         raise InputError(f"--file {path}: is empty; write a text on each line")
-    return lines
+    if len(texts) < len(lines):
+        blank = [str(number) for number in range(1, len(lines) + 1) if number not in texts]
+        shown = ", ".join(blank[:_NAMED]) + (", ..." if len(blank) > _NAMED else "")
+        print(f"{path}: blank lines skipped: {shown}")
+    return texts
+
+
+def file_of(number: int) -> str:
+    """Name of the wav of a line."""
+    return f"line-{number:05d}.wav"
 
 
 def speak(arguments: Sequence[str]) -> None:
     """Reads, speaks, writes: `wg speak "Good morning." --model DIR -o OUT.wav`."""
     options = parser().parse_args(arguments)
     check(options)
-    texts = [options.text] if options.file is None else read_texts(options.file)
+    texts = {1: options.text} if options.file is None else read_texts(options.file)
+    files = [file_of(number) for number in texts]
+    if options.file is not None:
+        inputs = list(filter(None, [options.file, options.lexicon]))
+        check_names(options.output, files, inputs, options.force)
     model = TextToSpeech.from_pretrained(options.model).to(device_of(options.device))
     if options.lexicon is not None:
         model.lexicon = read_lexicon(options.lexicon)
@@ -74,16 +89,15 @@ def speak(arguments: Sequence[str]) -> None:
         except InputError as error:
             raise InputError(f"--steps: {error}") from None
     voice = Voice(options.speaker, options.pace, options.seed)
-    for number, text in enumerate(texts, 1):  # all of them, before the work begins
+    for number, text in texts.items():  # all of them, before the work begins
         try:
             model.sentences(text, voice)
         except InputError as error:
             where = "" if options.file is None else f"{options.file}:{number}: "
             raise InputError(f"{where}{error}") from None
     if options.file is not None:
-        options.output.mkdir(exist_ok=True)
-    waves = model.read_each(texts, voice, synthesis, options.batch_size)
-    for number, wave in enumerate(waves, 1):
-        single = options.file is None
-        path = options.output if single else options.output / f"line-{number:05d}.wav"
+        own(options.output, files)
+    waves = model.read_each(list(texts.values()), voice, synthesis, options.batch_size)
+    for file, wave in zip(files, waves, strict=True):
+        path = options.output if options.file is None else options.output / file
         write_clip(path, wave, model.mel_spec.sample_rate)

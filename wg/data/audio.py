@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from wg.data.dump import write_bytes
 from wg.errors import InputError
+from wg.files import write_bytes
 
 if TYPE_CHECKING:
     from lhotse import CutSet, Recording

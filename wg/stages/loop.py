@@ -10,6 +10,7 @@ from wg import __version__
 from wg.errors import InputError, nearest
 from wg.stages import features, phonemes, prepare, speaking, train
 from wg.stages.launch import place, wait_for_all
+from wg.stages.places import check_places
 from wg.stages.stage import Context, Stage, changes, digest, read_stamp, write_stamp
 
 STAGES: tuple[Stage, ...] = (
@@ -49,6 +50,8 @@ def decide(stage: Stage, context: Context, running: set[str]) -> Decision:
     stamp = read_stamp(stage.stamp_path(context))
     if stamp is None:
         return Decision(True, "not done yet")
+    if stage.name == "train" and context.restart:
+        return Decision(True, "--restart")
     before = [name for name in stage.required(context) if name in running]
     if before:
         return Decision(True, f"{', '.join(before)} runs again")
@@ -99,8 +102,11 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
     if start > stop:
         raise InputError(f"--stage {first} comes after --stop-stage {last}")
     chosen = STAGES[start - 1 : stop]
+    if context.restart and train.STAGE not in chosen:
+        raise InputError(f"--restart: is of stage train, which is not in {first}..{last}")
     for stage in chosen:
         stage.check(context)
+    check_places(context, expected(chosen, context))
     running: set[str] = set()
     for number, stage in enumerate(chosen, start):
         decision = decide(stage, context, running)
@@ -114,6 +120,15 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
             started = time.monotonic()
             finish(stage, context)
             print(f"stage {number} {stage.name}: {time.monotonic() - started:.1f} s\n", flush=True)
+
+
+def expected(stages: Sequence[Stage], context: Context) -> set[str]:
+    """The stages that will run."""
+    running: set[str] = set()
+    for stage in stages:
+        if decide(stage, context, running).runs:
+            running.add(stage.name)
+    return running
 
 
 def stage_table() -> Sequence[str]:

@@ -12,10 +12,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from wg.data.dump import Dump, Utterance, write_bytes
+from wg.data.dump import Dump, Utterance
 from wg.data.speech import check_speakers
 from wg.data.splits import SPLITS
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.models import conditions_of
 from wg.stages.durations import Spoken, find_durations, textgrids_folder
 from wg.stages.launch import place, wait_for_all

@@ -11,7 +11,8 @@ from typing import Any
 from wg.data.audio import check_audio, summary
 from wg.data.splits import SPLITS, hold_out
 from wg.errors import InputError
-from wg.stages.stage import Context, Stage, digest, fresh_folder, read_stamp
+from wg.files import MANIFESTS, fresh_folder
+from wg.stages.stage import Context, Stage, digest, read_stamp
 
 
 def recipe_reader(recipe: Path) -> ModuleType:
@@ -31,10 +32,16 @@ def find_corpus(context: Context, reader: ModuleType) -> Path:
         if not context.corpus_dir.is_dir():
             raise InputError(f"--corpus-dir {context.corpus_dir}: no such folder")
         return context.corpus_dir
+    return corpus_before(context) or reader.download(
+        context.work / "downloads", context.experiment.corpus
+    )
+
+
+def corpus_before(context: Context) -> Path | None:
+    """The corpus folder of the run before, while it is there."""
     before = read_stamp(STAGE.stamp_path(context))
-    if before and Path(before["result"]["corpus_dir"]).is_dir():
-        return Path(before["result"]["corpus_dir"])
-    return reader.download(context.work / "downloads", context.experiment.corpus)
+    folder = Path(before["result"]["corpus_dir"]) if before else None
+    return folder if folder and folder.is_dir() else None
 
 
 def run(context: Context) -> Mapping[str, Any]:
@@ -47,7 +54,7 @@ def run(context: Context) -> Mapping[str, Any]:
         splits = hold_out(splits["train"], corpus.hold_out)
     problems: list[str] = []
     manifests: dict[str, str] = {}
-    with fresh_folder(context.data) as folder:
+    with fresh_folder(context.data, MANIFESTS, [corpus_dir]) as folder:
         for name in SPLITS:
             cuts, bad = check_audio(splits[name], context.jobs, corpus.sample_rate, corpus.skip_bad)
             problems += bad

@@ -9,6 +9,7 @@ from wg.checkpoint import FREE, find_checkpoint
 from wg.config import flatten, load_experiment_file, save_experiment, to_dict
 from wg.data.splits import SPLITS
 from wg.errors import InputError
+from wg.files import keep_aside, own, write_bytes
 from wg.models import conditions_of, config_class
 from wg.stages.launch import place, relaunch
 from wg.stages.phonemes import STAGE as PHONEMES
@@ -20,7 +21,6 @@ from wg.stages.stage import (
     Stage,
     changes,
     features_of,
-    keep_aside,
     read_stamp,
 )
 
@@ -118,10 +118,12 @@ def run(context: Context) -> Mapping[str, Any]:
     if conditions_of(experiment.model) == "class":
         check_classes(context)
     if place().rank == 0:
+        if context.restart and context.exp.exists():
+            print(f"--restart: the run before is kept in {keep_aside(context.exp)}")
         set_changed_run_aside(context)
-        context.exp.mkdir(parents=True, exist_ok=True)
+        own(context.exp, later=("*",))
         save_experiment(experiment, context.exp / "config.yaml")
-        (context.exp / FEATURES).write_text(features_digest(context) or "", "utf-8")
+        write_bytes(context.exp / FEATURES, (features_digest(context) or "").encode())
     if count_processes(context) > 1 and place().world == 1:
         relaunch(context, STAGE.name, devices.gpus or experiment.train.processes)
     else:
