@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from wg.data.audio import load_audio
+from wg.data.audio import CONTENT, load_audio
 from wg.data.dump import Utterance, fit, shard_fingerprint, write_shard
 from wg.data.splits import SPLITS
 from wg.errors import InputError
@@ -36,6 +36,7 @@ class Clip:
     samples: int
     text: str
     speaker: str
+    content: str = ""  # digest of the file; "": of a manifest that has none
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def read_clips(manifest: Path) -> list[Clip]:
                 samples=cut.num_samples,
                 text=(spoken.text if spoken else None) or "",
                 speaker=(spoken.speaker if spoken else None) or "",
+                content=(cut.custom or {}).get(CONTENT, ""),
             )
         )
     return clips
@@ -108,7 +110,9 @@ def plan(context: Context, split: str) -> list[Job]:
     jobs = []
     for number, first in enumerate(range(0, len(clips), size)):
         part = tuple(clips[first : first + size])
-        content = {"clips": [vars(clip) for clip in part], "spec": experiment.mel.to_dict()}
+        # Manifests without contents keep the fingerprints that they had.
+        clips_of = [{k: v for k, v in vars(clip).items() if k != CONTENT or v} for clip in part]
+        content = {"clips": clips_of, "spec": experiment.mel.to_dict()}
         samples = experiment.corpus.samples
         if samples is not None:
             content["samples"] = samples

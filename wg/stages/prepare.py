@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from wg.data.audio import check_audio, summary
 from wg.data.splits import SPLITS, hold_out
+from wg.data.state import corpus_state
 from wg.errors import InputError
 from wg.files import MANIFESTS, fresh_folder
-from wg.stages.stage import Context, Stage, digest, read_stamp
+from wg.stages.stage import FILES, Context, Stage, digest, read_stamp
 
 
 def recipe_reader(recipe: Path) -> ModuleType:
@@ -48,6 +50,7 @@ def run(context: Context) -> Mapping[str, Any]:
     """Reads, checks and splits the corpus; prints hours and speakers of each split."""
     reader = recipe_reader(context.recipe)
     corpus_dir = find_corpus(context, reader)
+    files = state(replace(context, corpus_dir=corpus_dir))  # before they are read
     corpus = context.experiment.corpus
     splits = reader.read(corpus_dir, corpus)
     if corpus.hold_out is not None:
@@ -69,9 +72,19 @@ def run(context: Context) -> Mapping[str, Any]:
             (folder / "left-out.txt").write_text("\n".join(problems) + "\n", "utf-8")
     return {
         "corpus_dir": str(corpus_dir.resolve()),
+        **files,
         "left_out": len(problems),
         "manifests": manifests,
     }
+
+
+def state(context: Context) -> dict[str, str]:
+    """The corpus's files, while its folder is known and there."""
+    folder = context.corpus_dir or corpus_before(context)
+    if folder is None or not folder.is_dir():
+        return {}
+    written = (context.data, context.work / "dump", context.work / "exp")
+    return {FILES: corpus_state(folder.resolve(), written)}
 
 
 STAGE = Stage(
@@ -81,5 +94,6 @@ STAGE = Stage(
     needs=(),
     output=lambda context: context.data,
     run=run,
+    state=state,
     free_keys=("corpus.licence", "corpus.url"),
 )

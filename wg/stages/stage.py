@@ -17,6 +17,7 @@ from wg.files import write_bytes
 from wg.models import conditions_of
 from wg.training.devices import Devices
 
+FILES = "corpus files"
 STAMP = "stage-{name}.json"
 
 
@@ -91,6 +92,8 @@ class Stage:
     free_keys: tuple[str, ...] = ()  # keys below `keys` that change nothing
     # Files whose content it depends on.
     reads: Callable[[Context], Sequence[Path]] = lambda context: ()
+    # What changes without a setting: then it runs again, and others if its result is another one.
+    state: Callable[[Context], Mapping[str, Any]] = lambda context: {}
     # InputError for what `run` would fail on; asked before any stage runs.
     check: Callable[[Context], None] = lambda context: None
 
@@ -114,6 +117,7 @@ class Stage:
         }
         if self.name == "prepare" and context.corpus_dir is not None:
             chosen["--corpus-dir"] = str(context.corpus_dir.resolve())
+        chosen |= self.state(context)
         for path in self.reads(context):
             chosen[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         return chosen
@@ -142,6 +146,8 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """`key: before -> after` for every setting that differs; one that is null is as one unset."""
     # A run that does not say --corpus-dir means the one prepared before.
     keys = [key for key in sorted({*old, *new}) if key != "--corpus-dir" or key in new]
+    if FILES not in old:  # of a version that did not note it
+        keys = [key for key in keys if key != FILES]
     return [
         f"{key}: {old[key] if key in old else 'unset'} -> {new[key] if key in new else 'unset'}"
         for key in keys
