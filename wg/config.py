@@ -37,6 +37,7 @@ class CorpusConfig:
     # and test above: for models that know speakers, where those splits have speakers of their own.
     hold_out: int | None = None
     skip_bad: bool = False  # leave unusable clips out, counted, instead of stopping
+    columns: str | None = None  # of metadata.csv, as id|speaker|text; None: LJSpeech's
     licence: str = ""
     url: str = ""
 
@@ -169,6 +170,9 @@ class Experiment:
                 f"train.segment_samples {train.segment_samples} is not a multiple of "
                 f"mel.hop_length {hop}; the nearest is {near}"
             )
+        for key, name in (("corpus.name", self.corpus.name), ("features.name", self.features.name)):
+            if len(name) > 100 or {"/", "\\", "\0"} & set(name) or name in (".", ".."):
+                raise InputError(f"{key} is {name[:60]!r}; give a name that a folder can have")
         for key, least in LEAST.items():
             section, name = key.split(".")
             value = vars(vars(self)[section])[name]
