@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -104,9 +105,10 @@ def from_textgrids(
     assert folder
     paths: dict[str, Path] = {}
     for path in sorted(folder.glob("**/*.TextGrid")):
-        if path.stem in paths:
-            raise InputError(f"phonemes.textgrids: {paths[path.stem]} and {path}; remove one")
-        paths[path.stem] = path
+        name = unicodedata.normalize("NFC", path.stem)
+        if name in paths:
+            raise InputError(f"phonemes.textgrids: {paths[name]} and {path}; remove one")
+        paths[name] = path
     spec = context.experiment.mel
 
     def find(dump: Dump, one: Spoken) -> Found:
