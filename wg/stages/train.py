@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import netrc
+import os
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from wg.checkpoint import FREE, find_checkpoint
-from wg.config import flatten, load_experiment_file, save_experiment, to_dict
+from wg.config import TrainConfig, flatten, load_experiment_file, save_experiment, to_dict
 from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.files import keep_aside, own, write_bytes
@@ -78,11 +82,32 @@ def features_digest(context: Context) -> str | None:
 def check(context: Context) -> None:
     """InputError for missing devices, or a batch that does not divide by the processes."""
     context.devices.check()
+    check_loggers(context.experiment.train)
     processes = count_processes(context)
     if processes > 1:
         from wg.training.trainer import check_divisible
 
         check_divisible(context.experiment, processes)
+
+
+def check_loggers(train: TrainConfig) -> None:
+    """InputError for a logger that is not installed, or that has no account to write to."""
+    for name in train.loggers:
+        if importlib.util.find_spec(name) is None:
+            raise InputError(f"train.loggers: {name} is not installed; pip install {name}")
+    mode = os.environ.get("WANDB_MODE", train.wandb_mode)
+    if "wandb" not in train.loggers or mode != "online" or os.environ.get("WANDB_API_KEY"):
+        return
+    url = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+    try:
+        known = netrc.netrc().authenticators(urlsplit(url).hostname or "")
+    except (OSError, netrc.NetrcParseError):
+        known = None
+    if known is None:
+        raise InputError(
+            f"train.loggers: wandb has no key for {url}; run wandb login, set WANDB_API_KEY, or "
+            "give train.wandb_mode=offline"
+        )
 
 
 def count_processes(context: Context) -> int:
