@@ -249,9 +249,10 @@ def fresh_folder(path: Path, kind: Kind, inputs: Iterable[Path] = ()) -> Iterato
     target = path.resolve()
     temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(target)
-        temporary = Path(tempfile.mkdtemp(".tmp", f"{target.name}.", target.parent))
+        with _readable(str(path)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(target)
+            temporary = Path(tempfile.mkdtemp(".tmp", f"{target.name}.", target.parent))
         temporary.chmod(0o777 & ~_umask())
         own(temporary, kind=kind.name)
         yield temporary
