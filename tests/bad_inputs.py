@@ -307,7 +307,7 @@ def attempt(seed: int, root: Path) -> Verdict:
         finally:
             os.chdir(here)
         inputs = {name for name in before if "notes.md" not in name or named.name != "notes.md"}
-        allowed = (named.name, named.with_suffix(".json").name)
+        allowed = (named.name, f"{named.stem}.json")
         strange = [name for name in inputs if after.get(name) != before[name]]
         if outcome and outcome.code:
             strange += [name for name in after if name not in before]

@@ -326,7 +326,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         raise InputError(f"{path}: no such file")
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
         raise InputError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}; write sections of keys")
@@ -340,8 +340,8 @@ def parse_override(item: str) -> Mapping[str, Any]:
         raise InputError(f"{item!r}: not an override; write section.key=value")
     try:
         content = OmegaConf.to_container(OmegaConf.from_dotlist([item]))
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise InputError(f"{item!r}: {str(error).splitlines()[0]}") from None
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise InputError(f"{item[:200]!r}: {str(error).splitlines()[0]}") from None
     assert isinstance(content, Mapping)
     return content  # pyright: ignore[reportReturnType]
 
