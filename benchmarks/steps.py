@@ -21,11 +21,12 @@ import torch
 from matplotlib.figure import Figure
 
 from wg.bench.environment import environment
-from wg.data.dump import Dump, write_bytes
+from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
 from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import inference_levels, schedule_label
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.folder import checksum
 from wg.metrics import check_metrics, score, summarise
 from wg.report.scores import defined

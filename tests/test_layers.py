@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = {
     "errors": 0,
+    "files": 0,
     "diffusion": 0,
     "mel": 0,
     "metrics": 0,

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "egs": ("wg.commands.egs:egs", "the catalogue of experiments, egs.yaml"),
 }
 
+UNREACHABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
+UNREACHABLE += (errno.ENOTDIR, errno.EISDIR)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room for a file
 
 
@@ -58,10 +60,11 @@ def main() -> int:
         print(f"wg: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in (*FULL, *UNREACHABLE):
             raise
         reason = f"{error.filename or 'the disk'}: {error.strerror}"
-        print(f"wg: error: {reason}; free space and run this again", file=sys.stderr)
+        remedy = "free space" if error.errno in FULL else "mend this path or its permissions"
+        print(f"wg: error: {reason}; {remedy} and run this again", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("wg: interrupted; run the same command to go on", file=sys.stderr)

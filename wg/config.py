@@ -7,7 +7,6 @@ Later sources win: defaults below, `recipes/<corpus>/corpus.yaml`,
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from yaml import YAMLError
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError, nearest
+from wg.files import write_bytes
 from wg.mel.spec import MelSpec
 
 
@@ -38,6 +38,7 @@ class CorpusConfig:
     # and test above: for models that know speakers, where those splits have speakers of their own.
     hold_out: int | None = None
     skip_bad: bool = False  # leave unusable clips out, counted, instead of stopping
+    columns: str | None = None  # of metadata.csv, as id|speaker|text; None: LJSpeech's
     licence: str = ""
     url: str = ""
 
@@ -173,6 +174,9 @@ class Experiment:
                 f"train.segment_samples {train.segment_samples} is not a multiple of "
                 f"mel.hop_length {hop}; the nearest is {near}"
             )
+        for key, name in (("corpus.name", self.corpus.name), ("features.name", self.features.name)):
+            if len(name) > 100 or {"/", "\\", "\0"} & set(name) or name in (".", ".."):
+                raise InputError(f"{key} is {name[:60]!r}; give a name that a folder can have")
         for key, least in LEAST.items():
             section, name = key.split(".")
             value = vars(vars(self)[section])[name]
@@ -326,7 +330,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         raise InputError(f"{path}: no such file")
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
         raise InputError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}; write sections of keys")
@@ -340,8 +344,8 @@ def parse_override(item: str) -> Mapping[str, Any]:
         raise InputError(f"{item!r}: not an override; write section.key=value")
     try:
         content = OmegaConf.to_container(OmegaConf.from_dotlist([item]))
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise InputError(f"{item!r}: {str(error).splitlines()[0]}") from None
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise InputError(f"{item[:200]!r}: {str(error).splitlines()[0]}") from None
     assert isinstance(content, Mapping)
     return content  # pyright: ignore[reportReturnType]
 
@@ -369,9 +373,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def save_experiment(experiment: Experiment, path: Path) -> None:
     """The resolved experiment as YAML, written atomically."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(to_dict(experiment))), "utf-8")
-    os.replace(temporary, path)
+    write_bytes(path, OmegaConf.to_yaml(OmegaConf.create(to_dict(experiment))).encode())
 
 
 def load_experiment_file(path: Path, schema: Callable[[str], type]) -> Experiment:

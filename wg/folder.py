@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wg.errors import InputError, nearest
+from wg.files import write_bytes
 
 FORMAT = 1
 SECTIONS = ("model", "mel", "diffusion", "synthesis")
@@ -36,8 +37,8 @@ def write_folder(
     save_file(state, temporary, metadata={"format": "pt"})
     config = {"format": FORMAT, **sections, "sha256": checksum(temporary)}
     os.replace(temporary, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-    (folder / "README.md").write_text(card, "utf-8")
+    write_bytes(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    write_bytes(folder / "README.md", card.encode())
     # safetensors writes for the owner alone.
     shutil.copymode(folder / "config.json", folder / "model.safetensors")
 

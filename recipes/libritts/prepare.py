@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from wg.config import CorpusConfig
 from wg.data.audio import recordings_of
-from wg.data.download import explained
+from wg.data.download import check_own, explained
 from wg.data.layout import Line, cut_of
 from wg.data.splits import check_disjoint, wanted
 from wg.errors import InputError, nearest
@@ -77,6 +77,8 @@ def download(target: Path, corpus: CorpusConfig) -> Path:
 
     restored = corpus.name == "libritts_r"
     name, page = ("LibriTTS_R", "141") if restored else ("LibriTTS", "60")
+    for part in _DOWNLOADED:
+        check_own(target / name / part, f"{part}.tar.gz")
     with explained(name, f"https://www.openslr.org/{page}", target):
         download_libritts(target, use_librittsr=restored, dataset_parts=_DOWNLOADED)
     return target / name

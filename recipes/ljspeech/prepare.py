@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wg.config import CorpusConfig
-from wg.data.download import explained
+from wg.data.download import check_own, explained
 from wg.data.layout import read_layout
 from wg.data.splits import by_split
 
@@ -29,5 +29,6 @@ def download(target: Path, corpus: CorpusConfig) -> Path:
     """Fetch 2.6 GB with Lhotse, resuming what an earlier try left; returns the corpus folder."""
     from lhotse.recipes import download_ljspeech
 
+    check_own(target / "LJSpeech-1.1", "LJSpeech-1.1.tar.bz2")
     with explained("LJSpeech-1.1", _URL, target):
         return Path(download_ljspeech(target))

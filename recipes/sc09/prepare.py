@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wg.config import CorpusConfig
 from wg.data.audio import recordings_of
-from wg.data.download import explained
+from wg.data.download import check_own, explained
 from wg.data.layout import Line, cut_of
 from wg.data.splits import by_split
 from wg.errors import InputError, nearest
@@ -58,6 +58,8 @@ def download(target: Path, corpus: CorpusConfig) -> Path:
     """Fetch 2.4 GB with Lhotse, resuming what an earlier try left; returns the corpus folder."""
     from lhotse.recipes import download_speechcommands
 
+    for folder in target.glob("**/speech_commands_v0.02"):
+        check_own(folder, "speech_commands_v0.02.tar.gz")
     with explained("Speech Commands v0.02", corpus.url, target):
         return Path(download_speechcommands("2", target)) / "speech_commands_v0.02"
 

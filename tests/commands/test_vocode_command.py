@@ -188,7 +188,7 @@ def test_an_output_that_cannot_be_written_is_one_line(ran: TinyRecipe, tmp_path:
     assert f"no folder {tmp_path / 'no'}" in line
     (tmp_path / "taken.wav").mkdir()
     line = vocode(ran, source, "-o", tmp_path / "taken.wav").complaint()
-    assert f"cannot write {tmp_path / 'taken.wav'}: Is a directory" in line
+    assert f"-o {tmp_path / 'taken.wav'}: a folder; name a file in it" in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["taken.wav"]
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from wg.data.dump import Dump, Utterance, write_bytes, write_shard
+from wg.data.dump import Dump, Utterance, write_shard
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
 

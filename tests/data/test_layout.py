@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import soundfile
 
 from wg.config import CorpusConfig, read_yaml
 from wg.data.audio import check_audio
-from wg.data.layout import read_layout
+from wg.data.layout import read_layout, read_metadata
 from wg.data.splits import by_split
 from wg.errors import InputError
 from wg.stages.prepare import recipe_reader
@@ -24,7 +25,7 @@ DATA = REPOSITORY / ".." / "shared" / "data"
 def corpus(folder: Path, metadata: str | bytes, files=("a.wav", "b.wav", "c.wav")) -> Path:
     (folder / "wavs").mkdir()
     for name in files:
-        soundfile.write(folder / "wavs" / name, np.full(800, 0.1), 8000)
+        soundfile.write(folder / "wavs" / name, np.linspace(-0.1, 0.1, 800), 8000)
     content = metadata if isinstance(metadata, bytes) else metadata.encode()
     (folder / "metadata.csv").write_bytes(content)
     return folder
@@ -99,7 +100,7 @@ def test_a_whole_corpus_gives_no_notice(tmp_path, caplog):
     ("metadata", "words"),
     [
         ("a|eins\nb|zwei\na|drei\n", r"id a is on line 1 and on line 3"),
-        ("a|eins\njust words\nc|drei", r"line 2: b'just words' is not"),
+        ("a|eins\njust words\nc|drei", r"line 2: 'just words' is not"),
         ("a|eins\nb|1|2|3|4\nc|drei", "line 2"),
         ("a|eins\n|zwei\nc|drei", "line 2"),
         ("a|eins\nb|für\n".encode("latin-1"), r"line 2: not UTF-8; convert.*iconv"),
@@ -180,3 +181,50 @@ def test_real_corpora_are_read_whole_by_their_recipes(recipe, folder, counts):
     assert {split: len(cuts) for split, cuts in splits.items()} == counts
     for cuts in splits.values():
         check_audio(cuts, 2, shipped.sample_rate)  # every clip is usable, or this raises
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    "column", ["{}", "{}.wav", "wavs/{}.wav", "wavs/{}", "C:\\x\\{}.WAV", '"{}"', "/a/b/{}.flac"]
+)
+def test_an_id_is_found_however_it_is_written(tmp_path, form, on_disk, column) -> None:
+    names = ["\u00fc1", "\u1ea54", "\uac00b"]
+    (tmp_path / "wavs").mkdir()
+    lines = ""
+    for name in names:
+        stem = unicodedata.normalize(on_disk, name)
+        (tmp_path / "wavs" / f"{stem}.wav").write_bytes(b"")
+        lines += column.format(unicodedata.normalize(form, name)) + "|Text.\n"
+    (tmp_path / "metadata.csv").write_text(lines)
+    cuts = read_layout(tmp_path, CorpusConfig("x"))
+    assert sorted(cut.id for cut in cuts) == sorted(names)
+    assert {cut.supervisions[0].text for cut in cuts} == {"Text."}
+
+
+def test_columns_in_quotes_are_taken_out_of_them(tmp_path) -> None:
+    path = tmp_path / "metadata.csv"
+    path.write_text('"a"|"One | ""two"""\n"b"|"Three"\n')
+    lines = read_metadata(path, "x")
+    assert lines["a"].text == 'One | "two"' and lines["b"].text == "Three"
+    path.write_text('a|"One"\nb|"Two" and three\n')  # quotation marks of the text
+    assert read_metadata(path, "x")["a"].text == '"One"'
+
+
+def test_few_values_in_column_two_are_asked_about(tmp_path) -> None:
+    path = tmp_path / "metadata.csv"
+    path.write_text("".join(f"{n}|{'ab'[n % 2]}|Text {n}.\n" for n in range(6)))
+    with pytest.raises(InputError, match=r"2 values in 6 lines \(a, b\).*corpus\.columns=id"):
+        read_metadata(path, "x")
+    lines = read_metadata(path, "x", "id|speaker|text")
+    assert (lines["1"].speaker, lines["1"].text) == ("b", "Text 1.")
+    assert read_metadata(path, "x", "id|text|normalised")["1"].orig_text == "b"
+    assert read_metadata(path, "x", "id|-|text")["1"].speaker == "x"
+
+
+@pytest.mark.parametrize("columns", ["id", "id|txet", "id|text|text", "", "speaker|text"])
+def test_columns_that_cannot_be_are_named(tmp_path, columns: str) -> None:
+    path = tmp_path / "metadata.csv"
+    path.write_text("1|a\n")
+    with pytest.raises(InputError, match="corpus.columns"):
+        read_metadata(path, "x", columns)

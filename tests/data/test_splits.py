@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from wg.data.splits import hold_out, resolve
@@ -78,3 +80,34 @@ def test_every_nth_utterance_is_held_out_for_validation_and_the_next_for_testing
     assert chosen["valid"] == [ids[0], ids[5], ids[10]]
     assert chosen["test"] == [ids[1], ids[6]]
     assert sorted(sum(chosen.values(), [])) == sorted(ids)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_range_takes_the_numbers_between_its_ends_however_they_are_written(seed: int) -> None:
+    dice = random.Random(seed)
+    width = dice.choice([0, 0, 2, 5])
+    form = dice.choice(["{}", "a{}", "{}-x", "b 1.{}", "c_{}_7"])
+    numbers = dice.sample(range(1, 500), 40)
+    low, high = sorted(dice.sample(range(1, 500), 2))
+
+    def name(number: int) -> str:
+        return form.format(f"{number:0{width}d}" if width else number)
+
+    inside = {name(n) for n in numbers if low <= n <= high}
+    outside = [name(n) for n in numbers if not low <= n <= high]
+    if not inside or len(outside) < 2:
+        return
+    item = f"{name(low)}..{name(high)}"
+    chosen = split(valid=(item,), test=(outside[0],), ids=[name(n) for n in numbers])
+    assert set(chosen["valid"]) == inside
+    assert set(chosen["train"]) == set(outside[1:])
+    with pytest.raises(InputError, match="runs backwards") as caught:
+        split(valid=(f"{name(high)}..{name(low)}",), ids=[name(n) for n in numbers])
+    assert item in str(caught.value)
+
+
+def test_an_id_with_dots_is_itself() -> None:
+    ids = ["a..c", "a", "b", "c", "d"]
+    assert split(valid=("a..c",), test=("d",), ids=ids)["valid"] == ("a..c",)
+    with pytest.raises(InputError, match=r"'\.\.' is no range"):
+        split(valid=("..",))

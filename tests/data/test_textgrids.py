@@ -122,3 +122,13 @@ def test_more_phones_than_frames_are_refused(path: Path) -> None:
     write(path, {"words": WORDS, "phones": PHONES})
     with pytest.raises(InputError, match="7 phonemes do not fit in 6 frames"):
         import_textgrid(path, words_of("See two, men", {}), 6, 0.2)
+
+
+@pytest.mark.parametrize("gap", range(2))
+def test_a_phone_of_no_word_or_of_two_is_named(tmp_path: Path, gap: int) -> None:
+    words: Tier = [(0.1, 0.4, "one"), (0.4, 0.8, "two")]
+    phones: Tier = [(0.1, 0.2, "W"), (0.2, 0.4, "AH1"), (0.4, 0.6, "T"), (0.6, 0.8, "UW1")]
+    lost = [word for number, word in enumerate(words) if number != gap]
+    path = write(tmp_path / "lost.TextGrid", {"words": lost, "phones": phones})
+    with pytest.raises(InputError, match=rf"phone '{'WT'[gap]}' at .* is of no word"):
+        durations(path, "One two.")

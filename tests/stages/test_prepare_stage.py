@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,14 +163,118 @@ def test_a_clip_that_fits_no_window_is_named(recipe: TinyRecipe) -> None:
     write(clip, tone(5)[2000:2090])
     line = recipe.run(*FEATURES).complaint()
     assert f"{clip}: waveform of 90 samples; mel.n_fft 256 needs at least 97" in line
-    assert not list(recipe.dump.rglob("*"))
+    assert not list(recipe.dump.rglob("*.safetensors"))
 
 
 def test_a_clip_that_changed_since_it_was_checked_is_named(recipe: TinyRecipe) -> None:
     assert recipe.run(*PREPARE).code == 0
     clip = recipe.corpus / "wavs" / "tone-05.wav"
     write(clip, tone(5)[:2000])
-    line = recipe.run(*FEATURES).complaint()
+    line = recipe.run("--stage", "features", *FEATURES).complaint()
     assert f"{clip}: ends at sample 2000" in line and "run the prepare stage again" in line
     clip.unlink()
-    assert f"{clip}: not readable as audio" in recipe.run(*FEATURES).complaint()
+    assert (
+        f"{clip}: not readable as audio" in recipe.run("--stage", "features", *FEATURES).complaint()
+    )
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("place", ["data/corpus", "data", "exp/tiny-wavegrad/corpus", "link"])
+def test_a_corpus_where_a_stage_would_write_is_refused(recipe: TinyRecipe, place: str) -> None:
+    target = recipe.work / ("data/x" if place == "link" else place)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    recipe.corpus.rename(target)
+    corpus = target
+    if place == "link":
+        corpus = recipe.root / "link"
+        corpus.symlink_to(target)
+    before = everything(recipe.root)
+    line = wg(*recipe.arguments(), "--corpus-dir", str(corpus)).complaint()
+    assert str(corpus) in line and str(recipe.work) in line
+    assert everything(recipe.root) == before
+
+
+@pytest.mark.parametrize("name", ["data/notes.txt", "dump/8000hz-10mel-hop64/a.safetensors"])
+def test_files_of_the_users_where_a_stage_would_write_are_refused(
+    recipe: TinyRecipe, name: str
+) -> None:
+    (recipe.work / name).parent.mkdir(parents=True)
+    (recipe.work / name).write_text("the user's")
+    line = recipe.run().complaint()
+    assert Path(name).name in line
+    assert (recipe.work / name).read_text() == "the user's"
+    assert [path.name for path in recipe.work.rglob("*") if path.is_file()] == [Path(name).name]
+
+
+def test_a_finished_run_of_a_version_without_stamps_goes_on(done: TinyRecipe) -> None:
+    for stamp in done.work.rglob(".wg.json"):
+        stamp.unlink()
+    assert set(done.run("--dry-run").decisions().values()) == {"skipped: up to date"}
+    outcome = done.run("corpus.language=fr", "train.max_steps=4")
+    assert outcome.code == 0, outcome
+    assert (done.work / "data" / ".wg.json").is_file()
+
+
+def test_tensors_of_the_users_beside_the_shards_stay(done: TinyRecipe) -> None:
+    mine = done.dump / "train" / "model.safetensors"
+    mine.write_text("the user's")
+    assert done.run("features.shard=3", "--stop-stage", "features").code == 0
+    assert mine.read_text() == "the user's"
+
+
+def test_a_work_folder_that_is_a_file_is_named(recipe: TinyRecipe) -> None:
+    recipe.work.write_text("")
+    assert f"--work-dir {recipe.work}: " in recipe.run().complaint()
+
+
+def test_a_changed_corpus_is_noticed_and_a_touched_one_costs_a_check(recipe: TinyRecipe) -> None:
+    assert recipe.run(*FEATURES).code == 0
+    assert set(recipe.run(*FEATURES).decisions().values()) == {"skipped: up to date"}
+    clip = recipe.corpus / "wavs" / "tone-05.wav"
+    os.utime(clip, (1, 1))
+    decisions = recipe.run(*FEATURES).decisions()
+    assert decisions["prepare"].startswith("runs: changed corpus files")
+    assert decisions["features"] == "skipped: up to date"
+    before = {path: path.read_bytes() for path in recipe.dump.rglob("*.safetensors")}
+    write(clip, -tone(5))  # as long as before
+    decisions = recipe.run(*FEATURES).decisions()
+    assert decisions["features"].startswith("runs")
+    assert {path: path.read_bytes() for path in before} != before
+    with open(recipe.corpus / "metadata.csv", "a") as file:
+        file.write("tone-12|New.\n")
+    write(recipe.corpus / "wavs" / "tone-12.wav", tone(12))
+    without = ["recipe", str(recipe.folder), "--work-dir", str(recipe.work), "--jobs", "1"]
+    outcome = wg(*without, *FEATURES)  # the corpus's folder is remembered
+    assert outcome.code == 0 and "train: 7 utterances" in outcome.out, outcome
+
+
+def test_a_stamp_without_the_corpus_files_stands_and_says_so(recipe: TinyRecipe) -> None:
+    assert recipe.run(*PREPARE).code == 0
+    path = recipe.work / "data" / "stage-prepare.json"
+    stamp = json.loads(path.read_text())
+    del stamp["settings"]["corpus files"]
+    path.write_text(json.dumps(stamp))
+    said = recipe.run(*PREPARE).decisions()["prepare"]
+    assert said == "skipped: up to date; whether the corpus's files changed was not noted then"
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", "x" * 300])
+@pytest.mark.parametrize("key", ["corpus.name", "features.name"])
+def test_no_name_leads_out_of_the_work_folder(recipe: TinyRecipe, key: str, name: str) -> None:
+    assert f"{key} is " in recipe.run(f"{key}={name}").complaint()
+
+
+def test_loggers_are_asked_for_their_key_before_stage_1(
+    recipe: TinyRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(recipe.root))
+    line = recipe.run("train.loggers=[wandb]").complaint()
+    assert "wandb has no key" in line or "wandb is not installed" in line
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    line = recipe.run("train.loggers=[tensorboard]").complaint()
+    assert "tensorboard is not installed; pip install tensorboard" in line
+    assert not recipe.work.exists()

@@ -197,7 +197,7 @@ def test_sampling_is_seeded_and_the_recipes_own(made, generator: Path, tmp_path:
     for folder in ("a", "b"):
         assert wg(*asked, "-o", str(tmp_path / folder)).code == 0
     names = [f"low-{n:05d}.wav" for n in (1, 2, 3)]
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == names
+    assert sorted(path.name for path in (tmp_path / "a").glob("*.wav")) == names
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
         own = soundfile.read(decoded(made[0], "words") / name, dtype="int16")[0]

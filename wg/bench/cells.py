@@ -19,9 +19,9 @@ from wg.bench.plan import CEILING, Bench, Cell, columns, fingerprint
 from wg.bench.speed import cost
 from wg.bench.subjects import Subject, subject
 from wg.data.audio import write_audio
-from wg.data.dump import write_bytes
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.metrics.pairs import LOWEST_RATE
 from wg.report.record import CELL
 from wg.report.scores import defined, means
@@ -41,6 +41,10 @@ class Work:
     def folder(self, cell: Cell) -> Path:
         """Of a cell's results."""
         return self.out / "cells" / cell.name
+
+    def inputs(self) -> list[Path]:
+        """The folders of recordings."""
+        return [self.root / entry.audio for entry in self.bench.corpora.values()]
 
     def subject(self, cell: Cell) -> Subject:
         """The vocoder of a cell; InputError for one that cannot be made."""

@@ -13,8 +13,8 @@ from wg.bench.cells import Work
 from wg.bench.folders import read_at
 from wg.bench.plan import CEILING, Cell
 from wg.bench.results import Results, finished
+from wg.files import PAGE, fresh_folder
 from wg.report.page import RECORDING, Audio, Row, write_page
-from wg.stages.stage import fresh_folder
 
 
 def write_pages(work: Work, results: Results) -> list[Path]:
@@ -23,7 +23,7 @@ def write_pages(work: Work, results: Results) -> list[Path]:
     for corpus in work.bench.corpora:
         mine = [r for r in finished(results, corpus) if r["kind"] != CEILING]
         if mine:
-            with fresh_folder(work.out / f"page-{corpus}") as folder:
+            with fresh_folder(work.out / f"page-{corpus}", PAGE, work.inputs()) as folder:
                 write_corpus(work, corpus, mine, folder)
             pages.append(work.out / f"page-{corpus}" / "index.html")
     return pages

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wg.bench.plan import CEILING, Bench, columns
-from wg.data.dump import write_bytes
+from wg.files import write_bytes
 from wg.metrics import METRICS
 from wg.report.scores import defined, differences
 from wg.report.table import cell as shown
@@ -133,10 +133,12 @@ def pareto_plot(results: Results, metric: str, corpus: str, path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axis = figure.subplots()
     usable = [r for r in results if r["means"][metric]["mean"] is not None]
     timed = [r for r in usable if r["kind"] != CEILING]
+    if not timed:  # a logarithmic axis without a point
+        return
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axis = figure.subplots()
     best = front(timed, metric)
     axis.plot(
         [r["cost"]["rtf"]["p50"] for r in best],

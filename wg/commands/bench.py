@@ -20,6 +20,7 @@ from wg.bench.results import write_results
 from wg.commands.latency import latency
 from wg.commands.options import Options
 from wg.errors import InputError
+from wg.files import check_filled, own
 from wg.report.table import number
 from wg.stages.launch import end_with_launcher, place, torchrun
 from wg.training.devices import Devices
@@ -61,6 +62,7 @@ def compare(arguments: Sequence[str]) -> None:
     device = torch.device(f"cuda:{here.local}" if options.ngpu else "cpu")
     work = Work(plan, options.file.resolve().parent, options.output, device, options.jobs)
     if here.rank == 0:
+        check_output(work)
         check(work, cells)
     if options.list:
         for cell in cells:
@@ -73,9 +75,22 @@ def compare(arguments: Sequence[str]) -> None:
         further = [word for word in arguments if word != "--retry"]
         torchrun(["bench", *further], options.ngpu, options.nodes)
         return
+    if here.rank == 0:
+        own(work.out, later=("*",))
     run_cells(work, cells[here.rank :: here.world])
     if here.rank == 0:
         report(work, cells)
+
+
+def check_output(work: Work) -> None:
+    """InputError for results that would lie among recordings, or in a folder of other things."""
+    check_filled(work.out, f"-o {work.out}")
+    for folder in work.inputs():
+        if folder.resolve() in (work.out.resolve(), *work.out.resolve().parents):
+            raise InputError(
+                f"-o {work.out}: lies in the recordings {folder}, which it would mix with; "
+                "choose another folder"
+            )
 
 
 def run_cells(work: Work, cells: Sequence[Cell]) -> None:

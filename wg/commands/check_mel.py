@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from wg.commands.clips import read_array
 from wg.commands.options import Options
 from wg.data.audio import load_audio
 from wg.errors import InputError
+from wg.files import MODEL_FILES, check_file, write_json
 from wg.mel.convert import obstacles, refusal
 from wg.mel.hub import SPECS
 from wg.mel.recognise import likely, recognise
@@ -34,6 +34,9 @@ def check_mel(arguments: Sequence[str]) -> None:
     options = options_parser.parse_args(arguments)
     if options.save and not options.wav:
         raise InputError("--save: only audio tells the whole spec; give --wav as well")
+    if options.save:
+        inputs = [Path(options.vocoder) / name for name in MODEL_FILES]
+        check_file(options.save, (".json",), [options.mel, options.wav, *inputs], "--save")
     wanted = Vocoder.from_pretrained(options.vocoder).mel_spec
     mel = read_array(options.mel)
     check_shape(options.mel, mel, wanted)
@@ -48,7 +51,7 @@ def check_mel(arguments: Sequence[str]) -> None:
     else:
         fit = by_audio(options.mel, mel, options.wav, specs)
         if options.save:
-            options.save.write_text(json.dumps(fit.spec.to_dict(), indent=1) + "\n", "utf-8")
+            write_json(options.save, fit.spec.to_dict())
         verdict(fit, wanted, options.save)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import time
 from collections.abc import Sequence
@@ -47,12 +48,25 @@ def demo(arguments: Sequence[str]) -> None:
     if not 1 <= options.port <= 65535:
         raise InputError(f"--port {options.port}: give 1 to 65535")
     require_gradio()
+    check_port(options.host, options.port)
     model = loaded(options.vocoder).to(device_of(options.device))
     page = text_page(model) if isinstance(model, TextToSpeech) else page_of(model)
     try:
         page.launch(server_name=options.host, server_port=options.port)
     except OSError as error:
         raise InputError(f"--port {options.port}: cannot serve there ({error})") from None
+
+
+def check_port(host: str, port: int) -> None:
+    """InputError for an address that cannot be served at, before a model is loaded."""
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"--port {port}: cannot serve there on {host} ({reason}); give another --port"
+        ) from None
 
 
 def loaded(source: str) -> Vocoder | TextToSpeech:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from wg.commands.options import Options
 from wg.config import load_experiment
 from wg.errors import InputError, nearest
+from wg.files import write_bytes
 from wg.models import config_class
 from wg.report.catalogue import FILE, Entry, disagreements, read_catalogue
 from wg.report.record import (
@@ -53,13 +53,6 @@ def read(root: Path) -> tuple[Entry, ...]:
     return entries
 
 
-def write(path: Path, text: str) -> None:
-    """A text file that appears whole."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
-
-
 def egs(arguments: Sequence[str]) -> None:
     """Lists the catalogue, rewrites README.md's results, or (`wg egs record`) adds to it."""
     if arguments and arguments[0] == "record":
@@ -83,7 +76,7 @@ def rewrite_readme(root: Path, entries: Sequence[Entry]) -> str:
     after = replace_block(before, "results", results_block(entries))
     if after == before:
         return "unchanged"
-    write(path, after)
+    write_bytes(path, after.encode())
     return "updated"
 
 
@@ -137,7 +130,7 @@ def record(arguments: Sequence[str]) -> None:
     row = {key: value for key, value in row.items() if value != ""}
     row["scores"] = row.pop("scores")  # the longest part comes last
     path = options.root / FILE
-    write(path, append_measured(path.read_text("utf-8"), entry, row))
+    write_bytes(path, append_measured(path.read_text("utf-8"), entry, row).encode())
     count = len(next(item for item in read(options.root) if item.name == entry.name).measured)
     assert count == len(entry.measured) + 1
     print(f"{path}: {entry.name}, {row['schedule']} recorded; `wg egs --readme` shows it")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wg.commands.options import Options
+from wg.commands.options import FORCE, Options
 from wg.commands.vocode import chosen
-from wg.errors import InputError
-from wg.interop.export import save_onnx, save_program
+from wg.files import MODEL_FILES, check_file, check_sidecar
+from wg.interop.export import DESCRIBED, save_onnx, save_program
 from wg.vocoder import Vocoder
 
 KINDS = {"onnx": (save_onnx, ".onnx"), "torch": (save_program, ".pt2")}
@@ -23,12 +23,12 @@ def export(arguments: Sequence[str]) -> None:
     options_parser.add_argument("--part", choices=["loop", "step"], default="loop")
     options_parser.add_argument("--steps", help="step count, quantiles-N, published name or file")
     options_parser.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
+    options_parser.add_argument("--force", action="store_true", help=FORCE)
     options = options_parser.parse_args(arguments)
     save, suffix = KINDS[options.kind]
-    if options.output.suffix != suffix:
-        raise InputError(f"-o {options.output}: give a name that ends in {suffix}")
-    if not options.output.parent.is_dir():
-        raise InputError(f"-o {options.output}: no folder {options.output.parent}")
+    inputs = [Path(options.vocoder) / name for name in MODEL_FILES]
+    check_file(options.output, (suffix,), inputs, "-o")
+    check_sidecar(options.output.with_suffix(".json"), DESCRIBED, inputs, options.force)
     vocoder = Vocoder.from_pretrained(options.vocoder)
     synthesis, _ = chosen(vocoder, options.steps, options.sampler)
     save(vocoder, options.part, synthesis, options.output)

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from wg.commands.clips import read_clip, write_clip
-from wg.commands.options import Options
+from wg.commands.options import FORCE, Options
 from wg.commands.vocode import device_of
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
+from wg.files import MODEL_FILES, check_file, check_names, own
 from wg.generator import Generator
 
 
@@ -29,15 +30,13 @@ def parser(name: str, output: str) -> Options:
 def load(options: argparse.Namespace) -> Generator:
     """The model on its device."""
     device = device_of(options.device)
-    if not options.output.parent.is_dir():
-        raise InputError(f"-o {options.output}: no folder {options.output.parent}")
     return Generator.from_pretrained(options.model).to(device)
 
 
-def load_for_one(options: argparse.Namespace) -> Generator:
-    """The model, for a command that writes one wav."""
-    if options.output.is_dir():
-        raise InputError(f"-o {options.output}: a folder; give a wav to write")
+def load_for_one(options: argparse.Namespace, *clips: Path) -> Generator:
+    """The model, for a command that writes one wav made of these."""
+    inputs = [*clips, *(Path(options.model) / name for name in MODEL_FILES)]
+    check_file(options.output, (".wav",), inputs, "-o")
     return load(options)
 
 
@@ -53,26 +52,27 @@ def sample(arguments: Sequence[str]) -> None:
     asked.add_argument("--samples", type=int, help="length of a clip [as trained]")
     asked.add_argument("--steps", help="step count, published schedule or JSON file of betas")
     asked.add_argument("--batch-size", type=int, default=8, help="clips at a time [%(default)s]")
+    asked.add_argument("--force", action="store_true", help=FORCE)
     options = asked.parse_args(arguments)
     for name in ("count", "batch_size"):
         if vars(options)[name] < 1:
             raise InputError(f"--{name.replace('_', '-')} {vars(options)[name]}: give at least 1")
     if options.samples is not None and options.samples < 1:
         raise InputError(f"--samples {options.samples}: give at least 1")
-    if options.output.exists() and not options.output.is_dir():
-        raise InputError(f"-o {options.output}: a file; give a folder to write wavs into")
+    names = [f"{options.kind or 'sample'}-{number:05d}" for number in range(1, options.count + 1)]
+    files = [f"{name}.wav" for name in names]
+    check_names(options.output, files, (), options.force)
     generator = load(options)
     synthesis = generator.synthesis
     if options.steps is not None:
         synthesis = synthesis.with_schedule(options.steps)
     if options.samples is not None:
         synthesis = replace(synthesis, samples=options.samples)
-    names = [f"{options.kind or 'sample'}-{number:05d}" for number in range(1, options.count + 1)]
     for first in range(0, len(names), options.batch_size):
         batch = names[first : first + options.batch_size]
         seeds = [seed_of(name, options.seed) for name in batch]
         waves = generator(seeds, classes(options, len(batch)), synthesis)
-        options.output.mkdir(exist_ok=True)
+        own(options.output, files)
         for name, wave in zip(batch, waves, strict=True):
             write_clip(options.output / f"{name}.wav", wave, generator.mel_spec.sample_rate)
 
@@ -83,7 +83,7 @@ def denoise(arguments: Sequence[str]) -> None:
     asked.add_argument("input", type=Path, help="noisy clip at the model's rate")
     asked.add_argument("--step", type=int, help="where to start [an eighth, the paper's 25 of 200]")
     options = asked.parse_args(arguments)
-    generator = load_for_one(options)
+    generator = load_for_one(options, options.input)
     rate, total = generator.mel_spec.sample_rate, generator.diffusion.steps
     noisy = read_clip(options.input, rate)
     step = max(1, total // 8) if options.step is None else options.step
@@ -99,7 +99,7 @@ def interpolate(arguments: Sequence[str]) -> None:
     asked.add_argument("--share", type=float, default=0.5, help="of the second [%(default)s]")
     asked.add_argument("--step", type=int, help="where to mix [a quarter, the paper's 50 of 200]")
     options = asked.parse_args(arguments)
-    generator = load_for_one(options)
+    generator = load_for_one(options, options.first, options.second)
     rate, total = generator.mel_spec.sample_rate, generator.diffusion.steps
     clips = read_clip(options.first, rate), read_clip(options.second, rate)
     if clips[0].shape != clips[1].shape:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from wg.commands.options import Options
 from wg.errors import InputError
+from wg.files import MODEL, check_folder, fresh_folder
 from wg.interop.imported import FORMATS, read_foreign
 
 
@@ -27,15 +26,14 @@ def import_model(arguments: Sequence[str]) -> None:
         raise InputError(f"-o {options.output}: exists already; give a new folder")
     if not options.output.parent.is_dir():
         raise InputError(f"-o {options.output}: no folder {options.output.parent}")
+    check_folder(options.output, MODEL, [options.file], f"-o {options.output}")
     found = read_foreign(options.format, options.file, options.config, options.trust)
     try:
         made = found.build()
     except InputError as error:
         raise InputError(f"{options.file}: {error}") from None
-    temporary = options.output.with_name(f"{options.output.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    made.save_pretrained(temporary)
-    os.replace(temporary, options.output)
+    with fresh_folder(options.output, MODEL) as folder:
+        made.save_pretrained(folder)
     facts = made.info()
     print(f"{options.output}: {facts['model']}, {facts['parameters']:,} parameters")
     if facts["conditions"] == "mel":

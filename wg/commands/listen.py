@@ -14,9 +14,9 @@ from wg.bench.folders import Pair, Scoring, listed, read_at, usable
 from wg.commands.options import Options
 from wg.commands.score import check_rate, systems
 from wg.errors import InputError, nearest
+from wg.files import PAGE, check_file, check_folder, fresh_folder, write_bytes
 from wg.report.listening import read_ratings, summary
 from wg.report.page import RECORDING, Audio, Row, write_page
-from wg.stages.stage import fresh_folder
 
 ROWS = 10
 
@@ -38,10 +38,12 @@ def summarize(arguments: Sequence[str]) -> None:
     options.add_argument("ratings", type=Path, nargs="+", help="CSV files that a page saved")
     options.add_argument("-o", "--output", type=Path, help="Markdown file to write, too")
     chosen = options.parse_args(arguments)
+    if chosen.output:
+        check_file(chosen.output, (".md",), chosen.ratings, "-o")
     text = summary(read_ratings(chosen.ratings))
     print(text)
     if chosen.output:
-        chosen.output.write_text(text + "\n", "utf-8")
+        write_bytes(chosen.output, (text + "\n").encode())
 
 
 def page(arguments: Sequence[str]) -> None:
@@ -59,8 +61,11 @@ def page(arguments: Sequence[str]) -> None:
     check_rate(chosen.rate)
     if chosen.rows < 1:
         raise InputError(f"--rows {chosen.rows}: give at least 1")
+    folders = systems(chosen.syn)
+    inputs = [chosen.ref, *folders.values(), *([chosen.scores] if chosen.scores else [])]
+    check_folder(chosen.output, PAGE, inputs, f"-o {chosen.output}")
     found: dict[str, dict[str, Pair]] = {}
-    for name, folder in systems(chosen.syn).items():
+    for name, folder in folders.items():
         if name == RECORDING:
             raise InputError(f"--syn {folder}: the page calls --ref {name!r}; write NAME={folder}")
         kept, lines = usable(chosen.ref, folder, chosen.match, Scoring((), rate=chosen.rate), 1)
@@ -80,7 +85,7 @@ def page(arguments: Sequence[str]) -> None:
         Row(name, "", {system: rows[name] for system, rows in by_system.items() if name in rows})
         for name in names
     ]
-    with fresh_folder(chosen.output) as folder:
+    with fresh_folder(chosen.output, PAGE, inputs) as folder:
         write_page(folder, chosen.title, rows, audio, means)
     print(chosen.output / "index.html")
 

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 from wg.errors import InputError
 
+FORCE = "replace files that wg did not write"
+
 
 class Options(argparse.ArgumentParser):
     """An ArgumentParser that raises InputError instead of printing its usage."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from wg.commands.options import Options
@@ -69,13 +70,17 @@ def recipe(arguments: Sequence[str]) -> None:
     parser = recipe_parser(f"{folder}/run.sh" if folder else "wg recipe FOLDER")
     parser.add_argument("--stage", default="1", help="first stage, number or name [1]")
     parser.add_argument("--stop-stage", default="7", help="last stage [7]")
+    parser.add_argument(
+        "--restart", action="store_true", help="train anew; the run before is kept aside"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and why")
     models = sorted(path.stem for path in folder.glob("conf/*.yaml")) if folder else []
     parser.epilog = "\n".join(["stages:", *stage_table(), "", "models: " + ", ".join(models)])
     options = parser.parse_intermixed_args(arguments[1:] if folder else arguments)
     if folder is None:
         raise InputError("wg recipe: give a recipe folder first, then the options")
-    run_stages(context_of(folder, options), options.stage, options.stop_stage, options.dry_run)
+    context = replace(context_of(folder, options), restart=options.restart)
+    run_stages(context, options.stage, options.stop_stage, options.dry_run)
 
 
 def stage(arguments: Sequence[str]) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wg.commands.clips import write_clip
-from wg.commands.options import Options
+from wg.commands.options import FORCE, Options
 from wg.commands.vocode import device_of
 from wg.errors import InputError
+from wg.files import MODEL_FILES, check_file, check_names, own
 from wg.speech import TextToSpeech, Voice
 from wg.text.lexicon import read_lexicon
+
+_NAMED = 5  # blank lines spelt out in the notice
 
 
 def parser() -> Options:
@@ -30,6 +33,7 @@ def parser() -> Options:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--batch-size", type=int, default=8, help="sentences at a time [8]")
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    options.add_argument("--force", action="store_true", help=FORCE)
     return options
 
 
@@ -39,12 +43,9 @@ def check(options: argparse.Namespace) -> None:
         raise InputError("give either a text or --file")
     if options.batch_size < 1:
         raise InputError(f"--batch-size {options.batch_size}: give at least 1")
-    if not options.output.parent.is_dir():
-        raise InputError(f"-o {options.output}: no folder {options.output.parent}")
-    if options.file is None and options.output.is_dir():
-        raise InputError(f"-o {options.output}: a folder; name a file in it")
-    if options.file is not None and options.output.exists() and not options.output.is_dir():
-        raise InputError(f"-o {options.output}: a file; with --file, give a folder to write into")
+    if options.file is None:
+        inputs = [Path(options.model) / name for name in MODEL_FILES]
+        check_file(options.output, (".wav",), [*inputs, *filter(None, [options.lexicon])], "-o")
 
 
 def read_texts(path: Path) -> dict[int, str]:
@@ -56,10 +57,16 @@ def read_texts(path: Path) -> dict[int, str]:
     texts = {number: line for number, line in enumerate(lines, 1) if line.strip()}
     if not texts:
         raise InputError(f"--file {path}: is empty; write a text on each line")
-    if blank := [number for number in range(1, len(lines) + 1) if number not in texts]:
-        few = ", ".join(map(str, blank[:5])) + (" ..." if len(blank) > 5 else "")
-        print(f"{path}: blank lines skipped: {len(blank)} (line {few})")
+    if len(texts) < len(lines):
+        blank = [str(number) for number in range(1, len(lines) + 1) if number not in texts]
+        shown = ", ".join(blank[:_NAMED]) + (", ..." if len(blank) > _NAMED else "")
+        print(f"{path}: blank lines skipped: {shown}")
     return texts
+
+
+def file_of(number: int) -> str:
+    """Name of the wav of a line."""
+    return f"line-{number:05d}.wav"
 
 
 def speak(arguments: Sequence[str]) -> None:
@@ -67,6 +74,10 @@ def speak(arguments: Sequence[str]) -> None:
     options = parser().parse_args(arguments)
     check(options)
     texts = {1: options.text} if options.file is None else read_texts(options.file)
+    files = [file_of(number) for number in texts]
+    if options.file is not None:
+        inputs = list(filter(None, [options.file, options.lexicon]))
+        check_names(options.output, files, inputs, options.force)
     model = TextToSpeech.from_pretrained(options.model).to(device_of(options.device))
     if options.lexicon is not None:
         model.lexicon = read_lexicon(options.lexicon)
@@ -85,9 +96,8 @@ def speak(arguments: Sequence[str]) -> None:
             where = "" if options.file is None else f"{options.file}:{number}: "
             raise InputError(f"{where}{error}") from None
     if options.file is not None:
-        options.output.mkdir(exist_ok=True)
-    waves = model.read_each([*texts.values()], voice, synthesis, options.batch_size)
-    for number, wave in zip(texts, waves, strict=True):
-        single = options.file is None
-        path = options.output if single else options.output / f"line-{number:05d}.wav"
+        own(options.output, files)
+    waves = model.read_each(list(texts.values()), voice, synthesis, options.batch_size)
+    for file, wave in zip(files, waves, strict=True):
+        path = options.output if options.file is None else options.output / file
         write_clip(path, wave, model.mel_spec.sample_rate)

@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from wg.commands.clips import open_array, read_clip, write_stream
-from wg.commands.options import Options
-from wg.data.dump import write_bytes
+from wg.commands.options import FORCE, Options
 from wg.diffusion.samplers import sampler
 from wg.errors import InputError
+from wg.files import MODEL_FILES, check_file, check_sidecar, write_json
 from wg.mel.convert import obstacles, refusal
 from wg.mel.extract import log_mel
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.vocoder import Synthesis, Vocoder
+
+DESCRIBED = ("vocoder", "sampler", "levels", "seed")  # in the JSON beside a wav
 
 
 def parser() -> Options:
@@ -44,7 +46,16 @@ def parser() -> Options:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--chunk", type=int, help="stream, so many frames at a time [all at once]")
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    options.add_argument("--force", action="store_true", help=FORCE)
     return options
+
+
+def check_output(options: argparse.Namespace) -> None:
+    """InputError for an output that is an input, or whose JSON would replace a foreign file."""
+    inputs = [options.input, *(Path(options.vocoder) / name for name in MODEL_FILES)]
+    inputs += [Path(name) for name in (options.mel, options.steps) if name]
+    check_file(options.output, (".wav",), inputs, "-o")
+    check_sidecar(options.output.with_suffix(".json"), DESCRIBED, inputs, options.force)
 
 
 def read_mel(options: argparse.Namespace, vocoder: Vocoder) -> np.ndarray:
@@ -127,8 +138,7 @@ def chosen(vocoder: Vocoder, steps: str | None, name: str | None) -> tuple[Synth
 def vocode(arguments: Sequence[str]) -> None:
     """Reads, synthesises, writes; says how fast."""
     options = parser().parse_args(arguments)
-    if not options.output.parent.is_dir():
-        raise InputError(f"-o {options.output}: no folder {options.output.parent}")
+    check_output(options)
     if options.chunk is not None and options.chunk < 1:
         raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
@@ -155,4 +165,4 @@ def vocode(arguments: Sequence[str]) -> None:
         "clip": synthesis.clip,
         "seed": options.seed,
     }
-    write_bytes(options.output.with_suffix(".json"), (json.dumps(made, indent=1) + "\n").encode())
+    write_json(options.output.with_suffix(".json"), made)

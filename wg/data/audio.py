@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import struct
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from wg.data.dump import write_bytes
+from wg.data.containers import CONTAINERS, LOSSLESS, LOSSY, truncated
+from wg.data.state import content_of
 from wg.errors import InputError
+from wg.files import write_bytes
 
 if TYPE_CHECKING:
     from lhotse import CutSet, Recording
 
+log = logging.getLogger(__name__)
+
 _EIGHT_BIT = {"PCM_S8", "PCM_U8", "ULAW", "ALAW"}
-_UNKNOWN_SIZE = 0x7FFFF000  # sox and ffmpeg write this or more when they stream a WAV
+_SILENT = 2 / 32768  # from the mean: the last bit of 16
+CONTENT = "content"  # of a cut: the digest of its file
 _LISTED = 5  # problems spelt out in one message
 
 
@@ -103,14 +108,25 @@ def check_audio(
     # longer to start (it imports its caller anew) than hundreds of files take to check.
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         found = list(pool.map(partial(find_problem, sample_rate=sample_rate), paths))
-    good = CutSet.from_cuts(
-        cut for cut, problem in zip(everything, found, strict=True) if not problem
-    )
+        kept = [cut for cut, problem in zip(everything, found, strict=True) if not problem]
+        contents = pool.map(content_of, [Path(cut.recording.sources[0].source) for cut in kept])
+        for cut, content in zip(kept, contents, strict=True):
+            cut.custom = {**(cut.custom or {}), CONTENT: content}
+    good = CutSet.from_cuts(kept)
+    say_formats([path for path, problem in zip(paths, found, strict=True) if not problem])
     problems = [f"{path}: {problem}" for path, problem in zip(paths, found, strict=True) if problem]
     if problems and not (skip_bad and len(good)):
         remedy = "no clip would be left" if skip_bad else "--skip-bad leaves such clips out"
         raise InputError(_message(problems, len(paths), remedy))
     return good, problems
+
+
+def say_formats(paths: list[str]) -> None:
+    """One notice of the files that are not what their names say, or lossy."""
+    odd = [said for path in paths if (said := odd_format(path))]
+    if odd:
+        shown = ", ".join(odd[:_LISTED]) + (", ..." if len(odd) > _LISTED else "")
+        log.warning("%d files are not what their names say, or lossy: %s", len(odd), shown)
 
 
 def find_problem(path: str, sample_rate: int | None) -> str | None:
@@ -121,8 +137,8 @@ def find_problem(path: str, sample_rate: int | None) -> str | None:
     if file.stat().st_size == 0:
         return "an empty file; replace it"
     try:
-        if promised := _truncated(file):
-            return promised
+        if missing := truncated(file):
+            return missing
         header = soundfile.info(path)
         return _header_problem(header, sample_rate) or _sample_problem(path, header.frames)
     except OSError as error:
@@ -135,6 +151,11 @@ def find_problem(path: str, sample_rate: int | None) -> str | None:
 
 
 def _header_problem(header: soundfile._SoundFileInfo, sample_rate: int | None) -> str | None:
+    if header.format not in CONTAINERS:
+        return (
+            f"a {header.format} file, whose length cannot be checked; "
+            "convert it to WAV or FLAC (sox IN OUT.wav)"
+        )
     if header.frames == 0:
         return "holds no samples; replace it"
     if header.channels != 1:
@@ -143,6 +164,11 @@ def _header_problem(header: soundfile._SoundFileInfo, sample_rate: int | None) -
         return (
             "8-bit audio, whose noise (-48 dB) a vocoder would learn; "
             "make it again from a 16-bit source"
+        )
+    if header.subtype not in (*LOSSLESS, *LOSSY):
+        return (
+            f"coded as {header.subtype}, whose noise a vocoder would learn; "
+            "make it again as 16-bit PCM from the source"
         )
     if sample_rate is not None and header.samplerate != sample_rate:
         return (
@@ -165,23 +191,18 @@ def _sample_problem(path: str, frames: int) -> str | None:
         return f"peak {peak:.3f} beyond full scale; lower it (sox -v {0.99 / peak:.3f} IN OUT)"
     if peak == 0.0:
         return "digital silence; replace it"
+    middle = float(audio.mean(dtype=np.float64))
+    if float(np.abs(audio - middle).max()) < _SILENT:
+        return f"no speech, but a constant {middle:.3g}; replace it"
     return None
 
 
-def _truncated(path: Path) -> str | None:
-    """A WAV whose data chunk promises more bytes than the file has; libsndfile says nothing."""
-    with open(path, "rb") as file:
-        if file.read(4) != b"RIFF":
-            return None
-        file.seek(12)
-        while len(head := file.read(8)) == 8:
-            name, size = struct.unpack("<4sI", head)
-            if name == b"data":
-                there = path.stat().st_size - file.tell()
-                if there < size < _UNKNOWN_SIZE:
-                    return f"truncated: {there} of {size} bytes of audio are there; replace it"
-                return None
-            file.seek(size + size % 2, 1)
+def odd_format(path: str) -> str | None:
+    """What a sound file is, if its name says otherwise or it is lossy; None: nothing to say."""
+    header = soundfile.info(path)
+    lossy = ", lossy" if header.subtype in LOSSY else ""
+    if Path(path).suffix.lower() not in CONTAINERS[header.format] or lossy:
+        return f"{Path(path).name} is {header.format} ({header.subtype}{lossy})"
     return None
 
 

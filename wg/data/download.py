@@ -16,6 +16,19 @@ from wg.errors import InputError
 _SILENCE = 60.0  # seconds without an answer until a server counts as unreachable
 
 
+def check_own(folder: Path, archive: str) -> None:
+    """InputError for a corpus that the user put where one is downloaded to: Lhotse would delete it.
+
+    One with the archive beside it, or above, is what an interrupted extraction left.
+    """
+    mine = (folder / ".completed", folder.parent / archive, folder.parent.parent / archive)
+    if folder.is_dir() and any(folder.iterdir()) and not any(path.exists() for path in mine):
+        raise InputError(
+            f"{folder}: wg did not download it, and a download would replace it; give the corpus "
+            "with --corpus-dir, or move it"
+        )
+
+
 @contextmanager
 def explained(name: str, url: str, target: Path) -> Iterator[None]:
     """Turn what can go wrong inside (network, archive, disk) into an InputError."""

@@ -8,9 +8,7 @@ one hop is left out where it yields less.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.mel.spec import MelSpec
 
 
@@ -38,26 +37,6 @@ def fit(audio: Tensor, samples: int) -> Tensor:
     """Audio [T] with zeros added or its end left out, [samples]."""
     missing = samples - len(audio)
     return torch.nn.functional.pad(audio, (0, missing)) if missing > 0 else audio[:samples]
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """A file that appears whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror}; free space or choose another folder "
-            "(what is already written stays and is not made again)"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def write_shard(

@@ -1,19 +1,22 @@
 """Corpora in the LJSpeech layout: `metadata.csv` beside a folder `wavs` of WAV or FLAC files.
 
-A line is `id|text`, `id|text|normalised text` or `id|text|normalised text|speaker`, without
-quoting; a first line that starts with `id|` is a header.
+A line is `id|text`, `id|text|normalised text` or `id|text|normalised text|speaker`, or what
+`corpus.columns` says; a first line that starts with `id|` is a header. The id may be a file's name
+or path. Ids are in Unicode's form NFC, whatever form names on disk have.
 """
 
 from __future__ import annotations
 
+import csv
 import logging
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wg.config import CorpusConfig
 from wg.data.audio import recordings_of
-from wg.errors import InputError
+from wg.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from lhotse import CutSet, Recording
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NAMED = 3  # ids spelt out in a notice
+_LONGEST = 200  # bytes of an id, which becomes a file's name with further endings
+_ENDINGS = (".wav", ".flac")
+_COLUMNS = ("id", "text", "normalised", "speaker")
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ def read_layout(corpus_dir: Path, corpus: CorpusConfig) -> CutSet:
     """
     from lhotse import CutSet
 
-    lines = read_metadata(_metadata(corpus_dir), speaker=corpus.name)
+    lines = read_metadata(_metadata(corpus_dir), corpus.name, corpus.columns)
     files = _audio_files(corpus_dir / "wavs")
     both = sorted(lines.keys() & files.keys())
     without_audio, without_line = lines.keys() - files.keys(), files.keys() - lines.keys()
@@ -61,7 +67,8 @@ def read_layout(corpus_dir: Path, corpus: CorpusConfig) -> CutSet:
         )
     recordings = recordings_of([files[name] for name in both])
     return CutSet.from_cuts(
-        cut_of(recording, lines[recording.id], corpus.language) for recording in recordings
+        cut_of(replace(recording, id=name), lines[name], corpus.language)
+        for name, recording in zip(both, recordings, strict=True)
     )
 
 
@@ -86,36 +93,102 @@ def cut_of(recording: Recording, line: Line, language: str) -> Cut:
     return cut
 
 
-def read_metadata(path: Path, speaker: str) -> dict[str, Line]:
+def read_metadata(path: Path, speaker: str, columns: str | None = None) -> dict[str, Line]:
     """The lines of a `metadata.csv` by id; `speaker` stands where no column names one.
 
-    Accepts a byte order mark, CRLF, blank lines and a header. InputError, with the line's
-    number, for text that is not UTF-8, a wrong number of columns, or an id that comes twice.
+    `columns` names them, as in `id|speaker|text`; None: as in the LJSpeech layout. Accepts a byte
+    order mark, CRLF, blank lines, a header, and columns that are in quotes throughout. InputError,
+    with the line's number, for text that is not UTF-8, a wrong number of columns, or an id that
+    comes twice; and where the second column looks like a speaker.
     """
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    named, rows = _names(columns), _rows(path)
+    if columns is None:
+        _ask_for_speakers(path, list(rows.values()))
     lines: dict[str, Line] = {}
     numbers: dict[str, int] = {}
-    # Bytes, not str: str.splitlines would also break at U+2028 and other characters of a text.
-    for number, raw in enumerate(content.splitlines(), 1):
+    for number, row in rows.items():
         where = f"{path}, line {number}"
-        columns = [column.strip() for column in _decode(raw, where).split("|")]
-        if columns == [""] or (number == 1 and columns[0].lower() == "id"):
-            continue
-        if not 2 <= len(columns) <= 4 or not columns[0]:
-            raise InputError(
-                f"{where}: {raw[:60]!r} is not `id|text`, `id|text|normalised` or "
-                "`id|text|normalised|speaker`; correct it"
-            )
-        name, text, normalised, who = (*columns, "", "")[:4]
+        if not 2 <= len(row) <= len(named) or (columns is not None and len(row) != len(named)):
+            form = columns or "id|text`, `id|text|normalised` or `id|text|normalised|speaker"
+            remedy = "separate columns by |" if len(row) == 1 else "correct it"
+            raise InputError(f"{where}: {'|'.join(row)[:60]!r} is not `{form}`; {remedy}")
+        said = {name: "" for name in _COLUMNS} | dict(zip(named, row, strict=False))
+        name, text = id_of(said["id"]), said["text"]
+        if not 1 <= len(name.encode()) <= _LONGEST:
+            size = len(name.encode())
+            raise InputError(f"{where}: an id of {size} bytes; give one of 1 to {_LONGEST}")
         if name in numbers:
             raise InputError(
                 f"{path}: id {name} is on line {numbers[name]} and on line {number}; remove one"
             )
         numbers[name] = number
-        lines[name] = Line(name, normalised or text or None, text or None, who or speaker)
+        spoken = said["normalised"] or text or None
+        lines[name] = Line(name, spoken, text or None, said["speaker"] or speaker)
     if not lines:
         raise InputError(f"{path}: no lines; write `id|text` for each file of wavs/")
     return lines
+
+
+def id_of(column: str) -> str:
+    """The id in a first column that may be a path or have a file's ending."""
+    name = unicodedata.normalize("NFC", column).replace("\\", "/").rsplit("/", 1)[-1]
+    for ending in _ENDINGS:
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def _names(columns: str | None) -> tuple[str, ...]:
+    """What `corpus.columns` says; - is a column that is not used."""
+    if columns is None:
+        return _COLUMNS
+    names = tuple(name.strip() for name in columns.split("|"))
+    for name in names:
+        if name not in (*_COLUMNS, "-"):
+            raise InputError(f"corpus.columns: {name!r} is unknown; {nearest(name, _COLUMNS)}")
+        if names.count(name) > 1 and name != "-":
+            raise InputError(f"corpus.columns: {columns!r} has {name!r} twice; write - for one")
+    if not {"id", "text"} <= set(names):
+        raise InputError(f"corpus.columns: {columns!r} lacks id or text; write id|speaker|text")
+    return names
+
+
+def _rows(path: Path) -> dict[int, list[str]]:
+    """The columns of each line that is neither blank nor the header, by the line's number."""
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    # Bytes, not str: str.splitlines would also break at U+2028 and other characters of a text.
+    lines = {n: _decode(raw, f"{path}, line {n}") for n, raw in enumerate(content.splitlines(), 1)}
+    lines = {number: line.strip() for number, line in lines.items() if line.strip()}
+    if lines and lines[min(lines)].split("|")[0].strip(' "').lower() == "id":
+        del lines[min(lines)]
+    quoted = all(_is_quoted(line) for line in lines.values())
+    split = _unquoted if quoted else lambda line: line.split("|")
+    return {number: [column.strip() for column in split(line)] for number, line in lines.items()}
+
+
+def _is_quoted(line: str) -> bool:
+    """Whether a line's id, or all that follows it, is in quotes; a text may be, but not all."""
+    first, _, rest = line.partition("|")
+    return any(
+        len(part) > 1 and part[0] == part[-1] == '"' for part in (first.strip(), rest.strip())
+    )
+
+
+def _unquoted(line: str) -> list[str]:
+    return next(csv.reader([line], delimiter="|", skipinitialspace=True))
+
+
+def _ask_for_speakers(path: Path, rows: list[list[str]]) -> None:
+    """InputError where column 2 of several has few values: texts differ, speakers come again."""
+    second = [row[1] for row in rows if len(row) == 3]
+    values = set(second) - {""}
+    if values and 2 * len(values) <= len(second) and len(second) == len(rows):
+        shown = ", ".join(sorted(values)[:_NAMED]) + (", ..." if len(values) > _NAMED else "")
+        raise InputError(
+            f"{path}: column 2 has {len(values)} values in {len(second)} lines ({shown[:80]}); "
+            "are they speakers? then set 'corpus.columns=id|speaker|text', "
+            "else 'corpus.columns=id|text|normalised'"
+        )
 
 
 def _decode(raw: bytes, where: str) -> str:
@@ -147,11 +220,12 @@ def _audio_files(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         # macOS leaves ._NAME.wav beside the files it copies.
-        if path.suffix.lower() not in (".wav", ".flac") or path.name.startswith("."):
+        if path.suffix.lower() not in _ENDINGS or path.name.startswith("."):
             continue
-        if path.stem in files:
-            raise InputError(f"{path}: {files[path.stem].name} has the same id; remove one")
-        files[path.stem] = path
+        name = unicodedata.normalize("NFC", path.stem)
+        if name in files:
+            raise InputError(f"{path}: {files[name].name} has the same id; remove one")
+        files[name] = path
     if not files:
         raise InputError(f"{folder}: no WAV or FLAC file; put them there")
     return files

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from wg.data.dump import write_bytes
 from wg.errors import InputError
+from wg.files import write_bytes
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -28,27 +30,39 @@ def by_split(cuts: CutSet, corpus: CorpusConfig) -> dict[str, CutSet]:
 
 def wanted(corpus: CorpusConfig) -> dict[str, tuple[str, ...]]:
     """What the configuration asks for in each split."""
-    return {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
+    listed = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
+    return {
+        split: tuple(unicodedata.normalize("NFC", item) for item in items)
+        for split, items in listed.items()
+    }
 
 
 def resolve(ids: Iterable[str], items: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Sorted ids of each split from items that are ids or inclusive ranges `FIRST..LAST`.
 
-    A range covers the sorted ids between its ends, which need not exist themselves: a partial
-    corpus keeps its splits. An empty `train` takes every id that no other split has. InputError
+    A range covers the ids between its ends, in natural order (2 before 10); the ends need not
+    exist themselves: a partial corpus keeps its splits. An item that is an id is that id, even if
+    it has dots. An empty `train` takes every id that no other split has. InputError
     for an unknown id, a range without any id, an empty split, or an id in two splits.
     """
-    order = sorted(ids)
+    order = sorted(ids, key=natural)
+    known = set(order)
     chosen = {
         split: tuple(
-            sorted({i for item in listed for i in _select(f"corpus.{split}", item, order)})
+            sorted(
+                {
+                    i
+                    for item in listed
+                    for i in ([item] if item in known else _select(f"corpus.{split}", item, order))
+                }
+            )
         )
         for split, listed in items.items()
     }
     check_disjoint(chosen)
     if not items["train"]:
         held_out = {i for split in chosen for i in chosen[split]}
-        chosen["train"] = tuple(i for i in order if i not in held_out)
+        chosen["train"] = tuple(sorted(known - held_out))
     for split in SPLITS:
         if not chosen[split]:
             raise InputError(
@@ -85,16 +99,32 @@ def check_disjoint(chosen: Mapping[str, Iterable[str]]) -> None:
                 )
 
 
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A key that orders numbers within ids by their value: 2 before 10, and 02 as 2."""
+    parts = re.split("([0-9]+)", text)
+    return [
+        (1, len(digits), digits)
+        if (digits := part.lstrip("0")).isdigit() or part[:1] == "0"
+        else (2, 0, part)
+        for part in parts
+        if part
+    ]
+
+
 def _select(key: str, item: str, order: list[str]) -> list[str]:
     """The ids, out of the sorted `order`, that one item of the configuration names."""
     first, dots, last = item.partition("..")
     if not dots:
         last = first
-    if first > last:
+    elif not first or not last:
+        raise InputError(f"{key}: {item!r} is no range; write FIRST..LAST")
+    low, high = natural(first), natural(last)
+    if low > high:
         raise InputError(f"{key}: range {item} runs backwards; write {last}..{first}")
-    found = order[bisect_left(order, first) : bisect_right(order, last)]
-    if found:
-        return found
+    if dots:
+        found = order[bisect_left(order, low, key=natural) : bisect_right(order, high, key=natural)]
+        if found:
+            return found
     if dots:
         raise InputError(
             f"{key}: no utterance lies in {item}; the corpus has {order[0]}..{order[-1]}"

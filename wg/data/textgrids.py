@@ -70,6 +70,7 @@ def import_textgrid(
     spoken = [phone for phone in phones if phone.label not in _SILENT]
     if not spoken or not spans:
         raise InputError(f"{path}: nothing is spoken in it; align it again")
+    _check_owners(path, spoken, spans)
     _check_length(path, spoken[-1].end, phones[-1].end, frames * frame_s)
     symbols, ends = [SILENCE], [0.0]
     for span, word in zip(spans, _matched(spans, words), strict=True):
@@ -101,6 +102,23 @@ def _check_length(path: Path, speech_s: float, grid_s: float, audio_s: float) ->
         )
 
 
+def _check_owners(path: Path, spoken: Sequence[Interval], spans: Sequence[Interval]) -> None:
+    """Every spoken phone is of exactly one word, so that none is lost and none is used twice."""
+    for phone in spoken:
+        owners = [span for span in spans if _within(phone, span)]
+        if len(owners) != 1:
+            labels = " and ".join(repr(span.label) for span in owners)
+            raise InputError(
+                f"{path}: phone {phone.label!r} at {phone.start:.2f} s is of "
+                f"{f'the words {labels}' if owners else 'no word'}; mend the tier words, or align "
+                "it again"
+            )
+
+
+def _within(phone: Interval, span: Interval) -> bool:
+    return span.start <= (phone.start + phone.end) / 2 < span.end
+
+
 def _parts(path: Path, span: Interval, word: Word, spoken: Sequence[Interval]) -> list[Interval]:
     """The phonemes of a word; an unknown one's share its time evenly.
 
@@ -108,7 +126,7 @@ def _parts(path: Path, span: Interval, word: Word, spoken: Sequence[Interval]) -
     """
     parts = []
     for phone in spoken:
-        if not span.start <= (phone.start + phone.end) / 2 < span.end:
+        if not _within(phone, span):
             continue
         if phone.label == _UNKNOWN:
             times = np.linspace(phone.start, phone.end, len(word.phonemes) + 1).tolist()

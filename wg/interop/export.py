@@ -8,7 +8,6 @@ Shapes: B batch, M bands, F frames, N steps, H hop; a waveform [B, F, H] is [B, 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +19,11 @@ from torch import Tensor, nn
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.samplers import sampler
 from wg.errors import InputError
+from wg.files import write_json
 from wg.vocoder import Synthesis, Vocoder
 
 Part = Literal["step", "loop"]
+DESCRIBED = ("part", "sampler", "schedule", "levels", "told", "mel")  # in the JSON beside a graph
 FRAMES = 6  # of the example that a graph is traced with
 EXTRA = "pip install 'wg[export]'"
 
@@ -125,7 +126,7 @@ def to_program(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> torch.expo
 
 def save_program(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
     """Writes a .pt2 file for torch.export.load, and its description."""
-    temporary = path.with_name(f"{path.stem}.tmp.pt2")
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.pt2")
     torch.export.save(to_program(vocoder, part, synthesis), temporary)
     os.replace(temporary, path)
     describe(vocoder, part, synthesis, path)
@@ -150,7 +151,7 @@ def save_onnx(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) ->
         verbose=False,
     )
     assert program is not None
-    temporary = path.with_name(f"{path.stem}.tmp.onnx")
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.onnx")
     program.save(temporary, external_data=False)
     os.replace(temporary, path)
     describe(vocoder, part, synthesis, path)
@@ -167,4 +168,4 @@ def describe(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> 
         "told": vocoder.diffusion.network_input(levels[1:]).tolist(),
         "mel": vocoder.mel_spec.to_dict(),
     }
-    path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_json(path.with_suffix(".json"), content)

@@ -10,8 +10,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from wg.data.dump import write_bytes
 from wg.errors import InputError
+from wg.files import check_file, write_bytes
 from wg.metrics.statistics import paired_difference, summarise
 
 BySystem = Mapping[str, Mapping[str, Mapping[str, float]]]  # system -> utterance -> metric
@@ -78,10 +78,7 @@ def scores_content(scores: BySystem, metrics: Sequence[str]) -> dict[str, Any]:
 
 def check_ending(path: Path) -> None:
     """InputError unless `write_scores` can write such a file here."""
-    if path.suffix not in ENDINGS:
-        raise InputError(f"-o {path}: give a name that ends in {' or '.join(ENDINGS)}")
-    if not path.parent.is_dir():
-        raise InputError(f"-o {path}: no folder {path.parent}")
+    check_file(path, ENDINGS, (), "-o")
     if path.suffix == ".parquet":
         try:
             import pyarrow.parquet  # noqa: F401

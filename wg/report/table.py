@@ -36,7 +36,7 @@ def cell(statistics: Mapping[str, Any]) -> str:
     if mean is None:
         return "undefined"
     half = 0.0 if low is None else (high - low) / 2
-    if half < NOUGHT:
+    if not half >= NOUGHT:  # one value has the interval nan
         return number(mean) + missing
     decimals = min(max(0, 1 - math.floor(math.log10(half))), DECIMALS)
     return f"{mean:.{decimals}f} ± {half:.{decimals}f}{missing}"

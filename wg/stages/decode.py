@@ -15,10 +15,11 @@ from torch import Tensor
 
 from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
 from wg.data.audio import write_audio
-from wg.data.dump import Dump, write_bytes
+from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
 from wg.diffusion.plan import sampling_levels
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.stages.launch import place, relaunch, wait_for_all
 from wg.stages.stage import Context, Stage, features_of
 from wg.vocoder import Trained, Vocoder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from wg.data.dump import Dump
 from wg.data.phonemes import Phonemes, write_phonemes
 from wg.data.textgrids import import_textgrid
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.pictures import alignment
 from wg.stages.stage import STAMP, Context, digest, read_stamp
 from wg.text.frontend import Word, symbols_of
@@ -103,9 +105,10 @@ def from_textgrids(
     assert folder
     paths: dict[str, Path] = {}
     for path in sorted(folder.glob("**/*.TextGrid")):
-        if path.stem in paths:
-            raise InputError(f"phonemes.textgrids: {paths[path.stem]} and {path}; remove one")
-        paths[path.stem] = path
+        name = unicodedata.normalize("NFC", path.stem)
+        if name in paths:
+            raise InputError(f"phonemes.textgrids: {paths[name]} and {path}; remove one")
+        paths[name] = path
     spec = context.experiment.mel
 
     def find(dump: Dump, one: Spoken) -> Found:
@@ -143,7 +146,7 @@ def from_aligner(
     if not note.is_file() or note.read_text("utf-8") != made_of:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CHECKPOINT).unlink(missing_ok=True)
-        note.write_text(made_of, "utf-8")
+        write_bytes(note, made_of.encode())
     seed_everything(0, verbose=False)
     utterances = SpokenUtterances(
         dumps["train"], {one.index: symbols_of(one.words) for one in fitting}

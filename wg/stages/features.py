@@ -11,17 +11,18 @@ from typing import Any
 
 import torch
 
-from wg.data.audio import load_audio
+from wg.data.audio import CONTENT, load_audio
 from wg.data.dump import Utterance, fit, shard_fingerprint, write_shard
 from wg.data.splits import SPLITS
 from wg.errors import InputError
+from wg.files import ABANDONED, own
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
 from wg.stages.launch import place, wait_for_all
 from wg.stages.pool import in_processes
 from wg.stages.stage import Context, Stage, digest
 
-ABANDONED = 3600  # seconds after which nobody is still writing a file
+SHARD = "shard-{}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Clip:
     samples: int
     text: str
     speaker: str
+    content: str = ""  # digest of the file; "": of a manifest that has none
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def read_clips(manifest: Path) -> list[Clip]:
                 samples=cut.num_samples,
                 text=(spoken.text if spoken else None) or "",
                 speaker=(spoken.speaker if spoken else None) or "",
+                content=(cut.custom or {}).get(CONTENT, ""),
             )
         )
     return clips
@@ -107,11 +110,13 @@ def plan(context: Context, split: str) -> list[Job]:
     jobs = []
     for number, first in enumerate(range(0, len(clips), size)):
         part = tuple(clips[first : first + size])
-        content = {"clips": [vars(clip) for clip in part], "spec": experiment.mel.to_dict()}
+        # Manifests without contents keep the fingerprints that they had.
+        clips_of = [{k: v for k, v in vars(clip).items() if k != CONTENT or v} for clip in part]
+        content = {"clips": clips_of, "spec": experiment.mel.to_dict()}
         samples = experiment.corpus.samples
         if samples is not None:
             content["samples"] = samples
-        path = context.dump / split / f"shard-{number:05d}.safetensors"
+        path = context.dump / split / SHARD.format(f"{number:05d}")
         jobs.append(Job(path, part, experiment.mel, digest(content), samples))
     return jobs
 
@@ -121,6 +126,8 @@ def run(context: Context) -> Mapping[str, Any]:
 
     Under torchrun or srun each process takes every world-th shard.
     """
+    if place().rank == 0:
+        own(context.dump, later=("*",))
     jobs = [job for split in SPLITS for job in plan(context, split)]
     note_resampling(jobs)
     remove_leftovers(context.dump, {job.path for job in jobs})
@@ -141,10 +148,10 @@ def run(context: Context) -> Mapping[str, Any]:
 
 def remove_leftovers(dump: Path, wanted: set[Path]) -> None:
     """Deletes shards of another plan, and half files that a killed run left."""
-    for path in dump.glob("*/*.safetensors"):
+    for path in dump.glob(f"*/{SHARD.format('*')}"):
         if path not in wanted:
             path.unlink(missing_ok=True)
-    for path in dump.glob("*/*.tmp"):
+    for path in dump.glob(f"*/{SHARD.format('*')}.*.tmp"):
         with contextlib.suppress(OSError):  # another process may be done with it just now
             if time.time() - path.stat().st_mtime > ABANDONED:
                 path.unlink()

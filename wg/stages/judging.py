@@ -11,8 +11,9 @@ import numpy as np
 import soundfile
 import torch
 
-from wg.data.dump import Dump, write_bytes
+from wg.data.dump import Dump
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.metrics import generation
 from wg.report.table import print_scores
 from wg.stages.stage import Context, read_stamp

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wg import __version__
 from wg.errors import InputError, nearest
 from wg.stages import features, phonemes, prepare, speaking, train
 from wg.stages.launch import place, wait_for_all
-from wg.stages.stage import Context, Stage, changes, digest, read_stamp, write_stamp
+from wg.stages.places import check_places
+from wg.stages.stage import FILES, Context, Stage, changes, digest, read_stamp, write_stamp
 
 STAGES: tuple[Stage, ...] = (
     *(module.STAGE for module in (prepare, features, phonemes, train)),
@@ -40,8 +41,7 @@ class Decision:
 def inputs_of(stage: Stage, context: Context) -> dict[str, str | None]:
     """Digest of each stage it needs; None where that never finished."""
     needed = stage.required(context)
-    stamps = {name: read_stamp(BY_NAME[name].stamp_path(context)) for name in needed}
-    return {name: stamp["digest"] if stamp else None for name, stamp in stamps.items()}
+    return {name: digest_of(BY_NAME[name], context) for name in needed}
 
 
 def decide(stage: Stage, context: Context, running: set[str]) -> Decision:
@@ -49,6 +49,8 @@ def decide(stage: Stage, context: Context, running: set[str]) -> Decision:
     stamp = read_stamp(stage.stamp_path(context))
     if stamp is None:
         return Decision(True, "not done yet")
+    if stage.name == "train" and context.restart:
+        return Decision(True, "--restart")
     before = [name for name in stage.required(context) if name in running]
     if before:
         return Decision(True, f"{', '.join(before)} runs again")
@@ -61,6 +63,8 @@ def decide(stage: Stage, context: Context, running: set[str]) -> Decision:
     if changed or redone:
         reasons = changed + [f"{name} was redone" for name in redone]
         return Decision(True, "changed " + "; ".join(reasons))
+    if FILES not in stamp["settings"] and FILES in stage.settings(context):
+        return Decision(False, "up to date; whether the corpus's files changed was not noted then")
     return Decision(False, "up to date")
 
 
@@ -73,12 +77,18 @@ def finish(stage: Stage, context: Context) -> None:
             f"stage {stage.name} needs stage {number} ({missing[0]}), which has not finished; "
             f"run --stage {number} first"
         )
+    if stage is prepare.STAGE and context.corpus_dir is None:  # which the stamp remembers
+        before = prepare.corpus_before(context)
+        if before and context.work / "downloads" not in before.parents:
+            context = replace(context, corpus_dir=before)
     stage.stamp_path(context).unlink(missing_ok=True)
     result = dict(stage.run(context))
     # Written after the run: a stage may have moved its output folder aside.
     settings, inputs = stage.settings(context), inputs_of(stage, context)
     if "corpus_dir" in result:
         settings["--corpus-dir"] = result["corpus_dir"]
+    if FILES in result:
+        settings[FILES] = result.pop(FILES)
     content = {
         "settings": settings,
         "inputs": inputs,
@@ -86,11 +96,18 @@ def finish(stage: Stage, context: Context) -> None:
         "wg": __version__,
         "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    key = digest({"settings": settings, "inputs": inputs, "result": result})
+    lasting = {name: value for name, value in settings.items() if name != FILES}
+    key = digest({"settings": lasting, "inputs": inputs, "result": result})
     wait_for_all()  # under srun each process comes here, and the stamp says that all are done
     if place().rank == 0:
         write_stamp(stage.stamp_path(context), {**content, "digest": key})
     wait_for_all()
+
+
+def digest_of(stage: Stage, context: Context) -> str | None:
+    """The digest that the stages after this one depend on."""
+    stamp = read_stamp(stage.stamp_path(context))
+    return stamp["digest"] if stamp else None
 
 
 def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
@@ -99,8 +116,11 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
     if start > stop:
         raise InputError(f"--stage {first} comes after --stop-stage {last}")
     chosen = STAGES[start - 1 : stop]
+    if context.restart and train.STAGE not in chosen:
+        raise InputError(f"--restart: is of stage train, which is not in {first}..{last}")
     for stage in chosen:
         stage.check(context)
+    check_places(context, expected(chosen, context))
     running: set[str] = set()
     for number, stage in enumerate(chosen, start):
         decision = decide(stage, context, running)
@@ -112,8 +132,20 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
         running.add(stage.name)
         if not dry_run:
             started = time.monotonic()
+            before = digest_of(stage, context)
             finish(stage, context)
+            if before == digest_of(stage, context):
+                running.discard(stage.name)  # what depends on it stands
             print(f"stage {number} {stage.name}: {time.monotonic() - started:.1f} s\n", flush=True)
+
+
+def expected(stages: Sequence[Stage], context: Context) -> set[str]:
+    """The stages that will run."""
+    running: set[str] = set()
+    for stage in stages:
+        if decide(stage, context, running).runs:
+            running.add(stage.name)
+    return running
 
 
 def stage_table() -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import soundfile
 from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
 from wg.data.dump import Dump
 from wg.errors import InputError
+from wg.files import MODEL, PAGE, SEARCHED, fresh_folder
 from wg.history import History
 from wg.report.page import Audio, Row, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
-from wg.stages.stage import Context, Stage, features_of, fresh_folder, read_stamp
+from wg.stages.stage import Context, Stage, features_of, read_stamp
 from wg.vocoder import Trained
 
 PAGE_ROWS = 10
@@ -61,9 +63,10 @@ def publish(context: Context, model: Trained, kind: str, card: str) -> Mapping[s
     own = scores["utterances"]["wg"]
     by_id = {entry.id: index for index, entry in enumerate(dump.utterances)}
     model.history = kept(type(model), context.exp / kind, model.history)
-    with fresh_folder(context.exp / kind) as folder:
+    with fresh_folder(context.exp / kind, MODEL) as folder:
         model.save_pretrained(folder, card)
-    with fresh_folder(context.exp / "page") as folder:
+        keep_searches(context.exp / kind, folder)
+    with fresh_folder(context.exp / "page", PAGE) as folder:
         rows = [row_of(dump, by_id[name], own) for name in list(own)[:PAGE_ROWS]]
         rate = dump.spec.sample_rate
         systems: dict[str, Audio] = {
@@ -87,6 +90,13 @@ def kept(kind: type[Trained], folder: Path, history: History) -> History:
         return history
     same = (before.steps, before.checkpoint) == (history.steps, history.checkpoint)
     return before if same else history
+
+
+def keep_searches(before: Path, folder: Path) -> None:
+    """What `wg schedule search` left in the folder packed before, which took hours."""
+    for pattern in SEARCHED:
+        for path in before.glob(pattern):
+            shutil.copy2(path, folder)
 
 
 def row_of(dump: Dump, index: int, scores: Mapping[str, Mapping[str, float | None]]) -> Row:

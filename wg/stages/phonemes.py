@@ -12,10 +12,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from wg.data.dump import Dump, Utterance, write_bytes
+from wg.data.dump import Dump, Utterance
 from wg.data.speech import check_speakers
 from wg.data.splits import SPLITS
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.models import conditions_of
 from wg.stages.durations import Spoken, find_durations, textgrids_folder
 from wg.stages.launch import place, wait_for_all
@@ -66,7 +67,13 @@ def check(context: Context) -> None:
     """InputError for a lexicon or TextGrids that cannot be read."""
     if not reads_text(context):
         return
-    if path := lexicon_path(context):
+    language, path = context.experiment.corpus.language, lexicon_path(context)
+    if not language.lower().startswith("en") and path is None:
+        raise InputError(
+            f"corpus.language {language!r}: pronunciations are known for English (en) only; give a "
+            "phonemes.lexicon with every word, or train a model that reads no text"
+        )
+    if path:
         read_lexicon(path)
     folder = textgrids_folder(context)
     if folder and not any(folder.glob("**/*.TextGrid")):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from wg.data.audio import check_audio, summary
 from wg.data.splits import SPLITS, hold_out
+from wg.data.state import corpus_state
 from wg.errors import InputError
-from wg.stages.stage import Context, Stage, digest, fresh_folder, read_stamp
+from wg.files import MANIFESTS, fresh_folder
+from wg.stages.stage import FILES, Context, Stage, digest, read_stamp
 
 
 def recipe_reader(recipe: Path) -> ModuleType:
@@ -31,23 +34,30 @@ def find_corpus(context: Context, reader: ModuleType) -> Path:
         if not context.corpus_dir.is_dir():
             raise InputError(f"--corpus-dir {context.corpus_dir}: no such folder")
         return context.corpus_dir
+    return corpus_before(context) or reader.download(
+        context.work / "downloads", context.experiment.corpus
+    )
+
+
+def corpus_before(context: Context) -> Path | None:
+    """The corpus folder of the run before, while it is there."""
     before = read_stamp(STAGE.stamp_path(context))
-    if before and Path(before["result"]["corpus_dir"]).is_dir():
-        return Path(before["result"]["corpus_dir"])
-    return reader.download(context.work / "downloads", context.experiment.corpus)
+    folder = Path(before["result"]["corpus_dir"]) if before else None
+    return folder if folder and folder.is_dir() else None
 
 
 def run(context: Context) -> Mapping[str, Any]:
     """Reads, checks and splits the corpus; prints hours and speakers of each split."""
     reader = recipe_reader(context.recipe)
     corpus_dir = find_corpus(context, reader)
+    files = state(replace(context, corpus_dir=corpus_dir))  # before they are read
     corpus = context.experiment.corpus
     splits = reader.read(corpus_dir, corpus)
     if corpus.hold_out is not None:
         splits = hold_out(splits["train"], corpus.hold_out)
     problems: list[str] = []
     manifests: dict[str, str] = {}
-    with fresh_folder(context.data) as folder:
+    with fresh_folder(context.data, MANIFESTS, [corpus_dir]) as folder:
         for name in SPLITS:
             cuts, bad = check_audio(splits[name], context.jobs, corpus.sample_rate, corpus.skip_bad)
             problems += bad
@@ -62,9 +72,19 @@ def run(context: Context) -> Mapping[str, Any]:
             (folder / "left-out.txt").write_text("\n".join(problems) + "\n", "utf-8")
     return {
         "corpus_dir": str(corpus_dir.resolve()),
+        **files,
         "left_out": len(problems),
         "manifests": manifests,
     }
+
+
+def state(context: Context) -> dict[str, str]:
+    """The corpus's files, while its folder is known and there."""
+    folder = context.corpus_dir or corpus_before(context)
+    if folder is None or not folder.is_dir():
+        return {}
+    written = (context.data, context.work / "dump", context.work / "exp")
+    return {FILES: corpus_state(folder.resolve(), written)}
 
 
 STAGE = Stage(
@@ -74,5 +94,6 @@ STAGE = Stage(
     needs=(),
     output=lambda context: context.data,
     run=run,
+    state=state,
     free_keys=("corpus.licence", "corpus.url"),
 )

@@ -17,9 +17,9 @@ from typing import Any
 from torch import Tensor
 
 from wg.config import load_experiment_file
-from wg.data.dump import write_bytes
 from wg.diffusion.search import RESAMPLED, Span, search, starts
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.history import Found, History
 from wg.metrics import METRICS, Summary, paired_difference, summarise
 from wg.models import config_class

@@ -17,13 +17,14 @@ import soundfile
 from wg.checkpoint import find_checkpoint, generator_from_checkpoint
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
+from wg.files import MODEL, PAGE, fresh_folder
 from wg.generator import Generator
 from wg.models import conditions_of
 from wg.report.page import Row, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
 from wg.stages import decode, pack, score
 from wg.stages.judging import evaluate
-from wg.stages.stage import Context, Stage, fresh_folder, read_stamp
+from wg.stages.stage import Context, Stage, read_stamp
 from wg.training.classifier import supplied
 
 Run = Callable[[Context], Mapping[str, Any]]
@@ -108,11 +109,11 @@ def publish(context: Context) -> Mapping[str, Any]:
     checkpoint = find_checkpoint(context.exp, experiment.decode.checkpoint)
     generator = generator_from_checkpoint(checkpoint, experiment)
     scores = json.loads((context.decoded / "scores.json").read_text("utf-8"))
-    with fresh_folder(context.exp / "generator") as folder:
+    with fresh_folder(context.exp / "generator", MODEL) as folder:
         generator.save_pretrained(folder, card(context, generator, checkpoint, scores))
     names = list(scores["heard"])
     shown = names[:: max(1, len(names) // PAGE_ROWS)][:PAGE_ROWS]
-    with fresh_folder(context.exp / "page") as folder:
+    with fresh_folder(context.exp / "page", PAGE) as folder:
         rows = [row_of(name, scores["heard"][name]) for name in shown]
         audio = {
             "wg": lambda name: soundfile.read(context.decoded / f"{name}.wav", dtype="float32")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +13,12 @@ from wg.config import Experiment, flatten, to_dict
 from wg.data.dump import Dump
 from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.models import conditions_of
 from wg.training.devices import Devices
 
+FILES = "corpus files"
 STAMP = "stage-{name}.json"
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,7 @@ class Context:
     jobs: int
     corpus_dir: Path | None = None
     overrides: tuple[str, ...] = ()
+    restart: bool = False  # train from the start; the run before is kept in another folder
 
     @property
     def data(self) -> Path:
@@ -96,6 +94,8 @@ class Stage:
     free_keys: tuple[str, ...] = ()  # keys below `keys` that change nothing
     # Files whose content it depends on.
     reads: Callable[[Context], Sequence[Path]] = lambda context: ()
+    # What changes without a setting: then it runs again, and others if its result is another one.
+    state: Callable[[Context], Mapping[str, Any]] = lambda context: {}
     # InputError for what `run` would fail on; asked before any stage runs.
     check: Callable[[Context], None] = lambda context: None
 
@@ -119,6 +119,7 @@ class Stage:
         }
         if self.name == "prepare" and context.corpus_dir is not None:
             chosen["--corpus-dir"] = str(context.corpus_dir.resolve())
+        chosen |= self.state(context)
         for path in self.reads(context):
             chosen[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         return chosen
@@ -134,10 +135,7 @@ def read_stamp(path: Path) -> dict[str, Any] | None:
 
 def write_stamp(path: Path, content: Mapping[str, Any]) -> None:
     """A stamp, written last and atomically: it is what makes a stage finished."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    os.replace(temporary, path)
+    write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -150,35 +148,10 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """`key: before -> after` for every setting that differs; one that is null is as one unset."""
     # A run that does not say --corpus-dir means the one prepared before.
     keys = [key for key in sorted({*old, *new}) if key != "--corpus-dir" or key in new]
+    if FILES not in old:  # of a version that did not note it
+        keys = [key for key in keys if key != FILES]
     return [
         f"{key}: {old[key] if key in old else 'unset'} -> {new[key] if key in new else 'unset'}"
         for key in keys
         if old.get(key) != new.get(key)
     ]
-
-
-@contextmanager
-def fresh_folder(path: Path) -> Iterator[Path]:
-    """A folder that replaces `path` whole when the block ends without an error."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        raise InputError(f"cannot write {path}: {error.strerror}; free space there") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def keep_aside(path: Path) -> Path:
-    """Renames a folder to the first free `path.old-N`, so that nothing is lost."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
-        number += 1
-    os.replace(path, aside)
-    return aside

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+import netrc
+import os
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from wg.checkpoint import FREE, find_checkpoint
-from wg.config import flatten, load_experiment_file, save_experiment, to_dict
+from wg.config import TrainConfig, flatten, load_experiment_file, save_experiment, to_dict
 from wg.data.dump import Dump
 from wg.data.splits import SPLITS
 from wg.errors import InputError
+from wg.files import keep_aside, own, write_bytes
 from wg.models import conditions_of, config_class
 from wg.stages.launch import place, relaunch
 from wg.stages.phonemes import STAGE as PHONEMES
@@ -21,7 +26,6 @@ from wg.stages.stage import (
     Stage,
     changes,
     features_of,
-    keep_aside,
     read_stamp,
 )
 
@@ -80,11 +84,32 @@ def features_digest(context: Context) -> str | None:
 def check(context: Context) -> None:
     """InputError for missing devices, or a batch that does not divide by the processes."""
     context.devices.check()
+    check_loggers(context.experiment.train)
     processes = count_processes(context)
     if processes > 1:
         from wg.training.trainer import check_divisible
 
         check_divisible(context.experiment, processes)
+
+
+def check_loggers(train: TrainConfig) -> None:
+    """InputError for a logger that is not installed, or that has no account to write to."""
+    for name in train.loggers:
+        if importlib.util.find_spec(name) is None:
+            raise InputError(f"train.loggers: {name} is not installed; pip install {name}")
+    mode = os.environ.get("WANDB_MODE", train.wandb_mode)
+    if "wandb" not in train.loggers or mode != "online" or os.environ.get("WANDB_API_KEY"):
+        return
+    url = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+    try:
+        known = netrc.netrc().authenticators(urlsplit(url).hostname or "")
+    except (OSError, netrc.NetrcParseError):
+        known = None
+    if known is None:
+        raise InputError(
+            f"train.loggers: wandb has no key for {url}; run wandb login, set WANDB_API_KEY, or "
+            "give train.wandb_mode=offline"
+        )
 
 
 def count_processes(context: Context) -> int:
@@ -120,10 +145,12 @@ def run(context: Context) -> Mapping[str, Any]:
     if conditions_of(experiment.model) == "class":
         check_classes(context)
     if place().rank == 0:
+        if context.restart and context.exp.exists():
+            print(f"--restart: the run before is kept in {keep_aside(context.exp)}")
         set_changed_run_aside(context)
-        context.exp.mkdir(parents=True, exist_ok=True)
+        own(context.exp, later=("*",))
         save_experiment(experiment, context.exp / "config.yaml")
-        (context.exp / FEATURES).write_text(features_digest(context) or "", "utf-8")
+        write_bytes(context.exp / FEATURES, (features_digest(context) or "").encode())
     if count_processes(context) > 1 and place().world == 1:
         relaunch(context, STAGE.name, devices.gpus or experiment.train.processes)
     else:

@@ -19,8 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from wg.data.dump import Dump, write_bytes
+from wg.data.dump import Dump
 from wg.errors import InputError
+from wg.files import write_bytes
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
 from wg.plugin import function_named

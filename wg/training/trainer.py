@@ -23,6 +23,7 @@ from wg.data.segments import (
 from wg.errors import InputError
 from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
 from wg.training.devices import Devices
+from wg.training.resume import newest_sound
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -119,7 +120,7 @@ def fit(
     folder: Path,
     devices: Devices,
 ) -> None:
-    """Trains to `train.max_steps`, from the last checkpoint in `folder` where there is one."""
+    """Trains to `train.max_steps`, from the newest sound checkpoint in `folder` if there is one."""
     # Lightning's own notices (no GPU found, products to install) are not about this run.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning", category=FutureWarning)
@@ -149,7 +150,9 @@ def fit(
         logger=make_loggers(experiment, folder),
         callbacks=make_callbacks(experiment, dumps[1], folder),
     )
-    last = folder / "checkpoints" / "last.ckpt"
-    if last.exists() and trainer.is_global_zero:
-        print(f"resuming from {last}", flush=True)
-    trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+    found = newest_sound(folder / "checkpoints")
+    if found is not None:
+        found.check_fits(module)
+        if trainer.is_global_zero:
+            print(found.line(), flush=True)
+    trainer.fit(module, ckpt_path=found.path if found else None, weights_only=True)
