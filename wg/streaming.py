@@ -29,7 +29,7 @@ from torch import Tensor
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite
 from wg.diffusion.prior import deviation
-from wg.diffusion.samplers import Move, State, moves, predict_clean, sampler
+from wg.diffusion.samplers import Move, State, bound_of, moves, predict_clean, sampler, settled
 from wg.errors import InputError
 from wg.reach import reach_of
 
@@ -118,12 +118,12 @@ class Stream:
         cond = network.condition({"mel": mel.to(self.vocoder.dtype)})
         eps = self.vocoder.denoiser(cond, sigma)(y, move.level)
         here = sigma[:, inner] if isinstance(sigma, Tensor) else sigma
-        bound = None if self.options.clip is None else self.options.clip / here
+        bound = bound_of(self.options.clip, here)
         y = y[:, inner]
         y_0, eps = predict_clean(y, move.level, eps[:, inner], bound)
         before = self.clean[index - 1].part(begin, end) if index else None
         noise = partial(self._noise, move, begin, end)
-        y = self.rule(State(y, eps, y_0, before), move, noise)
+        y = settled(self.rule(State(y, eps, y_0, before), move, noise), bound)
         if move.target == 1:
             y = finite(here * y, self.options.schedule)
         self.lines[index + 1].append(y)

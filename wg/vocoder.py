@@ -22,7 +22,7 @@ from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite, sampling_levels
 from wg.diffusion.prior import deviation, whitened
 from wg.diffusion.process import TrainingSchedule
-from wg.diffusion.samplers import Denoise, sampler
+from wg.diffusion.samplers import Clip, Denoise, bound_of, sampler
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
 from wg.folder import check_sizes, from_plain, load_weights, read_config, write_folder
@@ -47,11 +47,14 @@ NOT_FOR = {  # what to do with a model of these conditions instead
 
 @dataclass(frozen=True)
 class Synthesis:
-    """How to sample: a schedule (see `inference_levels`), a sampler, the bound on x_0."""
+    """How to sample: a schedule (see `inference_levels`), a sampler, what is bounded.
+
+    `clip`: the bound on the estimate of x_0, or "state": the noisy state to +-1, as lmnt's code.
+    """
 
     schedule: Schedule = "50"
     sampler: str = "ancestral"
-    clip: float | None = None
+    clip: Clip = None
     samples: int | None = None  # that a model without mel generates
 
     def with_schedule(self, schedule: str) -> Synthesis:
@@ -167,7 +170,7 @@ class Trained:
     ) -> Tensor:
         """Waveforms [B, T] from y = x / sigma at levels[-1], down to levels[0]."""
         length = y.shape[1]
-        bound = None if options.clip is None else options.clip / sigma
+        bound = bound_of(options.clip, sigma)
         denoise, steps, done = self.denoiser(cond, sigma), len(levels) - 1, 0
 
         def told(y: Tensor, level: float) -> Tensor:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -21,7 +21,32 @@ from wg.errors import InputError, nearest
 
 Denoise = Callable[[Tensor, float], Tensor]
 Noise = Callable[[int], Tensor]
-Bound = float | Tensor | None  # of |x_0|: a number, one a sample, or none
+Clip = float | Literal["state"] | None  # as users say it, see `bound_of`
+
+
+class StateBound(NamedTuple):
+    """A bound on the noisy state after each step, as lmnt and coqui have it, not on x_0."""
+
+    value: float | Tensor  # a number, or one a sample
+
+
+Bound = float | Tensor | StateBound | None  # of |x_0|: a number, one a sample, or none
+
+
+def bound_of(clip: Clip, sigma: Tensor | float = 1.0) -> Bound:
+    """What `clip` is for y = x / sigma: a bound on |x_0| or, "state", one of 1 on the state."""
+    if clip == "state":
+        return StateBound(1 / sigma)
+    if isinstance(clip, str):
+        raise InputError(f"clip {clip!r}: give a bound on the estimate of x_0, or 'state'")
+    return None if clip is None else clip / sigma
+
+
+def settled(x: Tensor, bound: Bound) -> Tensor:
+    """A state [B, T] after a step, within a bound that is one of states."""
+    if not isinstance(bound, StateBound):
+        return x
+    return x.clamp(-bound.value, bound.value)  # pyright: ignore
 
 
 class Move(NamedTuple):
@@ -62,7 +87,7 @@ def predict_clean(x: Tensor, level: float, eps: Tensor, clip: Bound) -> tuple[Te
     """x_0 = (x - s eps) / l, and the eps that belongs to it after clipping x_0 to +-clip."""
     spread = (1 - level**2) ** 0.5
     x_0 = (x - spread * eps) / level
-    if clip is None:
+    if clip is None or isinstance(clip, StateBound):
         return x_0, eps
     x_0 = x_0.clamp(-clip, clip)  # pyright: ignore[reportArgumentType]
     return x_0, (x - level * x_0) / spread
@@ -123,13 +148,13 @@ class Sampler:
     ) -> Tensor:
         """Waveform [B, T] at levels[0], from `x` at levels[-1].
 
-        `clip` bounds the estimate of x_0, never the noisy state.
+        `clip` bounds the estimate of x_0; a `StateBound` the noisy state.
         """
         before = None
         for move in moves(levels):
             x_0, eps = predict_clean(x, move.level, denoise(x, move.level), clip)
             x = self.rule(State(x, eps, x_0, before), move, partial(noise, move.step))
-            before = x_0
+            x, before = settled(x, clip), x_0
         return x
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from wg.diffusion.noise import PositionalNoise
-from wg.diffusion.samplers import sampler
+from wg.diffusion.samplers import bound_of, sampler
 from wg.errors import InputError
 from wg.vocoder import Synthesis, Vocoder
 
@@ -75,7 +75,7 @@ class Loop(nn.Module):
             noise[0].flatten(1),
             self.levels,
             lambda k: noise[k - 1].flatten(1),
-            self.synthesis.clip,
+            bound_of(self.synthesis.clip),
         )
         return wave.reshape(noise.shape[1:])
 

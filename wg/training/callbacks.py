@@ -18,7 +18,7 @@ from wg.data.segments import collate, whole
 from wg.diffusion.noise import PositionalNoise, seed_of
 from wg.diffusion.plan import sampling_levels
 from wg.diffusion.prior import whitened
-from wg.diffusion.samplers import sampler
+from wg.diffusion.samplers import bound_of, sampler
 from wg.errors import InputError
 from wg.pictures import pixels_of, spectrogram_pair
 
@@ -160,8 +160,7 @@ def synthesise(
     length = batch["mel"].shape[-1] * experiment.mel.hop_length
     cond, sigma, clip = module.condition(batch), module.sigma(batch), experiment.decode.clip
     denoise = whitened(lambda x, level: module.denoise(x, level, cond, sigma), sigma)
-    bound = None if clip is None else clip / sigma
     wave = sampler(experiment.decode.sampler)(
-        denoise, source(0, length), levels, lambda k: source(k, length), bound
+        denoise, source(0, length), levels, lambda k: source(k, length), bound_of(clip, sigma)
     )
     return (sigma * wave).cpu()
