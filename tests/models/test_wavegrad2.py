@@ -139,6 +139,18 @@ def test_the_duration_loss_is_the_mean_squared_error_over_real_symbols(domain: A
         assert found == pytest.approx(sum(squares) / len(squares), rel=1e-4)
 
 
+def test_the_duration_loss_can_be_a_mean_over_all_symbols_of_the_batch() -> None:
+    net = network(replace(TINY, duration_mean="symbols"))
+    spoken = net.condition(batch())
+    wanted = batch()["durations"] * 300 / 24e3
+    errors = [
+        (spoken.predicted[row, : LENGTHS[row]] - wanted[row, : LENGTHS[row]]) ** 2
+        for row in range(2)
+    ]
+    found = net.duration_loss(batch(), spoken).mean()
+    torch.testing.assert_close(found, torch.cat(errors).mean())
+
+
 @pytest.mark.parametrize("domain", ["seconds", "log"])
 def test_durations_in_the_domain_of_the_loss_are_taken_back_to_frames(domain: Any) -> None:
     net = network(replace(TINY, duration_domain=domain))

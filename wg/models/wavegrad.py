@@ -51,7 +51,8 @@ class WaveGradConfig:
     dilations: Literal["paper", "lmnt", "large"] = "paper"  # lmnt: the paper's order reversed
     up: Literal["nearest", "linear"] = "nearest"
     down: Literal["nearest", "linear", "strided"] = "nearest"
-    level_encoding: Literal["sinusoid", "coqui"] = "sinusoid"
+    # sinusoid_single: its angles in float32, as ivanvovk's, mindslab's and keonlee's code has them.
+    level_encoding: Literal["sinusoid", "sinusoid_single", "coqui"] = "sinusoid"
     level_scale: float = 5000.0  # paper 5000; lmnt 1; use 1 with discrete conditioning
     up_repeats: int = 1  # UBlocks a resolution; the further ones do not resample
     down_repeats: int = 1
@@ -171,6 +172,7 @@ class LevelEncoding(nn.Module):
     """Adds the noise level l to features [B, C, L].
 
     sinusoid (paper): sin and cos of scale * l * 10^(-4 i / (C / 2)), i = 0 .. C / 2 - 1.
+    sinusoid_single: the same in float32, which rounds angles by up to 3e-4 rad.
     coqui: l itself plus a sinusoid of the *time* position over 5000, as that port has it.
     """
 
@@ -180,14 +182,15 @@ class LevelEncoding(nn.Module):
 
     def forward(self, x: Tensor, noise_input: Tensor) -> Tensor:
         """x + PE(noise_input [B])."""
-        # In float64: angles reach 5000 rad, and a weight's precision may be 16 bits.
-        index = torch.arange(self.waves, dtype=torch.float64, device=x.device)
-        frequencies = 10.0 ** (-4.0 * index / self.waves)
+        # Never in a weight's 16 bits: angles reach 5000 rad.
+        precision = torch.float32 if self.kind == "sinusoid_single" else torch.float64
+        index = torch.arange(self.waves, dtype=precision, device=x.device)
+        frequencies = 1e-4 ** (index / self.waves)
         if self.kind == "coqui":
             time = torch.arange(x.shape[-1], device=x.device) * frequencies[:, None]
             wave = torch.stack([time.sin(), time.cos()], 1).flatten(0, 1)  # [C, L], interleaved
             return x + (noise_input[:, None, None] + wave / 5000).to(x)
-        angle = self.scale * noise_input.double()[:, None] * frequencies
+        angle = self.scale * noise_input.to(precision)[:, None] * frequencies
         return x + torch.cat([angle.sin(), angle.cos()], 1)[..., None].to(x)
 
 

@@ -55,6 +55,9 @@ class WaveGrad2Config(WaveGradConfig):
     speakers: tuple[str, ...] = ()  # left out: those of the training split
     upsampling: Literal["middle", "mindslab", "keonlee"] = "middle"  # a port's: for its weights
     duration_domain: Literal["seconds", "log"] = "seconds"  # of the loss; log: of frames + 1
+    # Of the duration loss: over each utterance's symbols, then over utterances; or over all symbols
+    # of a batch, as the ports do, where a long text counts for more.
+    duration_mean: Literal["utterance", "symbols"] = "utterance"
     duration_weight: float = 2.0
     mel_weight: float = 0.0  # of the L1 loss of a mel predicted from the window; 0: none
     mask_frames: int = 0  # at most, of the window, hidden from the decoder in training
@@ -184,12 +187,18 @@ class WaveGrad2Network(nn.Module):
         return frames.clamp(0, LONGEST)
 
     def duration_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
-        """Mean over symbols of the squared error in seconds or of ln(frames + 1), [B]."""
+        """Mean over symbols of the squared error in seconds or of ln(frames + 1), [B].
+
+        With duration_mean "symbols", what has that mean over all symbols as its mean over B.
+        """
         durations, lengths = batch["durations"].float(), batch["symbol_lengths"]
         log = self.config.duration_domain == "log"
         wanted = durations.log1p() if log else durations * self.frame_s
         real = within(lengths, durations.shape[1])
-        return ((spoken.predicted - wanted) ** 2 * real).sum(1) / lengths
+        total = ((spoken.predicted - wanted) ** 2 * real).sum(1)
+        if self.config.duration_mean == "utterance":
+            return total / lengths
+        return total / lengths.sum() * len(lengths)
 
     def mel_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
         """Mean absolute error of a mel that is a projection of the features, [B]."""

@@ -81,7 +81,8 @@ MEANINGS = {
     "model.down_channels": "channels after each DBlock, wave to mel",
     "model.up": "upsampling: repetition, or linear interpolation",
     "model.down": "downsampling: every n-th sample, linear, or strided convolution",
-    "model.level_encoding": "sinusoids of the level (paper), or coqui's variant",
+    "model.level_encoding": "sinusoids of the level (paper), in float32 (for ports' weights), or "
+    "coqui's variant",
     "model.down_repeats": "DBlocks a resolution",
     "model.conditions": "what it is given besides the step",
     "model.channels": "of the residual layers",
@@ -180,6 +181,7 @@ def peculiarities(spec: MelSpec) -> str:
     """What few specs have, in words."""
     found = ["symmetric window"] if spec.window == "hann_symmetric" else []
     found += ["magnitude / sqrt(sum w²)"] if spec.window_norm else []
+    found += [] if spec.zero is None else [f"{spec.zero:g} for a band of nothing"]
     eps = f"{spec.magnitude_eps_mode} {spec.magnitude_eps:g} to the power spectrum"
     return ", ".join([*found, eps] if spec.magnitude_eps else found)
 
