@@ -267,7 +267,7 @@ def lmnt_diffwave(
     """eps [B, T]; step [B] counts from 0. The table of embeddings is in float32, as there."""
     frequencies = 10.0 ** (torch.arange(64)[None] * 4.0 / 63.0)
     angle = step[:, None] * frequencies
-    h = torch.cat([angle.sin(), angle.cos()], 1)
+    h = torch.cat([angle.sin(), angle.cos()], 1).to(x)
     h = F.silu(dense(state, "diffusion_embedding.projection1", h))
     h = F.silu(dense(state, "diffusion_embedding.projection2", h))
     if mel is not None:
