@@ -81,6 +81,7 @@ MEANINGS = {
     "model.down_channels": "channels after each DBlock, wave to mel",
     "model.up": "upsampling: repetition, or linear interpolation",
     "model.down": "downsampling: every n-th sample, linear, or strided convolution",
+    "model.down_widening": "which of a DBlock's convolutions adds channels",
     "model.level_encoding": "sinusoids of the level (paper), in float32 (for ports' weights), or "
     "coqui's variant",
     "model.down_repeats": "DBlocks a resolution",
