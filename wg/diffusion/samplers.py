@@ -108,6 +108,15 @@ def ancestral(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
     return x + target_spread / spread * beta**0.5 * noise()
 
 
+def ancestral_full(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
+    """Ancestral sampling with noise in the last step too, as DiffWave's text has it.
+
+    sigma_1^2 = beta_1 = 1 - l_1^2, where the posterior's variance is 0; no code of it adds that.
+    """
+    x = ancestral(state, move, noise)
+    return x + (1 - move.level**2) ** 0.5 * noise() if move.target == 1 else x
+
+
 def ddim(state: State, move: Move, noise: Callable[[], Tensor], eta: float = 0.0) -> Tensor:
     """DDIM (2010.02502) eq. (12): deterministic for eta = 0, ancestral sampling for eta = 1.
 
@@ -160,6 +169,7 @@ class Sampler:
 
 SAMPLERS: dict[str, Sampler] = {
     "ancestral": Sampler(ancestral),
+    "ancestral-full": Sampler(ancestral_full),
     "ddim": Sampler(ddim, deterministic=True),
     "dpm++2m": Sampler(dpm_solver, deterministic=True),
 }

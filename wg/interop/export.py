@@ -93,6 +93,10 @@ def module_of(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> Step | Loop
         raise InputError(
             f"diffusion.prior is {vocoder.diffusion.prior!r}; only the standard prior is exported"
         )
+    if part == "loop" and synthesis.sampler == "ancestral-full":
+        raise InputError(
+            "sampler 'ancestral-full' draws noise in its last step; it is not exported"
+        )
     return Step(vocoder) if part == "step" else Loop(vocoder, synthesis)
 
 
