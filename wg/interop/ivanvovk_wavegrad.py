@@ -20,7 +20,7 @@ from wg.errors import InputError
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, layer, translate
 from wg.interop.reading import Settings, state_of
-from wg.interop.sizes import dilations_named, linear_levels, wavegrad_bands, wavegrad_sizes
+from wg.interop.sizes import dilations_named, linear_schedule, wavegrad_bands, wavegrad_sizes
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.models.wavegrad import WaveGradConfig
@@ -115,7 +115,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
         mel=mel_of(wavegrad_bands(weights), settings),
         diffusion=TrainingSchedule(*betas_of(settings, "training_noise_schedule", 1000)),
         synthesis=Synthesis(
-            linear_levels(*betas_of(settings, "test_noise_schedule", 50)), clip=1.0
+            linear_schedule(*betas_of(settings, "test_noise_schedule", 50)), clip=1.0
         ),
         weights=weights,
         unmapped=unmapped,

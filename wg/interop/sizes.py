@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from wg.diffusion.process import TrainingSchedule
-from wg.diffusion.schedules import check_betas, levels_from_betas, linear
+from wg.diffusion.schedules import PUBLISHED, Schedule, check_betas, levels_from_betas, linear
 from wg.errors import InputError
 from wg.interop.layers import count
 from wg.models.wavegrad import WaveGradConfig
@@ -91,6 +92,8 @@ def every_step(schedule: TrainingSchedule) -> str:
     return f"quantiles-{schedule.steps}"
 
 
-def linear_levels(start: float, end: float, steps: int) -> tuple[float, ...]:
-    """Levels of linear betas, as a schedule of its own."""
-    return tuple(levels_from_betas(linear(start, end, steps)).tolist())
+def linear_schedule(start: float, end: float, steps: int) -> Schedule:
+    """A schedule of linear betas: the published one that it is, else its levels."""
+    betas = linear(start, end, steps)
+    same = (name for name, made in PUBLISHED.items() if torch.equal(made(), betas))
+    return next(same, tuple(levels_from_betas(betas).tolist()))
