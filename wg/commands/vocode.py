@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -118,9 +119,12 @@ def clip_of(text: str) -> Clip:
     if text == "state":
         return "state"
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise InputError(f"--clip {text}: give a number, or state") from None
+        value = math.nan
+    if not value > 0:
+        raise InputError(f"--clip {text}: give a positive number, or state")
+    return value
 
 
 def chosen(vocoder: Vocoder, steps: str | None, name: str | None) -> tuple[Synthesis, Tensor]:
