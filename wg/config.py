@@ -133,7 +133,9 @@ class DecodeConfig:
 class ScoreConfig:
     """Scores against the recordings, beside floors that any vocoder has to beat."""
 
-    metrics: tuple[str, ...] = ("ls_mse", "mcd", "f0_rmse_cents", "vde", "pesq_wb", "stoi")
+    metrics: tuple[str, ...] = (
+        *("ls_mse", "mcd", "f0_rmse_cents", "gpe", "vde", "ffe", "pesq_wb", "stoi"),
+    )
     baselines: tuple[str, ...] = ("griffin-lim-1", "griffin-lim-32", "noise")
     recogniser: str = "WAV2VEC2_ASR_BASE_960H"  # torchaudio's, for models that read text; "": none
     classifier_steps: int = 4000  # of the classifier that judges models which take no mel

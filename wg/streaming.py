@@ -29,7 +29,7 @@ from torch import Tensor
 
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite
-from wg.diffusion.samplers import Move, State, moves, predict_clean, sampler
+from wg.diffusion.samplers import Move, State, moves, predict_clean, sampler, settled
 from wg.diffusion.sampling import correction
 from wg.errors import InputError
 from wg.mel.frames import Frames
@@ -158,7 +158,8 @@ class Stream:
         x_0, eps = predict_clean(x, move.level, eps, self.options.clip, correct)
         x, x_0, eps = x[:, inner], x_0[:, inner], eps[:, inner]
         before = self.clean[index - 1].part(begin, end) if index else None
-        x = self.rule(State(x, eps, x_0, before), move, lambda: coloured(move.step)[:, inner])
+        clip, state = self.options.clip, State(x, eps, x_0, before)
+        x = settled(self.rule(state, move, lambda: coloured(move.step)[:, inner]), clip)
         if move.target == 1:
             x = finite(x, self.options.schedule)
         self.lines[index + 1].append(x)

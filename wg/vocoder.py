@@ -22,7 +22,7 @@ from wg.diffusion.consistency import Consistency
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite, sampling_levels
 from wg.diffusion.process import TrainingSchedule
-from wg.diffusion.samplers import Correct, sampler
+from wg.diffusion.samplers import Clip, Correct, check_clip, sampler
 from wg.diffusion.sampling import Progress, correction, reverse
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
@@ -48,11 +48,14 @@ NOT_FOR = {  # what to do with a model of these conditions instead
 
 @dataclass(frozen=True)
 class Synthesis:
-    """How to sample: a schedule (see `inference_levels`), a sampler, the bound on x_0."""
+    """How to sample: a schedule (see `inference_levels`), a sampler, what is bounded.
+
+    `clip`: the bound on the estimate of x_0, or "state": the noisy state to +-1, as lmnt's code.
+    """
 
     schedule: Schedule = "50"
     sampler: str = "ancestral"
-    clip: float | None = None
+    clip: Clip = None
     consistency: Consistency | None = None  # of estimates with the mel
     samples: int | None = None  # that a model without mel generates
 
@@ -248,6 +251,7 @@ class Trained:
             diffusion = from_plain(TrainingSchedule, config["diffusion"])
             synthesis = from_plain(Synthesis, config["synthesis"])
             sampler(synthesis.sampler)
+            check_clip(synthesis.clip)
             history = History.from_dict(config["history"]) if "history" in config else None
             with torch.device("meta"):
                 empty = build_network(model, mel_spec, diffusion)

@@ -61,6 +61,19 @@ def test_steps_and_seed_are_heard_and_repeat(ran: TinyRecipe, tmp_path: Path) ->
     assert len({made["a"], made["seed"], made["steps"]}) == 3
 
 
+def test_the_noisy_state_can_be_bounded_instead_of_the_estimate(
+    ran: TinyRecipe, tmp_path: Path
+) -> None:
+    source = ran.corpus / "wavs" / "tone-09.wav"
+    made = {}
+    for clip in ("state", "0.5"):
+        assert vocode(ran, source, "-o", tmp_path / f"{clip}.wav", "--clip", clip).code == 0
+        made[clip] = (tmp_path / f"{clip}.wav").read_bytes()
+        told = json.loads((tmp_path / f"{clip}.json").read_text())["clip"]
+        assert told == ("state" if clip == "state" else 0.5)
+    assert made["state"] != made["0.5"]
+
+
 def test_what_made_a_file_stands_beside_it_and_makes_it_again(
     ran: TinyRecipe, tmp_path: Path
 ) -> None:
@@ -158,6 +171,8 @@ OPTIONS = {
         ["--sampler", "ddim", "--steps", "ivanvovk-6"],
         "--steps: schedule 'ivanvovk-6' starts at level 0.964",
     ),
+    "clip": (["--clip", "stat"], "--clip stat: give a positive number, or state"),
+    "no clip": (["--clip", "0"], "--clip 0: give a positive number, or state"),
     "seed": (["--seed", "x"], "--seed: invalid int value: 'x'; --help lists the options"),
     "device": (["--device", "gpu"], "--device gpu: give cpu, cuda or cuda:NUMBER"),
     "option": (["--stpes", "3"], "unrecognized arguments: --stpes 3; --help"),

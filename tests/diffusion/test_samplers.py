@@ -23,6 +23,16 @@ def gaussian_denoiser(mean: float, std: float):
     return denoise
 
 
+def test_full_ancestral_sampling_adds_the_noise_of_beta_1_at_the_end() -> None:
+    noise, denoise = PositionalNoise([0]), gaussian_denoiser(0.3, 0.2)
+    levels = TrainingSchedule(1e-4, 0.05, 50).levels()
+    made = [
+        sampler(name)(denoise, noise(0, 500), levels, lambda k: noise(k, 500))
+        for name in ("ancestral", "ancestral-full")
+    ]
+    torch.testing.assert_close(made[1] - made[0], 1e-4**0.5 * noise(1, 500), atol=1e-6, rtol=0)
+
+
 def test_gaussian_data_come_back_with_their_mean_and_variance() -> None:
     noise = PositionalNoise([0])
     levels = inference_levels("1000", TRAINING)

@@ -167,11 +167,12 @@ def encode(x: Tensor, level: Tensor, kind: str) -> Tensor:
             angle = position / 10000 ** (2 * i / x.shape[1])
             pe[2 * i], pe[2 * i + 1] = angle.sin(), angle.cos()
         return x + level[:, None, None] + pe / 5000
-    # In float64, as the formula says: there, float32 leaves angles of 5000 rad 3e-4 of rounding.
-    factor = 5000.0 if kind == "5000 level" else 1.0
-    exponents = torch.arange(half).double() / half
-    angle = factor * level[:, None].double() * 1e-4 ** exponents[None]
-    return x + torch.cat([angle.sin(), angle.cos()], -1)[..., None].float()
+    share = torch.arange(half, dtype=level.dtype) / half
+    if kind == "5000 level":  # in float32: angles of 5000 rad with 3e-4 of rounding
+        angle = 5000 * level[:, None] * (1e-4**share)[None]
+    else:
+        angle = level[:, None] * torch.exp(-math.log(1e4) * share[None])
+    return x + torch.cat([angle.sin(), angle.cos()], -1)[..., None]
 
 
 def wavegrad(state: State, port: Port, y: Tensor, mel: Tensor, level: Tensor) -> Tensor:
@@ -227,7 +228,7 @@ def wavegrad(state: State, port: Port, y: Tensor, mel: Tensor, level: Tensor) ->
 
 
 def lmnt_diffwave_state(bands: int | None, channels: int, layers: int, seed: int = 0) -> State:
-    """Also SpeechBrain's; `bands` None: unconditional."""
+    """`bands` None: unconditional."""
     c = channels
     shapes: dict[str, tuple[int, ...]] = {
         "input_projection": (c, 1, 1),
@@ -266,7 +267,7 @@ def lmnt_diffwave(
     """eps [B, T]; step [B] counts from 0. The table of embeddings is in float32, as there."""
     frequencies = 10.0 ** (torch.arange(64)[None] * 4.0 / 63.0)
     angle = step[:, None] * frequencies
-    h = torch.cat([angle.sin(), angle.cos()], 1)
+    h = torch.cat([angle.sin(), angle.cos()], 1).to(x)
     h = F.silu(dense(state, "diffusion_embedding.projection1", h))
     h = F.silu(dense(state, "diffusion_embedding.projection2", h))
     if mel is not None:
@@ -285,6 +286,58 @@ def lmnt_diffwave(
         y, skips = (y + residual) / math.sqrt(2), [*skips, skip]
     z = conv(state, "skip_projection", torch.stack(skips).sum(0) / math.sqrt(layers)).relu()
     return conv(state, "output_projection", z)[:, 0]
+
+
+def speechbrain_state(bands: int, channels: int, layers: int, seed: int = 0) -> State:
+    """Its convolutions lie below `conv` and its linear layers below `w`, the upsampler's do not."""
+    c = channels
+    shapes: dict[str, tuple[int, ...]] = {
+        "input_projection.conv": (c, 1, 1),
+        "diffusion_embedding.projection1.w": (512, 128),
+        "diffusion_embedding.projection2.w": (512, 512),
+        "spectrogram_upsampler.conv1": (1, 1, 3, 32),
+        "spectrogram_upsampler.conv2": (1, 1, 3, 32),
+        "skip_projection.conv": (c, c, 1),
+        "output_projection.conv": (1, c, 1),
+    }
+    for i in range(layers):
+        block = f"residual_layers.{i}"
+        shapes[f"{block}.dilated_conv.conv"] = (2 * c, c, 3)
+        shapes[f"{block}.diffusion_projection.w"] = (c, 512)
+        shapes[f"{block}.conditioner_projection.conv"] = (2 * c, bands, 1)
+        shapes[f"{block}.output_projection.conv"] = (2 * c, c, 1)
+    return draw(with_biases(shapes), seed)
+
+
+def mirroring(state: State, name: str, x: Tensor, dilation: int) -> Tensor:
+    """A convolution of three that sees its ends mirrored."""
+    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+    left, right = x[..., 1 : dilation + 1].flip(-1), x[..., -dilation - 1 : -1].flip(-1)
+    return F.conv1d(torch.cat([left, x, right], -1), weight, bias, dilation=dilation)
+
+
+def speechbrain_diffwave(
+    state: State, x: Tensor, step: Tensor, mel: Tensor, layers: int, cycle: int
+) -> Tensor:
+    """eps [B, T]; step [B] counts from 0."""
+    angle = step[:, None] * 10.0 ** (torch.arange(64)[None] * 4.0 / 63.0)
+    h = torch.cat([angle.sin(), angle.cos()], 1)
+    for name in ("projection1", "projection2"):
+        h = F.silu(dense(state, f"diffusion_embedding.{name}.w", h))
+    names = ("spectrogram_upsampler.conv1", "spectrogram_upsampler.conv2")
+    mel = upsample_twice(state, names, mel)
+    y, total = conv(state, "input_projection.conv", x[:, None]).relu(), torch.zeros(())
+    for i in range(layers):
+        block = f"residual_layers.{i}"
+        z = y + dense(state, f"{block}.diffusion_projection.w", h)[..., None]
+        z = mirroring(state, f"{block}.dilated_conv.conv", z, 2 ** (i % cycle))
+        z = z + conv(state, f"{block}.conditioner_projection.conv", mel)
+        gate, main = z.chunk(2, 1)
+        z = conv(state, f"{block}.output_projection.conv", gate.sigmoid() * main.tanh())
+        residual, skip = z.chunk(2, 1)
+        y, total = (y + residual) / math.sqrt(2), total + skip
+    z = conv(state, "skip_projection.conv", total / math.sqrt(layers)).relu()
+    return conv(state, "output_projection.conv", z)[:, 0]
 
 
 def philsyn_state(bands: int | None, channels: int, layers: int, seed: int = 0) -> State:

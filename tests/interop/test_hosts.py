@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from host_calls import announce, direct, host_mel, vocoder_for
 from tiny_vocoder import tiny_vocoder
 
+from wg.diffusion.noise import PositionalNoise
 from wg.errors import InputError
 from wg.interop.hosts import (
     CoquiVocoder,
@@ -22,8 +24,10 @@ from wg.interop.hosts import (
     TorchaudioVocoder,
     TransformersVocoder,
 )
+from wg.interop.imported import read_foreign
 from wg.mel.extract import log_mel
 from wg.mel.hub import named
+from wg.vocoder import Synthesis
 
 SHAPES: dict[type[HostVocoder], tuple[Any, list[int]]] = {
     TransformersVocoder: (lambda a, mel: a(mel.transpose(1, 2)), [2, 1280]),
@@ -225,6 +229,47 @@ def test_speechbrains_tacotron2_speaks_through_it() -> None:
     ours, theirs = (signature(kind.decode_batch) for kind in (SpeechBrainVocoder, HIFIGAN))
     assert list(ours.parameters) == list(theirs.parameters)
     announce("speechbrain", "Tacotron2.infer, signature of HIFIGAN.decode_batch")
+
+
+def test_speechbrains_own_diffwave_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("speechbrain", reason="pip install speechbrain", exc_type=ImportError)
+    from speechbrain.lobes.models.DiffWave import (  # pyright: ignore[reportMissingImports]
+        DiffWave,
+        DiffWaveDiffusion,
+    )
+    from speechbrain.lobes.models.HifiGAN import (  # pyright: ignore[reportMissingImports]
+        mel_spectrogram,
+    )
+
+    torch.manual_seed(0)
+    theirs = DiffWave(80, 12, 8, 10, 50).eval()  # 12 layers of 8 channels, dilations to 512
+    torch.nn.init.normal_(theirs.output_projection.conv.weight)
+    torch.save(theirs.state_dict(), tmp_path / "diffwave.ckpt")
+    voc: Any = read_foreign("speechbrain-diffwave", tmp_path / "diffwave.ckpt").build()
+    mel, x, step = torch.randn(2, 80, 6), torch.randn(2, 1536), torch.tensor([49, 3])
+    with torch.inference_mode():
+        expected = theirs(x[:, None], step, mel)[:, 0]
+        got = voc.network.denoise(x, step + 1.0, voc.network.condition({"mel": mel}))
+    print(f"eps agrees to {float((got - expected).abs().max()):.1e}")
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+
+    loop = DiffWaveDiffusion(theirs, 50, beta_start=1e-4, beta_end=0.05)
+    source = PositionalNoise([0])
+    noises = iter([source(step, 1536) for step in (0, *range(50, 1, -1))])
+    for name in ("randn", "randn_like"):
+        monkeypatch.setattr(torch, name, lambda *_, **__: next(noises))
+    audio = loop.inference(False, 256, mel[:1])
+    monkeypatch.undo()
+    ours = voc(mel[0], Synthesis("quantiles-50", clip="state"))
+    torch.testing.assert_close(ours, audio[0], atol=1e-4, rtol=0)
+
+    wave = 0.1 * torch.randn(1, 22050)
+    settings = (22050, 256, 1024, 1024, 80, 0, 8000, 1, False, "slaney", "slaney", True)
+    made = mel_spectrogram(*settings, wave)
+    torch.testing.assert_close(log_mel(wave, voc.mel_spec), made, atol=1e-4, rtol=0)
+    announce("speechbrain", "DiffWave, DiffWaveDiffusion.inference, mel_spectrogram")
 
 
 def test_coquis_synthesizer_runs_it_as_its_vocoder() -> None:

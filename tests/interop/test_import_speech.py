@@ -180,15 +180,30 @@ def test_a_lightning_checkpoint_needs_trust_and_tells_its_settings(tmp_path: Pat
     assert read_foreign("mindslab-wavegrad2", tmp_path / "their_EMA").unmapped == []
 
 
-def test_keonlees_schedule_is_covered_to_its_end(tmp_path: Path) -> None:
+def test_keonlees_schedule_is_kept_as_it_is(tmp_path: Path) -> None:
     state = speech_state(KEONLEE, 361)
     betas = torch.linspace(1e-6, 0.01, 1000) * torch.linspace(0.5, 1.0, 1000)
     betas[3] = -1.4e-7  # its file has one below zero
     buffers = {"decoder.betas": betas, "decoder.alphas": 1 - betas}
     found = read_foreign("keonlee-wavegrad2", saved(tmp_path, KEONLEE, state | buffers))
-    last = (1 - betas.double()).prod().sqrt()
-    assert float(found.diffusion.levels()[-1]) == pytest.approx(float(last), abs=1e-9)
-    assert found.unmapped == []
+    levels = (1 - betas.double().clamp(min=1e-9)).cumprod(0).sqrt()
+    torch.testing.assert_close(found.diffusion.levels()[1:], levels, rtol=0, atol=1e-12)
+    assert found.unmapped == [] and "training betas" not in found.guessed
+    assert found.synthesis.schedule == "quantiles-1000"
+
+
+def test_a_short_schedule_of_keonlees_is_for_sampling_alone(tmp_path: Path) -> None:
+    state = speech_state(KEONLEE, 361)
+    short = {"decoder.betas": torch.tensor([1e-6, 1e-4, 1e-2, 0.05])}
+    found = read_foreign("keonlee-wavegrad2", saved(tmp_path, KEONLEE, state | short))
+    schedule = found.diffusion
+    assert (schedule.start, schedule.end, schedule.steps) == (1e-6, 0.01, 1000)
+    assert found.guessed["training betas"] == "1000 betas from 1e-06 to 0.01"
+    levels = (1 - short["decoder.betas"].double()).cumprod(0).sqrt().tolist()
+    assert found.synthesis.schedule == pytest.approx((1.0, *levels))
+    noisy = {"decoder.betas": torch.full((50,), 0.5)}
+    with pytest.raises(InputError, match="its last schedule, of 50 steps, goes beyond the train"):
+        read_foreign("keonlee-wavegrad2", saved(tmp_path, KEONLEE, state | noisy))
 
 
 def test_keonlees_speakers_are_named_by_its_file(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from foreign import (
@@ -21,10 +22,13 @@ from foreign import (
     Port,
     State,
     draw,
+    encode,
     lmnt_diffwave,
     lmnt_diffwave_state,
     philsyn_diffwave,
     philsyn_state,
+    speechbrain_diffwave,
+    speechbrain_state,
     wavegrad,
     wavegrad_state,
 )
@@ -35,9 +39,12 @@ from wg import Generator, Vocoder
 from wg.errors import InputError
 from wg.interop.imported import Imported, read_foreign
 from wg.interop.ivanvovk_wavegrad import BUFFERS
+from wg.mel.extract import log_mel
 from wg.mel.hub import named
+from wg.models.wavegrad import LevelEncoding
 
 AGREEMENT = 1e-5
+STATE = wavegrad_state(COQUI, 80)
 
 
 def saved(folder: Path, content: Any, name: str = "their.ckpt") -> Path:
@@ -80,9 +87,53 @@ def test_lmnt_wavegrad(tmp_path: Path) -> None:
     check_wavegrad("lmnt-wavegrad", path, LMNT, state, found)
     assert found.mel == named("lmnt-wavegrad")
     assert (found.diffusion.start, found.diffusion.end, found.diffusion.steps) == (1e-6, 0.01, 1000)
+    assert found.guessed == {} and found.synthesis.schedule == "quantiles-1000"
     params["sample_rate"] = 22050
     found = read_foreign("lmnt-wavegrad", saved(tmp_path, content))
     assert found.mel.sample_rate == 22050 and found.mel.top == 11025
+
+
+def test_what_lmnts_params_do_not_say_is_guessed_aloud(tmp_path: Path) -> None:
+    state = {f"module.{k}" if "film" in k else k: v for k, v in wavegrad_state(LMNT, 128).items()}
+    for params in ({"params": None}, {}, {"params": {}}):
+        path = saved(tmp_path, {"model": state, **params})
+        found = read_foreign("lmnt-wavegrad", path)
+        assert list(found.guessed) == ["noise_schedule", "sample_rate", "hop_samples"]
+    outcome = wg("import", "lmnt-wavegrad", str(path), "-o", str(tmp_path / "voc"))
+    wanted = "noise_schedule 1000 betas from 1e-06 to 0.01; sample_rate 24000; hop_samples 300"
+    assert f"guessed, as no file says it (--config FILE would): {wanted}" in outcome.out
+    twice = {"model": state | {"film.0.input_conv.bias": torch.zeros(4)}}
+    with pytest.raises(InputError, match="has weights twice"):
+        read_foreign("lmnt-wavegrad", saved(tmp_path, twice))
+    with pytest.raises(InputError, match="'params' in it is a list"):
+        read_foreign("lmnt-wavegrad", saved(tmp_path, {"model": state, "params": [1]}))
+
+
+@pytest.mark.parametrize("kind", ["lmnt-wavegrad", "lmnt-diffwave"])
+def test_a_schedule_that_is_not_linear_is_kept(tmp_path: Path, kind: str) -> None:
+    wave = kind == "lmnt-wavegrad"
+    state = wavegrad_state(LMNT, 128) if wave else lmnt_diffwave_state(80, 6, 5)
+    betas = np.geomspace(1e-4, 0.05, 40)  # numpy's own numbers, as params often hold them
+    path = saved(tmp_path, {"model": state, "params": {"noise_schedule": betas}})
+    found = read_foreign(kind, path)
+    expected = np.cumprod(1 - betas) ** 0.5
+    np.testing.assert_allclose(found.diffusion.levels()[1:].numpy(), expected, rtol=1e-12)
+    assert found.synthesis.schedule == "quantiles-40"
+    found.build().save_pretrained(tmp_path / "voc")
+    again = Vocoder.from_pretrained(tmp_path / "voc")
+    assert again.diffusion == found.diffusion
+    assert torch.equal(again.levels(again.synthesis), found.diffusion.levels())
+
+
+def test_numbers_of_numpy_need_no_trust_but_code_in_their_arrays_does(tmp_path: Path) -> None:
+    model = wavegrad_state(COQUI, 80)
+    about = {"model_loss": np.float32(0.2), "step": np.int64(3), "stats": np.ones(2)}
+    assert read_foreign("coqui-wavegrad", saved(tmp_path, {"model": model, **about})).unmapped == []
+    mark = tmp_path / "ran"
+    hidden = np.array({"x": Code(mark)}, dtype=object)
+    with pytest.raises(InputError, match="this pickle needs posix.mkdir"):
+        read_foreign("coqui-wavegrad", saved(tmp_path, {"model": model, "hidden": hidden}))
+    assert not mark.exists()
 
 
 def test_ivanvovk_wavegrad_with_and_without_its_config(tmp_path: Path) -> None:
@@ -92,6 +143,9 @@ def test_ivanvovk_wavegrad_with_and_without_its_config(tmp_path: Path) -> None:
     found = read_foreign("ivanvovk-wavegrad", path)
     check_wavegrad("ivanvovk-wavegrad", path, IVANVOVK, state, found)
     assert found.mel == named("ivanvovk-wavegrad")
+    assert found.synthesis.schedule == "ivanvovk-linear-50"
+    assert found.guessed["training_noise_schedule"] == "1000 betas from 1e-06 to 0.01"
+    assert found.guessed["factors"] == "(5, 5, 3, 2, 2)"
 
     paper = tuple(reversed(IVANVOVK.dilations))
     port = Port(**{**vars(IVANVOVK), "factors": (4, 4, 4, 2, 2), "dilations": paper})
@@ -99,7 +153,8 @@ def test_ivanvovk_wavegrad_with_and_without_its_config(tmp_path: Path) -> None:
         "model_config": {"factors": port.factors, "upsampling_dilations": paper},
         "data_config": {"sample_rate": 16000, "hop_length": 256, "f_max": 7600},
         "training_config": {
-            "training_noise_schedule": {"n_iter": 500, "betas_range": [1e-5, 0.02]}
+            "training_noise_schedule": {"n_iter": 500, "betas_range": [1e-5, 0.02]},
+            "test_noise_schedule": {"n_iter": 6, "betas_range": [1e-5, 0.5]},
         },
     }
     config = tmp_path / "config.json"
@@ -108,6 +163,40 @@ def test_ivanvovk_wavegrad_with_and_without_its_config(tmp_path: Path) -> None:
     check_wavegrad("ivanvovk-wavegrad, hop 256", path, port, state, found)
     assert (found.mel.sample_rate, found.mel.fmax, found.mel.n_fft) == (16000, 7600, 1024)
     assert (found.diffusion.steps, found.diffusion.end) == (500, 0.02)
+    assert len(found.synthesis.schedule) == 7 and "factors" not in found.guessed
+    settings["data_config"] |= {"n_mels": 100}
+    config.write_text(json.dumps(settings))
+    with pytest.raises(InputError, match="n_mels is 100, but the weights are for 80 bands"):
+        read_foreign("ivanvovk-wavegrad", path, config)
+
+
+def test_ivanvovks_network_alone_is_known_and_its_first_version_is_refused(tmp_path: Path) -> None:
+    state = wavegrad_state(IVANVOVK, 80)
+    bare = {name.removeprefix("nn."): value for name, value in state.items()}
+    found = read_foreign("ivanvovk-wavegrad", saved(tmp_path, bare))
+    check_wavegrad("ivanvovk-wavegrad, alone", tmp_path, IVANVOVK, state, found)
+    old = state | {"nn.films.0.positional_encoding.pe": torch.zeros(4, 9)}
+    with pytest.raises(InputError, match="an early version, whose level encoding was a table"):
+        read_foreign("ivanvovk-wavegrad", saved(tmp_path, {"model": old}))
+
+
+def test_ivanvovks_angles_are_of_single_precision(tmp_path: Path) -> None:
+    found = read_foreign("ivanvovk-wavegrad", saved(tmp_path, wavegrad_state(IVANVOVK, 80)))
+    model, level = found.model, torch.rand(64, generator=torch.Generator().manual_seed(0))
+    ours = LevelEncoding(512, model.level_encoding, model.level_scale)
+    nothing = torch.zeros(64, 512, 1)
+    theirs = encode(nothing, level, "5000 level")
+    assert torch.equal(ours(nothing, level), theirs)
+    exact = LevelEncoding(512, "sinusoid", model.level_scale)(nothing, level)
+    assert 1e-5 < float((exact - theirs).abs().max()) < 1e-3
+
+
+def test_ivanvovks_digital_silence_is_as_loud_as_unit_energy() -> None:
+    spec = named("ivanvovk-wavegrad")
+    wave = torch.cat([torch.zeros(9000), 0.1 * random(9000)])
+    mel = log_mel(wave, spec)
+    assert (mel[:, :20] == 0).all() and (spec.silence == 0).all()
+    assert (spec.decompress(mel)[:, :20] == 0).all()
 
 
 @pytest.mark.parametrize("normed", ["plain", "old", "new"])
@@ -145,9 +234,100 @@ def test_coquis_audio_settings_become_one_line_of_decibels(tmp_path: Path) -> No
     spec = read_foreign("coqui-wavegrad", path, config).mel
     linear = torch.full((80, 1), 1e-3, dtype=torch.float64)
     assert spec.compress(linear)[0, 0] == pytest.approx(8 * (math.log(1e-3) + 12) / 12 - 4)
-    config.write_text(json.dumps({"audio": {"stats_path": "scale_stats.npy"}}))
-    with pytest.raises(InputError, match="statistics files are not read"):
+
+
+# Each of coqui's settings of a mel, with what AudioProcessor makes of the linear mel m with them.
+RANGE = {"ref_level_db": 20, "min_level_db": -100, "max_norm": 4.0, "spec_gain": 20}
+MADE = {
+    "onesided": ({**RANGE, "symmetric_norm": False}, lambda s: 4 * (s + 80) / 100, (0, 4)),
+    "unclipped": ({**RANGE, "clip_norm": False}, lambda s: 8 * (s + 80) / 100 - 4, None),
+    "as it is": ({**RANGE, "signal_norm": False}, lambda s: s, None),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_coquis_ways_to_normalise_are_applied(tmp_path: Path, name: str) -> None:
+    audio, wanted, bounds = MADE[name]
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"audio": audio}))
+    spec = read_foreign("coqui-wavegrad", saved(tmp_path, {"model": STATE}), config).mel
+    linear = torch.tensor([1e-9, 1e-6, 1e-2, 1.0, 1e4], dtype=torch.float64).expand(80, -1)
+    expected = wanted(20 * linear.clamp(min=1e-8).log10())
+    expected = expected if bounds is None else expected.clamp(*bounds)
+    torch.testing.assert_close(spec.compress(linear), expected)
+
+
+def test_coquis_statistics_are_read_beside_the_checkpoint(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    audio = {"spec_gain": 1.0, "stats_path": "/home/somebody/scale_stats.npy"}
+    config.write_text(json.dumps({"audio": audio}))
+    path = saved(tmp_path, {"model": STATE})
+    with pytest.raises(InputError, match="no such file, nor .*scale_stats.npy; put it there"):
         read_foreign("coqui-wavegrad", path, config)
+    mean, std = np.linspace(-3, -1, 80), np.linspace(0.5, 2, 80)
+    stats: Any = {"mel_mean": mean, "mel_std": std, "audio_config": {"sample_rate": 24000}}
+    np.save(tmp_path / "scale_stats.npy", stats, allow_pickle=True)
+    spec = read_foreign("coqui-wavegrad", path, config).mel
+    linear = torch.full((80, 1), 1e-3, dtype=torch.float64)
+    expected = (-3 - torch.from_numpy(mean)) / torch.from_numpy(std)
+    torch.testing.assert_close(spec.compress(linear)[:, 0], expected)
+    mark = tmp_path / "ran"
+    stats["more"] = Code(mark)
+    np.save(tmp_path / "scale_stats.npy", stats, allow_pickle=True)
+    with pytest.raises(InputError, match=r"not a readable .npy file \(needs posix.mkdir\)"):
+        read_foreign("coqui-wavegrad", path, config)
+    assert not mark.exists()
+
+
+def test_coquis_checkpoint_says_its_own_settings(tmp_path: Path) -> None:
+    audio = {"sample_rate": 24000, "hop_length": None, "frame_shift_ms": 12.5}
+    audio |= {"frame_length_ms": 50, "fft_size": 2048, "win_length": None}
+    own = {
+        "audio": audio,
+        "model_params": {"upsample_factors": [5, 5, 3, 2, 2]},
+        "test_noise_schedule": {"min_val": 1e-5, "max_val": 0.5, "num_steps": 6},
+    }
+    found = read_foreign("coqui-wavegrad", saved(tmp_path, {"model": STATE, "config": own}))
+    assert (found.mel.sample_rate, found.mel.hop_length, found.mel.win_length) == (24000, 300, 1200)
+    assert found.model.factors == (5, 5, 3, 2, 2) and len(found.synthesis.schedule) == 7
+    assert {"sample_rate", "upsample_factors"}.isdisjoint(found.guessed)
+    plain = read_foreign("coqui-wavegrad", saved(tmp_path, {"model": STATE}))
+    assert plain.guessed["sample_rate"] == "22050"
+    assert plain.synthesis.schedule == "ivanvovk-linear-50"
+
+
+def test_coquis_json_may_have_comments(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(
+        '{ // first\n"url": "tcp:\\/\\/localhost:1", "more": "a//b \\" // c", /* and\nthis */'
+        '"audio": {"sample_rate": 24000} // last\n}\n'
+    )
+    found = read_foreign("coqui-wavegrad", saved(tmp_path, {"model": STATE}), config)
+    assert found.mel.sample_rate == 24000
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"audio": {"preemphasis": 0.97}}, "audio.preemphasis is 0.97; only 0 can"),
+        ({"audio": {"stft_pad_mode": "constant"}}, "audio.stft_pad_mode is 'constant'; only 'refl"),
+        ({"audio": {"do_amp_to_db_mel": False}}, "audio.do_amp_to_db_mel is False; only True"),
+        ({"audio": {"num_mels": 100}}, "audio.num_mels is 100, but the weights are for 80 bands"),
+        ({"audio": {"log_func": "np.log2"}}, "audio.log_func is 'np.log2'; only np.log10 and"),
+        ({"audio": {"min_level_db": 0}}, "audio.min_level_db is 0; a range needs a number below 0"),
+        (
+            {"audio": {"hop_length": None, "frame_shift_ms": 12, "frame_length_ms": 50}},
+            "audio.frame_shift_ms 12 does not divide audio.frame_length_ms 50",
+        ),
+        ({"model_params": {"y_conv_channels": 32}}, "y_conv_channels is 32, but the weights are"),
+    ],
+)
+def test_what_coquis_settings_ask_in_vain_is_named(
+    tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    path = saved(tmp_path, {"model": STATE, "config": settings})
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_foreign("coqui-wavegrad", path)
 
 
 @pytest.mark.parametrize("bands", [80, None])
@@ -168,7 +348,7 @@ def test_lmnt_diffwave(tmp_path: Path, bands: int | None) -> None:
 
 
 def test_speechbrain_diffwave(tmp_path: Path) -> None:
-    state = lmnt_diffwave_state(80, channels=6, layers=5, seed=4)
+    state = speechbrain_state(80, channels=6, layers=5, seed=4)
     config = tmp_path / "train.yaml"
     config.write_text(
         "__set_seed: !!python/object/apply:os.abort []\n"
@@ -177,10 +357,54 @@ def test_speechbrain_diffwave(tmp_path: Path) -> None:
     )
     found = read_foreign("speechbrain-diffwave", saved(tmp_path, state), config)
     mel, x, step = random(2, 80, 2), random(2, 512), torch.tensor([59, 3])
-    expected = lmnt_diffwave(state, x, step, mel, layers=5, cycle=2)
+    expected = speechbrain_diffwave(state, x, step, mel, layers=5, cycle=2)
     agreement("speechbrain-diffwave", expected, eps(found, x, step + 1.0, mel))
     assert (found.mel.fmax, found.mel.sample_rate, found.diffusion.steps) == (7600, 16000, 60)
-    assert read_foreign("speechbrain-diffwave", saved(tmp_path, state)).mel == named("tacotron2")
+    assert found.synthesis.schedule == "quantiles-60"
+    plain = read_foreign("speechbrain-diffwave", saved(tmp_path, state))
+    assert plain.mel == named("tacotron2") and plain.guessed["dilation_cycle_length"] == "10"
+    zeros = replace(found, model=replace(found.model, padding="zeros"))
+    assert float((eps(zeros, x, step + 1.0, mel) - expected).abs().max()) > 0.02
+
+
+def test_a_mirrored_end_is_the_same_in_a_batch_of_longer_ones(tmp_path: Path) -> None:
+    state = speechbrain_state(80, channels=6, layers=5)
+    found = read_foreign("speechbrain-diffwave", saved(tmp_path, state))
+    network: Any = found.build().network
+    mel, x, step = random(2, 80, 3), random(2, 768), torch.tensor([50.0, 4.0])
+    short = network.condition({"mel": mel[1:, :, :2]})
+    alone = network.denoise(x[1:, :512], step[1:], short)
+    both = network.condition({"mel": mel, "frames": torch.tensor([3, 2])})
+    torch.testing.assert_close(network.denoise(x, step, both)[1:, :512], alone)
+    with pytest.raises(
+        InputError, match="16 samples; model.padding is reflect, which needs over 1"
+    ):
+        network.denoise(x[:, :16], step, short)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("spec_mel_scale: htk", "spec_mel_scale is 'htk'; only 'slaney' can be imported"),
+        ("dynamic_range_compression: False", "dynamic_range_compression is False; only True"),
+        ("spec_n_mels: 100", "spec_n_mels is 100, but the weights are for 80 bands"),
+        ("residual_layers: 30", "residual_layers is 30, but the weights are of 5"),
+    ],
+)
+def test_what_speechbrains_settings_ask_in_vain_is_named(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text(f"{line}\n")
+    with pytest.raises(InputError, match=message):
+        path = saved(tmp_path, speechbrain_state(80, channels=6, layers=5))
+        read_foreign("speechbrain-diffwave", path, config)
+
+
+def test_lmnts_names_are_none_of_speechbrains(tmp_path: Path) -> None:
+    path = saved(tmp_path, lmnt_diffwave_state(80, channels=6, layers=5))
+    with pytest.raises(InputError, match="named as lmnt's .*; import it as lmnt-diffwave"):
+        read_foreign("speechbrain-diffwave", path)
 
 
 @pytest.mark.parametrize("bands", [80, None])
@@ -326,6 +550,6 @@ def test_a_format_or_config_that_is_none_is_one_line(tmp_path: Path) -> None:
         config.write_text(text)
         with pytest.raises(InputError, match=f"--config {config}: {message}"):
             read_foreign("ivanvovk-wavegrad", path, config)
-    config.write_text('{"model_config": {}}')
+    config.write_text('{"training_config": {"test_noise_schedule": {}}}')
     with pytest.raises(InputError, match=r"not a checkpoint of ivanvovk-wavegrad \(KeyError"):
         read_foreign("ivanvovk-wavegrad", path, config)

@@ -121,7 +121,8 @@ def lmnt_diffwave(wave: np.ndarray) -> np.ndarray:
 
 
 def ivanvovk(wave: np.ndarray) -> np.ndarray:
-    return htk(wave, SPECS["ivanvovk-wavegrad"]).clamp(min=1e-37).log10().numpy()
+    value = htk(wave, SPECS["ivanvovk-wavegrad"]).log10()
+    return torch.where(value.isinf(), 0, value).numpy()
 
 
 REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {

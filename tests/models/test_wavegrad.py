@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wg.errors import InputError
 from wg.mel.hub import named
-from wg.models.wavegrad import WaveGradConfig, WaveGradNetwork, derive_factors
+from wg.models.wavegrad import DBlock, WaveGradConfig, WaveGradNetwork, derive_factors
 
 PAPER = named("wavegrad-paper")
 LMNT = WaveGradConfig(dilations="lmnt", level_scale=1.0)
@@ -41,6 +41,63 @@ def test_parameter_counts_are_those_of_the_ports_and_the_paper() -> None:
     assert count(replace(LMNT, up="linear", down="linear", level_scale=5000.0), 80) == 15_810_401
     large = WaveGradConfig(up_repeats=2, dilations="large")
     assert round(count(large, 128) / 1e6) == 23  # the paper's 23M
+
+
+# Base, Large (twice the UBlocks), and Large with a 1x1 convolution beside the further ones.
+READINGS = {
+    "every n-th sample, widened first": ({}, 15_920_993, 23_398_241, 24_022_369),
+    "every n-th sample, widened last": ({"last": True}, 14_353_313, 21_830_561, 22_454_689),
+    "strided, first": ({"strided": True}, 17_957_249, 25_434_497, 26_058_625),
+    "strided, last": ({"strided": True, "last": True}, 15_513_569, 22_990_817, 23_614_945),
+    "strided by 3, last": (
+        {"strided": True, "last": True, "kernel": 3},
+        *(15_120_353, 22_597_601, 23_221_729),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_each_reading_of_the_dblock_has_its_parameter_count(name: str) -> None:
+    said, base, large, with_conv = READINGS[name]
+    config = WaveGradConfig(
+        down="strided" if "strided" in said else "nearest",
+        down_widening="last" if "last" in said else "first",
+        down_kernel=3 if "kernel" in said else None,
+    )
+    doubled = replace(config, up_repeats=2, dilations="large")
+    assert count(config, 128) == base
+    assert count(doubled, 128) == large
+    assert count(replace(doubled, repeat_shortcut="conv"), 128) == with_conv
+
+
+def test_a_dblock_that_widens_last_downsamples_with_its_own_weights() -> None:
+    torch.manual_seed(0)
+    config = WaveGradConfig(down="strided", down_widening="last", down_kernel=3)
+    block = DBlock(4, 6, 5, config)
+    weights = {name: torch.randn_like(value) for name, value in block.state_dict().items()}
+    block.load_state_dict(weights)
+
+    def conv(name: str, y: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
+        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        padding = dilation * (weight.shape[-1] // 2)
+        return F.conv1d(y, weight, bias, stride, padding, dilation)
+
+    x = torch.randn(2, 4, 45)
+    expected = conv("shortcut_down.conv", conv("shortcut", x), stride=5)  # 4 -> 4 -> 6 channels
+    main = conv("main_down.conv", x, stride=5)
+    for i in range(3):
+        main = conv(f"convs.{i}", F.leaky_relu(main, 0.2), dilation=2**i)
+    with torch.no_grad():
+        got = block(x, None, None)
+    assert got.shape == (2, 6, 9)
+    torch.testing.assert_close(got, expected + main)
+
+
+def test_a_kernel_without_strided_convolution_is_refused() -> None:
+    with pytest.raises(InputError, match="model.down_kernel is 3, but model.down is 'nearest'"):
+        WaveGradConfig(down_kernel=3)
+    with pytest.raises(InputError, match="model.down_kernel is 4; give an odd number, or null"):
+        WaveGradConfig(down="strided", down_kernel=4)
 
 
 def test_dilations_follow_the_paper_or_its_reverse() -> None:
@@ -106,8 +163,10 @@ def test_network_is_the_papers_equations_on_the_same_weights() -> None:
 @pytest.mark.parametrize("down", ["nearest", "linear", "strided"])
 @pytest.mark.parametrize("up", ["nearest", "linear"])
 @pytest.mark.parametrize("repeats", [1, 2])
-def test_every_resampling_keeps_frames_times_hop_samples(up, down, repeats) -> None:
+@pytest.mark.parametrize("widening", ["first", "last"])
+def test_every_resampling_keeps_frames_times_hop_samples(up, down, repeats, widening) -> None:
     config = replace(SMALL, up=up, down=down, up_repeats=repeats, down_repeats=repeats)
+    config = replace(config, down_widening=widening)
     net = network(config)
     with torch.no_grad():
         cond = net.condition({"mel": torch.randn(1, 128, 5)})
@@ -117,8 +176,10 @@ def test_every_resampling_keeps_frames_times_hop_samples(up, down, repeats) -> N
 
 @pytest.mark.parametrize("down", ["nearest", "strided"])
 @pytest.mark.parametrize("up", ["nearest", "linear"])
-def test_padding_does_not_reach_an_utterance(up: str, down: str) -> None:
-    config = replace(SMALL, up=up, down=down, up_repeats=2, down_repeats=2)
+@pytest.mark.parametrize("kernel", [None, 3])
+def test_padding_does_not_reach_an_utterance(up: str, down: str, kernel: int | None) -> None:
+    kernel = kernel if down == "strided" else None
+    config = replace(SMALL, up=up, down=down, down_kernel=kernel, up_repeats=2, down_repeats=2)
     net = network(config)
     mel, x, level = torch.randn(2, 128, 20), torch.randn(2, 6000), torch.tensor([0.5, 0.5])
     with torch.no_grad():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from wg.errors import InputError
 from wg.mel.hub import named
+from wg.models.upsampling import places_of, sinusoid
 from wg.models.wavegrad import WaveGradNetwork
 from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network, span_mask
 
@@ -126,6 +127,55 @@ def test_predicted_durations_are_never_negative_and_always_leave_a_frame() -> No
     assert net.in_frames(torch.tensor([-1.0, 1e9])).tolist() == [0, 1000]
 
 
+NAT = {  # Non-Attentive Tacotron's constants where ours are the ports'
+    "encoder_activation": "none",
+    "norm_decay": 0.999,
+    "predictor_zoneout": 0.1,
+    "position_channels": 4,
+}
+
+
+def test_non_attentive_tacotrons_constants_are_options() -> None:
+    plain, net = network(TINY), network(replace(TINY, **NAT))
+    assert [norm.momentum for norm in plain.encoder.norms] == [0.1] * 3  # pyright: ignore
+    assert [norm.momentum for norm in net.encoder.norms] == [0.001] * 3  # pyright: ignore
+    wider = net.decoder.mel_conv.weight.shape[1] - plain.decoder.mel_conv.weight.shape[1]
+    assert wider == 4
+    assert count(net.duration) == count(plain.duration) and count(net.range) == count(plain.range)
+    level, x = torch.tensor([0.5, 0.5]), torch.randn(2, 20 * HOP)
+    together = net.denoise(x, level, net.condition(batch()))
+    single = net.condition(alone(batch(), 1))
+    expected = net.denoise(x[1:, : 12 * HOP], level[1:], single)
+    torch.testing.assert_close(together[1:, : 12 * HOP], expected, atol=1e-4, rtol=1e-4)
+    features = net.encoder(batch()["symbols"], LENGTHS, torch.ones(2, 6, dtype=torch.bool))
+    assert features.isfinite().all()
+
+
+def test_a_predictor_with_zoneout_is_random_in_training_only() -> None:
+    net = network(replace(TINY, predictor_zoneout=0.5))
+    x = torch.randn(2, 6, net.config.encoder_channels)
+    made = [net.duration(x, LENGTHS) for _ in range(2)]
+    assert torch.equal(*made)
+    net.duration.train()
+    assert not torch.equal(net.duration(x, LENGTHS), net.duration(x, LENGTHS))
+
+
+def test_a_frame_knows_its_place_in_its_symbol() -> None:
+    durations = torch.tensor([[2.0, 0.0, 3.0, 1.0], [1.5, 2.0, 0.0, 0.0]])
+    lengths, start = torch.tensor([4, 2]), torch.tensor([0, 1])
+    got = places_of(durations, lengths, start, 6)
+    assert got.tolist() == [[0, 1, 0, 1, 2, 0], [1, 0.5, 1.5, 2.5, 3.5, 4.5]]
+    wave = sinusoid(got, 4)
+    torch.testing.assert_close(
+        wave[0, :, 4],
+        torch.tensor([2.0, 0.02, 2.0, 0.02])
+        .sin()
+        .where(
+            torch.tensor([True, True, False, False]), torch.tensor([2.0, 0.02, 2.0, 0.02]).cos()
+        ),
+    )
+
+
 @pytest.mark.parametrize("domain", ["seconds", "log"])
 def test_the_duration_loss_is_the_mean_squared_error_over_real_symbols(domain: Any) -> None:
     net = network(replace(TINY, duration_domain=domain))
@@ -137,6 +187,18 @@ def test_the_duration_loss_is_the_mean_squared_error_over_real_symbols(domain: A
             true = math.log(frames + 1) if domain == "log" else frames * 300 / 24e3
             squares.append((spoken.predicted[row, place].item() - true) ** 2)
         assert found == pytest.approx(sum(squares) / len(squares), rel=1e-4)
+
+
+def test_the_duration_loss_can_be_a_mean_over_all_symbols_of_the_batch() -> None:
+    net = network(replace(TINY, duration_mean="symbols"))
+    spoken = net.condition(batch())
+    wanted = batch()["durations"] * 300 / 24e3
+    errors = [
+        (spoken.predicted[row, : LENGTHS[row]] - wanted[row, : LENGTHS[row]]) ** 2
+        for row in range(2)
+    ]
+    found = net.duration_loss(batch(), spoken).mean()
+    torch.testing.assert_close(found, torch.cat(errors).mean())
 
 
 @pytest.mark.parametrize("domain", ["seconds", "log"])

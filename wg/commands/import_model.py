@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wg.commands.options import Options
+from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
 from wg.files import MODEL, check_folder, fresh_folder
 from wg.interop.imported import FORMATS, read_foreign
+
+
+def shown(schedule: Schedule) -> str:
+    """A schedule in few words, and how to have fewer steps."""
+    name = f"{len(schedule) - 1} levels of its own" if isinstance(schedule, tuple) else schedule
+    return f"{name} (fewer steps: --steps 6, or an entry of docs/wavegrad.md)"
 
 
 def import_model(arguments: Sequence[str]) -> None:
@@ -42,5 +49,11 @@ def import_model(arguments: Sequence[str]) -> None:
         rate, speakers = found.mel.sample_rate, ", ".join(found.model.speakers[:8]) or "one"
         print(f"{rate} Hz, {len(found.model.symbols)} symbols; speakers: {speakers}")
         print(f'wg speak "Good morning." --model {options.output} -o out.wav')
+    print(f"samples by default as its project does: {shown(found.synthesis.schedule)}")
+    if found.guessed:
+        guesses = "; ".join(f"{key} {value}" for key, value in found.guessed.items())
+        print(f"guessed, as no file says it (--config FILE would): {guesses}")
+    for note in found.notes:
+        print(note)
     if found.unmapped:
         print(f"not used, {len(found.unmapped)}: {', '.join(found.unmapped)}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from wg.commands.clips import open_array, read_clip, write_stream
 from wg.commands.options import FORCE, Options
-from wg.diffusion.samplers import sampler
+from wg.diffusion.samplers import Clip, sampler
 from wg.errors import InputError
 from wg.files import MODEL_FILES, check_file, check_sidecar, write_json
 from wg.mel.convert import obstacles, refusal
@@ -43,6 +45,7 @@ def parser() -> Options:
     )
     options.add_argument("--steps", help="step count, quantiles-N, published name or file")
     options.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
+    options.add_argument("--clip", help="bound on the estimate of x_0; state: of 1 on the state")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--chunk", type=int, help="stream, so many frames at a time [all at once]")
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
@@ -122,6 +125,19 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
+def clip_of(text: str) -> Clip:
+    """A bound as the command line has it; InputError for none."""
+    if text == "state":
+        return "state"
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise InputError(f"--clip {text}: give a positive number, or state")
+    return value
+
+
 def chosen(vocoder: Vocoder, steps: str | None, name: str | None) -> tuple[Synthesis, Tensor]:
     """The vocoder's way to sample with the schedule and sampler asked for, and its levels."""
     synthesis = vocoder.synthesis.override(None, steps, name)
@@ -143,6 +159,8 @@ def vocode(arguments: Sequence[str]) -> None:
         raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
     synthesis, levels = chosen(vocoder, options.steps, options.sampler)
+    if options.clip is not None:
+        synthesis = replace(synthesis, clip=clip_of(options.clip))
 
     def pieces() -> Iterator[Tensor]:
         try:

@@ -9,7 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from wg.diffusion.schedules import aligned_step, levels_from_betas, linear, log_snr_spaced
+from wg.diffusion.schedules import (
+    aligned_step,
+    check_betas,
+    levels_from_betas,
+    linear,
+    log_snr_spaced,
+)
 from wg.errors import InputError
 
 
@@ -46,9 +52,13 @@ class TrainingSchedule:
     # Noise as loud everywhere; as the mel's energy (PriorGrad); or, in each bin, as the mel says.
     prior: Literal["standard", "energy", "mel"] = "standard"
     energy_max: float = 4.0  # root of the sum of the linear mel where PriorGrad's is loudest
+    # The `steps` betas of an imported model whose schedule is not linear; []: linear ones.
+    betas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 < self.start <= self.end < 1:
+        if self.betas and len(check_betas(self.betas, "diffusion.betas")) != self.steps:
+            raise InputError(f"diffusion.steps is {self.steps} for {len(self.betas)} betas")
+        if not self.betas and not 0 < self.start <= self.end < 1:
             raise InputError(
                 f"diffusion.start is {self.start}, diffusion.end is {self.end}; "
                 "betas need 0 < start <= end < 1"
@@ -89,7 +99,8 @@ class TrainingSchedule:
 
     def levels(self) -> Tensor:
         """l_0 = 1 .. l_S, float64 [S + 1]."""
-        levels = levels_from_betas(linear(self.start, self.end, self.steps))
+        betas = check_betas(self.betas) if self.betas else linear(self.start, self.end, self.steps)
+        levels = levels_from_betas(betas)
         return levels if self.spacing == "linear" else log_snr_spaced(levels, self.steps)
 
     def draw(self, count: int, generator: torch.Generator | None = None) -> Tensor:

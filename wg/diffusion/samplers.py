@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -22,6 +22,14 @@ from wg.errors import InputError, nearest
 Denoise = Callable[[Tensor, float], Tensor]
 Noise = Callable[[int], Tensor]
 Correct = Callable[[Tensor, float], Tensor]  # (x_0 [B, T], level) -> a better x_0
+# Bound on |x_0|, or "state": of 1 on the noisy state after each step, as lmnt and coqui have it.
+Clip = float | Literal["state"] | None
+
+
+def check_clip(clip: Clip) -> None:
+    """InputError for a word that is no bound."""
+    if isinstance(clip, str) and clip != "state":
+        raise InputError(f"clip {clip!r}: give a bound on the estimate of x_0, or 'state'")
 
 
 class Move(NamedTuple):
@@ -59,16 +67,22 @@ def moves(levels: Tensor) -> list[Move]:
 
 
 def predict_clean(
-    x: Tensor, level: float, eps: Tensor, clip: float | None, correct: Correct | None = None
+    x: Tensor, level: float, eps: Tensor, clip: Clip, correct: Correct | None = None
 ) -> tuple[Tensor, Tensor]:
     """x_0 = (x - s eps) / l, and the eps that belongs to it once x_0 was corrected and clipped."""
     spread = (1 - level**2) ** 0.5
     x_0 = (x - spread * eps) / level
+    bound = None if isinstance(clip, str) else clip
     if correct is not None:
         x_0 = correct(x_0, level)
-    if clip is not None:
-        x_0 = x_0.clamp(-clip, clip)
-    return x_0, eps if clip is None and correct is None else (x - level * x_0) / spread
+    if bound is not None:
+        x_0 = x_0.clamp(-bound, bound)
+    return x_0, eps if bound is None and correct is None else (x - level * x_0) / spread
+
+
+def settled(x: Tensor, clip: Clip) -> Tensor:
+    """A state [B, T] after a step, within the bound of states if there is one."""
+    return x.clamp(-1, 1) if clip == "state" else x
 
 
 def ancestral(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
@@ -84,6 +98,15 @@ def ancestral(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
     if move.target == 1:
         return x
     return x + target_spread / spread * beta**0.5 * noise()
+
+
+def ancestral_full(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
+    """Ancestral sampling with noise in the last step too, as DiffWave's text has it.
+
+    sigma_1^2 = beta_1 = 1 - l_1^2, where the posterior's variance is 0; no code of it adds that.
+    """
+    x = ancestral(state, move, noise)
+    return x + (1 - move.level**2) ** 0.5 * noise() if move.target == 1 else x
 
 
 def ddim(state: State, move: Move, noise: Callable[[], Tensor], eta: float = 0.0) -> Tensor:
@@ -127,23 +150,24 @@ class Sampler:
         x: Tensor,
         levels: Tensor,
         noise: Noise,
-        clip: float | None = None,
+        clip: Clip = None,
         correct: Correct | None = None,
     ) -> Tensor:
         """Waveform [B, T] at levels[0], from `x` at levels[-1].
 
-        `clip` bounds the estimate of x_0, never the noisy state; `correct` improves it before.
+        `clip` bounds the estimate of x_0, or the noisy state; `correct` improves x_0 before.
         """
         before = None
         for move in moves(levels):
             x_0, eps = predict_clean(x, move.level, denoise(x, move.level), clip, correct)
             x = self.rule(State(x, eps, x_0, before), move, partial(noise, move.step))
-            before = x_0
+            x, before = settled(x, clip), x_0
         return x
 
 
 SAMPLERS: dict[str, Sampler] = {
     "ancestral": Sampler(ancestral),
+    "ancestral-full": Sampler(ancestral_full),
     "ddim": Sampler(ddim, deterministic=True),
     "dpm++2m": Sampler(dpm_solver, deterministic=True),
 }

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wg.diffusion.consistency import Consistency, MelConsistency
 from wg.diffusion.prior import Prior
-from wg.diffusion.samplers import Correct, Noise, sampler
+from wg.diffusion.samplers import Clip, Correct, Noise, sampler
 from wg.mel.spec import MelSpec
 
 Estimate = Callable[[Tensor, Tensor], Tensor]  # (x [B, T], levels [B] in float64) -> eps [B, T]
@@ -22,7 +22,7 @@ def reverse(
     noise: Noise,
     prior: Prior,
     name: str = "ancestral",
-    clip: float | None = None,
+    clip: Clip = None,
     correct: Correct | None = None,
     start: Tensor | None = None,
     progress: Progress | None = None,

@@ -96,6 +96,8 @@ PUBLISHED: dict[str, Callable[[], Tensor]] = {
         [1e-6, 1.8928729e-5, 1.1943213e-4, 1.0047548e-3, 1.10942535e-2, 6.0e-2]
     ),
     "ivanvovk-7": lambda: check_betas([1e-6, 5e-6, 1.8929e-5, 1e-4, 1e-3, 1.11e-2, 6e-2]),
+    # What the configs of ivanvovk/WaveGrad and of coqui's WaveGrad test with.
+    "ivanvovk-linear-50": lambda: linear(1e-6, 0.01, 50),
     "ivanvovk-12": lambda: check_betas(
         [1e-6, 6.9304e-6, 5.3367e-6, 3.69854e-5, 1.708822e-4, 3.947601e-4]
         + [1.3679202e-3, 2.8089532e-3, 3.2445239e-3, 1.49905467e-2, 8.6575244e-3, 6.00000173e-2]

@@ -1,7 +1,8 @@
-"""coqui-ai/TTS WaveGrad: `{model, ...}`, perhaps weight-normed, with a config.json.
+"""coqui-ai/TTS WaveGrad: `{config, model, ...}`, perhaps weight-normed, with a config.json.
 
 Its "level encoding" adds the level itself and a sinusoid of time. Levels between 1 and the first
-of its schedule were never trained.
+of its schedule were never trained. It samples through its `test_noise_schedule`, and clamps the
+noisy waveform at every step; here the estimate of x_0 is bounded, unless clip is "state".
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, fold_weight_norm, layer, translate
-from wg.interop.reading import state_of
-from wg.interop.sizes import dilations_named, wavegrad_bands, wavegrad_sizes
+from wg.interop.reading import Settings, read_array, section, state_of
+from wg.interop.sizes import dilations_named, linear_schedule, wavegrad_bands, wavegrad_sizes
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.models.wavegrad import WaveGradConfig
@@ -47,55 +48,135 @@ def table(state: Mapping[str, Tensor]) -> dict[str, Layer]:
 _ENDS = {"mel_conv": "x_conv", "wave_conv": "y_conv", "out_conv": "out_conv"}
 
 
-def mel_of(bands: int, audio: Mapping[str, Any]) -> MelSpec:
-    """The `audio` section of its config over AudioProcessor's defaults."""
-    spec = replace(named("coqui-wavegrad"), n_mels=bands)
-    names = {"fft_size": "n_fft", "mel_fmin": "fmin", "mel_fmax": "fmax"}
-    names |= {name: name for name in ("sample_rate", "win_length", "hop_length")}
-    changes = {ours: audio[theirs] for theirs, ours in names.items() if theirs in audio}
-    if "stats_path" in audio and audio["stats_path"]:
+NAMES = {  # AudioProcessor's settings that are ours under another name
+    "sample_rate": "sample_rate",
+    "fft_size": "n_fft",
+    "mel_fmin": "fmin",
+}
+ONLY = {  # settings that have to be these, as no mel of wg has others
+    "preemphasis": (0, None),
+    "stft_pad_mode": ("reflect",),
+    "do_amp_to_db_mel": (True,),
+}
+TREATMENTS = ("do_sound_norm", "do_rms_norm")
+
+
+def mel_of(bands: int, settings: Settings, near: Path) -> MelSpec:
+    """The `audio` section of its config over AudioProcessor's defaults.
+
+    InputError for what no mel of wg is: pre-emphasis, constant padding, a mel without logarithm.
+    """
+    spec = named("coqui-wavegrad")
+    for key, allowed in ONLY.items():
+        if (value := settings.find(f"audio.{key}", allowed[0])) not in allowed:
+            raise InputError(f"audio.{key} is {value!r}; only {allowed[0]!r} can be imported")
+    if (told := settings.find("audio.num_mels", bands)) != bands:
+        raise InputError(f"audio.num_mels is {told}, but the weights are for {bands} bands")
+    changes = {o: settings.take(f"audio.{theirs}", vars(spec)[o]) for theirs, o in NAMES.items()}
+    win, hop = frame_of(settings, changes["sample_rate"], changes["n_fft"])
+    changes |= {"fmax": settings.find("audio.mel_fmax"), "win_length": win, "hop_length": hop}
+    return replace(spec, n_mels=bands, **changes, **values_of(settings, near))
+
+
+def frame_of(settings: Settings, rate: int, n_fft: int) -> tuple[int, int]:
+    """(window, hop) in samples; without a hop in samples, from milliseconds."""
+    shift_ms, length_ms = (settings.find(f"audio.frame_{key}_ms") for key in ("shift", "length"))
+    if settings.find("audio.hop_length") is not None or shift_ms is None:
+        hop = settings.take("audio.hop_length", named("coqui-wavegrad").hop_length)
+        return settings.find("audio.win_length") or n_fft, hop
+    if length_ms is None or length_ms % shift_ms:
         raise InputError(
-            f"audio.stats_path {audio['stats_path']}: statistics files are not read; import "
-            "without --config, then set mean and std in config.json yourself"
+            f"audio.frame_shift_ms {shift_ms} does not divide audio.frame_length_ms {length_ms}"
         )
-    if not _said(audio, "signal_norm", True) or not _said(audio, "symmetric_norm", True):
-        raise InputError("audio.signal_norm and symmetric_norm must be true for this importer")
-    if not _said(audio, "clip_norm", True) or not _said(audio, "do_amp_to_db_mel", True):
-        raise InputError("audio.clip_norm and do_amp_to_db_mel must be true for this importer")
-    # S = gain' log10 m - ref, then from min..0 dB to -+max: all one line in dB of 20 log10 m.
-    low, ref = float(_said(audio, "min_level_db", -100)), float(_said(audio, "ref_level_db", 20))
-    high, gain = float(_said(audio, "max_norm", 4.0)), float(_said(audio, "spec_gain", 20))
-    slope = 2 * high / -low
-    gain *= math.log(10) if _said(audio, "log_func", "np.log10") == "np.log" else 1.0
-    values = {
-        "gain": round(slope * gain / 20, 9),
-        "offset": round(slope * (-ref - low) - high, 9),
-        "clip_min": -high,
-        "clip_max": high,
+    win = int(length_ms / 1000 * rate)
+    return win, int(win / (length_ms / shift_ms))
+
+
+def values_of(settings: Settings, near: Path) -> dict[str, Any]:
+    """What it makes of a linear mel m: S = gain log m, normalised by statistics or by a range.
+
+    A range takes S - ref from min..0 dB to -max..max or 0..max: all of it one line in 20 log10 m.
+    """
+    function = settings.find("audio.log_func", "np.log10")
+    if function not in ("np.log10", "np.log"):
+        raise InputError(f"audio.log_func is {function!r}; only np.log10 and np.log are known")
+    gain = float(settings.take("audio.spec_gain", 20)) / 20
+    gain *= math.log(10) if function == "np.log" else 1.0
+    plain = {"gain": gain, "offset": 0.0, "clip_min": None, "clip_max": None}
+    if not settings.find("audio.signal_norm", True):
+        return plain
+    if stats := settings.find("audio.stats_path"):
+        mean, std = read_statistics(str(stats), near)
+        return {**plain, "mean": mean, "std": std}
+    low, ref = settings.take("audio.min_level_db", -100), settings.take("audio.ref_level_db", 20)
+    high = float(settings.take("audio.max_norm", 4.0))
+    if low >= 0:
+        raise InputError(f"audio.min_level_db is {low!r}; a range needs a number below 0")
+    least = -high if settings.find("audio.symmetric_norm", True) else 0.0
+    slope = (high - least) / -low
+    clips = bool(settings.find("audio.clip_norm", True))
+    return {
+        "gain": round(slope * gain, 9),
+        "offset": round(slope * (-ref - low) + least, 9),
+        "clip_min": least if clips else None,
+        "clip_max": high if clips else None,
     }
-    return replace(spec, **changes, **values)
 
 
-def _said(audio: Mapping[str, Any], key: str, default: Any) -> Any:
-    return audio[key] if key in audio else default
+def read_statistics(told: str, near: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, std) of its statistics file: where it says, or beside the checkpoint."""
+    options = (Path(told), near.parent / Path(told).name)
+    path = next((path for path in options if path.is_file()), None)
+    if path is None:
+        raise InputError(f"audio.stats_path {told}: no such file, nor {options[1]}; put it there")
+    content = read_array(path)
+    if not isinstance(content, dict) or not {"mel_mean", "mel_std"} <= set(content):
+        raise InputError(f"{path}: no statistics of coqui's, which have mel_mean and mel_std")
+    mean, std = (tuple(map(float, content[key])) for key in ("mel_mean", "mel_std"))
+    return mean, std
+
+
+def check_channels(sizes: Mapping[str, Any], settings: Settings) -> None:
+    """InputError where its config names other channels than the weights have."""
+    names = {
+        "y_conv_channels": "wave_channels",
+        "x_conv_channels": "mel_channels",
+        "dblock_out_channels": "down_channels",
+        "ublock_out_channels": "up_channels",
+    }
+    for theirs, ours in names.items():
+        told, have = settings.find(f"model_params.{theirs}", sizes[ours]), sizes[ours]
+        if (tuple(told) if isinstance(told, list) else told) != have:
+            raise InputError(f"model_params.{theirs} is {told}, but the weights are of {have}")
+
+
+def betas_of(settings: Settings, name: str, steps: int) -> tuple[float, float, int]:
+    """First and last beta and number of a schedule."""
+    guess = {"min_val": 1e-6, "max_val": 1e-2, "num_steps": steps}
+    found = settings.take(name, guess, f"{steps} betas from 1e-06 to 0.01")
+    return found["min_val"], found["max_val"], found["num_steps"]
 
 
 def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
-    """The model; `config` is its config.json."""
+    """The model; `config` is its config.json, else what the checkpoint itself has of it."""
+    settings = Settings(config or section(content, "config"))
     state = fold_weight_norm(state_of(path, content, ("model",)))
     weights, unmapped = translate(state, table(state))
     sizes = wavegrad_sizes(weights)
-    params = config["model_params"] if "model_params" in config else {}
-    factors = tuple(params["upsample_factors"]) if params else (4, 4, 4, 2, 2)
-    order = dilations_named(params["upsample_dilations"], sizes) if params else "lmnt"
-    noise = {"min_val": 1e-6, "max_val": 1e-2, "num_steps": 1000}
-    noise |= config["train_noise_schedule"] if "train_noise_schedule" in config else {}
-    audio = config["audio"] if "audio" in config else {}
+    check_channels(sizes, settings)
+    factors = tuple(settings.take("model_params.upsample_factors", (4, 4, 4, 2, 2)))
+    listed = settings.take("model_params.upsample_dilations", None, "1,2,1,2 first (lmnt)")
+    order = dilations_named(listed, sizes) if listed else "lmnt"
+    done = [key for key in TREATMENTS if settings.find(f"audio.{key}", False)]
     return Imported(
         model=WaveGradConfig(**sizes, factors=factors, dilations=order, level_encoding="coqui"),
-        mel=mel_of(wavegrad_bands(weights), audio),
-        diffusion=TrainingSchedule(noise["min_val"], noise["max_val"], noise["num_steps"]),
-        synthesis=Synthesis("50", clip=1.0),
+        mel=mel_of(wavegrad_bands(weights), settings, path),
+        diffusion=TrainingSchedule(*betas_of(settings, "train_noise_schedule", 1000)),
+        synthesis=Synthesis(
+            linear_schedule(*betas_of(settings, "test_noise_schedule", 50)), clip=1.0
+        ),
         weights=weights,
         unmapped=unmapped,
+        guessed=settings.guessed,
+        notes=tuple(f"audio.{key}: its audio was brought to one level first" for key in done),
     )

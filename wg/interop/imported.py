@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class Imported:
     synthesis: Synthesis
     weights: Mapping[str, Tensor]
     unmapped: list[str]  # their weights that ours has no place for
+    guessed: Mapping[str, str] = field(default_factory=dict)  # what no file of theirs says
+    notes: tuple[str, ...] = ()  # what a user should know, a line each
 
     def build(self) -> Vocoder | TextToSpeech | Generator:
         """The vocoder, or what speaks or generates with a model that takes no mel."""

@@ -16,21 +16,20 @@ import torch
 from torch import Tensor
 
 from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
 from wg.interop import ivanvovk_wavegrad as ivanvovk
 from wg.interop.imported import Imported
 from wg.interop.layers import layer, translate
-from wg.interop.reading import state_of
-from wg.interop.sizes import dilations_named, linear_betas
+from wg.interop.reading import Settings, state_of
+from wg.interop.sizes import dilations_named, every_step, linear_betas, trained_on
 from wg.interop.text_models import (
     ARPABET,
     LETTERS,
     SILENCES,
     check_encoder,
-    covering,
     frames_of,
     hop_of,
-    said,
     table_of,
     text_rows,
     text_sizes,
@@ -58,6 +57,7 @@ NAMES = {
     "range.lstm": "range_param_predictor.range_param_lstm",
     "range.projection": "range_param_predictor.range_param_proj.0.linear",
 }
+TRAINED_STEPS = 1000  # of its training schedule
 EARLY = "encoder.lstm.lstm_cell_forward.cell.weight_ih"
 
 
@@ -74,15 +74,29 @@ def beside(weights: Mapping[str, Tensor], speaker: Tensor) -> dict[str, Tensor]:
     return made
 
 
-def schedule_of(state: Mapping[str, Tensor]) -> TrainingSchedule:
-    """From its buffer of betas: linear ones as they are, else as noisy at the end."""
-    if "decoder.betas" not in state:
-        return TrainingSchedule()
-    betas = state["decoder.betas"].double().tolist()
-    try:
-        return linear_betas(betas)
-    except InputError:
-        return covering(betas)
+def schedules_of(
+    state: Mapping[str, Tensor], settings: Settings
+) -> tuple[TrainingSchedule, Schedule]:
+    """(of training, for sampling) from its buffer of betas, which is the last schedule it was set.
+
+    That is the training schedule where it has as many steps as the project trains with; a shorter
+    one was set to sample, and is used for that alone.
+    """
+    last = state["decoder.betas"].double().tolist() if "decoder.betas" in state else []
+    if len(last) >= TRAINED_STEPS:
+        training = trained_on(last)
+        return training, every_step(training)
+    betas, shown = linear_betas(1e-6, 0.01, TRAINED_STEPS)
+    training = trained_on(settings.take("training betas", betas, shown))
+    if not last:
+        return training, every_step(training)
+    set_last = trained_on(last).levels()
+    noisiest = training.levels()[-1]
+    if not bool((set_last >= noisiest).all()):
+        raise InputError(
+            f"its last schedule, of {len(last)} steps, goes beyond the training's: {shown}"
+        )
+    return training, tuple(set_last.tolist())
 
 
 def speakers_of(number: int, config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -110,14 +124,16 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     buffers = [f"decoder.{name}" for name in ivanvovk.BUFFERS]
     weights, unmapped = translate(state, rows, buffers)
     sizes = text_sizes(weights)
-    listed = said(config, "wavegrad.upsampling_dilations", None)
+    settings = Settings(config)
+    listed = settings.take("wavegrad.upsampling_dilations", None, "those of paper")
     blocks = {key: sizes[key] for key in ("up_channels", "down_channels")}
-    factors = tuple(said(config, "wavegrad.factors", (5, 5, 3, 2, 2)))
+    factors = tuple(settings.take("wavegrad.factors", (5, 5, 3, 2, 2)))
+    training, sampling = schedules_of(state, settings)
     speakers = speakers_of(len(weights["speaker.weight"]), config) if several else ()
     return Imported(
         model=WaveGrad2Config(
             **sizes,
-            symbols=table_of(len(weights["encoder.embedding.weight"]), SYMBOLS, config),
+            symbols=table_of(len(weights["encoder.embedding.weight"]), SYMBOLS, settings),
             boundaries="pauses",
             speaker_channels=sizes["encoder_channels"] if several else 0,
             speakers=speakers,
@@ -130,11 +146,13 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
             down="linear",
         ),
         mel=frames_of(
-            said(config, "preprocessing.audio.sampling_rate", None),
-            hop_of(factors, said(config, "preprocessing.stft.hop_length", None)),
+            settings,
+            "preprocessing.audio.sampling_rate",
+            hop_of(factors, settings.find("preprocessing.stft.hop_length")),
         ),
-        diffusion=schedule_of(state),
-        synthesis=Synthesis("50", clip=1.0),
+        diffusion=training,
+        synthesis=Synthesis(sampling, clip=1.0),
         weights=beside(weights, weights["speaker.weight"]) if several else weights,
         unmapped=unmapped,
+        guessed=settings.guessed,
     )

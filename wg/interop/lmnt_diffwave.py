@@ -1,7 +1,8 @@
 """lmnt-com/diffwave: `{step, model, optimizer, params, scaler}`, with or without a mel.
 
 Its gate comes first and its filter second, the reverse of ours. Its table of step embeddings is in
-float32, where the highest of its frequencies have few digits left: the same here.
+float32, where the highest of its frequencies have few digits left: the same here. It samples
+through all steps of training unless asked for its 6.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from typing import Any
 
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, layer, translate
-from wg.interop.reading import state_of
-from wg.interop.sizes import diffwave_sizes, linear_betas
+from wg.interop.reading import Settings, section, state_of
+from wg.interop.sizes import diffwave_sizes, every_step, linear_betas, trained_on
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.models.diffwave import DiffWaveConfig
@@ -57,34 +57,35 @@ def network_of(state: Mapping[str, Tensor], cycle: int) -> tuple[DiffWaveConfig,
 
 def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     """The model; `params` of the checkpoint, or `config`, say rate, hop, cycle and schedule."""
-    params = {**(content["params"] if "params" in content else {}), **config}
+    params = Settings({**section(content, "params"), **config})
     state = state_of(path, content, ("model",))
-    cycle = params["dilation_cycle_length"] if "dilation_cycle_length" in params else 10
-    model, weights, unmapped = network_of(state, cycle)
+    model, weights, unmapped = network_of(state, params.take("dilation_cycle_length", 10))
     mel = mel_of(weights, params)
-    betas = params["noise_schedule"] if "noise_schedule" in params else None
-    schedule = TrainingSchedule(1e-4, 0.05, 50) if betas is None else linear_betas(betas)
-    samples = params["audio_len"] if "audio_len" in params else SECONDS * mel.sample_rate
+    schedule = trained_on(params.take("noise_schedule", *linear_betas(1e-4, 0.05, 50)))
+    samples = params.find("audio_len", SECONDS * mel.sample_rate)
     return Imported(
         model=model,
         mel=mel,
         diffusion=replace(schedule, conditioning="discrete"),
         synthesis=Synthesis(
-            "diffwave-fast-base" if schedule.end > 0.04 else "50",
+            every_step(schedule),
             clip=1.0,
             samples=None if model.conditions == "mel" else samples,
         ),
         weights=weights,
         unmapped=unmapped,
+        guessed=params.guessed,
     )
 
 
-def mel_of(weights: Mapping[str, Tensor], params: Mapping[str, Any]) -> MelSpec:
+def mel_of(weights: Mapping[str, Tensor], params: Settings) -> MelSpec:
     """Its preprocessing: a window of four hops."""
     spec = named("lmnt-diffwave")
     if "layers.0.condition.weight" in weights:
         spec = replace(spec, n_mels=weights["layers.0.condition.weight"].shape[1])
-    hop = params["hop_samples"] if "hop_samples" in params else spec.hop_length
-    rate = params["sample_rate"] if "sample_rate" in params else spec.sample_rate
-    n_fft = params["n_fft"] if "n_fft" in params else spec.n_fft
+    rate = params.take("sample_rate", spec.sample_rate)
+    if "layers.0.condition.weight" not in weights:
+        return replace(spec, sample_rate=rate)
+    hop = params.take("hop_samples", spec.hop_length)
+    n_fft = params.take("n_fft", spec.n_fft)
     return replace(spec, sample_rate=rate, hop_length=hop, win_length=4 * hop, n_fft=n_fft)

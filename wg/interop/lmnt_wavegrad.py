@@ -1,7 +1,8 @@
 """lmnt-com/wavegrad: `{step, model, optimizer, params, scaler}`.
 
 Its level encoding has no factor of 5000 and its dilations are the paper's reversed. Its factors
-are fixed. It clamps the noisy waveform at every step; here the estimate of x_0 is bounded instead.
+are fixed. It samples through the schedule of its params, of training unless changed, and clamps the
+noisy waveform at every step; here the estimate of x_0 is bounded instead, unless clip is "state".
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from typing import Any
 
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, layer, translate
-from wg.interop.reading import state_of
-from wg.interop.sizes import linear_betas, wavegrad_bands, wavegrad_sizes
+from wg.interop.reading import Settings, section, state_of
+from wg.interop.sizes import (
+    every_step,
+    linear_betas,
+    trained_on,
+    wavegrad_bands,
+    wavegrad_sizes,
+)
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.models.wavegrad import WaveGradConfig
@@ -47,28 +53,29 @@ def table(state: Mapping[str, Tensor]) -> dict[str, Layer]:
     return rows
 
 
-def mel_of(bands: int, params: Mapping[str, Any]) -> MelSpec:
+def mel_of(bands: int, params: Settings) -> MelSpec:
     """Its preprocessing: a window of four hops, and the FFT that holds it."""
     spec = replace(named("lmnt-wavegrad"), n_mels=bands)
-    rate = params["sample_rate"] if "sample_rate" in params else spec.sample_rate
-    hop = params["hop_samples"] if "hop_samples" in params else spec.hop_length
+    rate = params.take("sample_rate", spec.sample_rate)
+    hop = params.take("hop_samples", spec.hop_length)
     n_fft = 1 << (4 * hop - 1).bit_length()
     return replace(spec, sample_rate=rate, hop_length=hop, win_length=4 * hop, n_fft=n_fft)
 
 
 def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     """The model; `params` of the checkpoint, or `config`, say rate, hop and schedule."""
-    params = {**(content["params"] if "params" in content else {}), **config}
+    params = Settings({**section(content, "params"), **config})
     state = state_of(path, content, ("model",))
     weights, unmapped = translate(state, table(state))
-    betas = params["noise_schedule"] if "noise_schedule" in params else None
+    schedule = trained_on(params.take("noise_schedule", *linear_betas(1e-6, 0.01, 1000)))
     return Imported(
         model=WaveGradConfig(
             **wavegrad_sizes(weights), factors=FACTORS, dilations="lmnt", level_scale=1.0
         ),
         mel=mel_of(wavegrad_bands(weights), params),
-        diffusion=TrainingSchedule() if betas is None else linear_betas(betas),
-        synthesis=Synthesis("50", clip=1.0),
+        diffusion=schedule,
+        synthesis=Synthesis(every_step(schedule), clip=1.0),
         weights=weights,
         unmapped=unmapped,
+        guessed=params.guessed,
     )

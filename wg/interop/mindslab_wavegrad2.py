@@ -2,7 +2,9 @@
 
 Every model has a table of speakers. Durations are seconds, rounded to whole frames. Frame t is
 at time t, and 1e-8 in the denominator of the upsampling fades frames far from every symbol. A
-Large decoder doubles both kinds of block. Its English table has 151 symbols.
+Large decoder doubles both kinds of block. Its English table has 151 symbols. It samples through all
+steps of training unless asked for its 8. Its encoder convolves over the padding of a batch, so that
+there the end of a shorter text depends on the longer ones beside it; here it does not.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from wg.errors import InputError
 from wg.interop import ivanvovk_wavegrad as ivanvovk
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, layer, translate
-from wg.interop.reading import state_of
-from wg.interop.sizes import dilations_named
+from wg.interop.reading import Settings, section, state_of
+from wg.interop.sizes import dilations_named, every_step
 from wg.interop.text_models import (
     ARPABET,
     LETTERS,
@@ -28,7 +30,6 @@ from wg.interop.text_models import (
     check_encoder,
     frames_of,
     hop_of,
-    said,
     table_of,
     text_rows,
     text_sizes,
@@ -75,29 +76,29 @@ def decoder_rows(state: Mapping[str, Tensor]) -> dict[str, Layer]:
     return rows | ivanvovk.block_rows(state, prefix, 1, UP_FURTHER)
 
 
-def speakers_of(number: int, settings: Mapping[str, Any]) -> tuple[str, ...]:
+def speakers_of(number: int, settings: Settings) -> tuple[str, ...]:
     """Names: of `data.speakers`; else LJSpeech for one, and numbers for several."""
-    names = tuple(str(name) for name in said(settings, "data.speakers", ()))
-    if not names:
-        return ("LJSpeech",) if number == 1 else tuple(str(i) for i in range(number))
+    numbers = tuple(str(i) for i in range(number))
+    guess = ("LJSpeech",) if number == 1 else numbers
+    names = tuple(str(name) for name in settings.take("data.speakers", guess))
     if len(names) != number:
         raise InputError(f"data.speakers names {len(names)} speakers, the model has {number}")
     return names
 
 
-def schedule_of(settings: Mapping[str, Any]) -> TrainingSchedule:
+def schedule_of(settings: Settings) -> TrainingSchedule:
     """Its `ddpm` section: a call of torch.linspace, which is read, not run."""
-    text = str(said(settings, "ddpm.noise_schedule", "torch.linspace(1e-6, 0.01, 1000)"))
+    text = str(settings.take("ddpm.noise_schedule", "torch.linspace(1e-6, 0.01, 1000)"))
     found = LINSPACE.fullmatch(text.strip())
     if found is None:
         raise InputError(f"ddpm.noise_schedule {text!r} is no torch.linspace(START, END, ...)")
-    steps = int(said(settings, "ddpm.max_step", 1000))
+    steps = int(settings.find("ddpm.max_step", 1000))
     return TrainingSchedule(float(found[1]), float(found[2]), steps)
 
 
 def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     """The model; the checkpoint's own settings, or `config`, its hparameter.yaml."""
-    settings = config or said(content, "hyper_parameters", {})
+    settings = Settings(config or section(content, "hyper_parameters"))
     state = state_of(path, content, ("state_dict",))
     check_encoder(state, CONVS)
     rows = text_rows(CONVS, NORMS, NAMES)
@@ -106,10 +107,11 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     weights, unmapped = translate(state, rows, BUFFERS)
     sizes = text_sizes(weights)
     large = "decoder.ublocks.0.1.convs.0.weight" in weights
-    listed = said(settings, "wavegrad.upsample.dilations", None)
+    order = "large" if large else "paper"
+    listed = settings.take("wavegrad.upsample.dilations", None, f"those of {order}")
     blocks = {key: sizes[key] for key in ("up_channels", "down_channels")}
-    order = dilations_named(listed, blocks) if listed else "large" if large else "paper"
-    factors = tuple(said(settings, "wavegrad.scale_factors", (5, 5, 3, 2, 2)))
+    factors = tuple(settings.take("wavegrad.scale_factors", (5, 5, 3, 2, 2)))
+    schedule = schedule_of(settings)
     symbols, speakers = weights["encoder.embedding.weight"], weights["speaker.weight"]
     return Imported(
         model=WaveGrad2Config(
@@ -119,10 +121,10 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
             speaker_channels=speakers.shape[1],
             speakers=speakers_of(len(speakers), settings),
             upsampling="mindslab",
-            duration_weight=float(said(settings, "train.loss_rate.dur", 1.0)),
+            duration_weight=float(settings.find("train.loss_rate.dur", 1.0)),
             factors=factors,
-            dilations=order,
-            level_scale=float(said(settings, "ddpm.pos_emb_scale", 5000)),
+            dilations=dilations_named(listed, blocks) if listed else order,
+            level_scale=float(settings.take("ddpm.pos_emb_scale", 5000)),
             up="linear",
             down="linear",
             up_repeats=2 if large else 1,
@@ -130,11 +132,11 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
             repeat_shortcut="conv" if large else "none",
         ),
         mel=frames_of(
-            said(settings, "audio.sampling_rate", None),
-            hop_of(factors, said(settings, "window.scale", None)),
+            settings, "audio.sampling_rate", hop_of(factors, settings.find("window.scale"))
         ),
-        diffusion=schedule_of(settings),
-        synthesis=Synthesis("50", clip=1.0),
+        diffusion=schedule,
+        synthesis=Synthesis(every_step(schedule), clip=1.0),
         weights=weights,
         unmapped=unmapped,
+        guessed=settings.guessed,
     )

@@ -1,7 +1,8 @@
 """philsyn/DiffWave-Vocoder and -unconditional: `{model_state_dict, ...}`, weight-normed.
 
 The author's code, with both its quirks: the embedding of the step is added in place and so enters
-the residual, and its frequencies fall where the paper prints rising ones.
+the residual, and its frequencies fall where the paper prints rising ones. It samples through all
+steps of training.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from torch import Tensor
 from wg.diffusion.process import TrainingSchedule
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, fold_weight_norm, layer, translate
-from wg.interop.reading import state_of
-from wg.interop.sizes import diffwave_sizes
+from wg.interop.reading import Settings, state_of
+from wg.interop.sizes import diffwave_sizes, every_step
 from wg.mel.hub import named
 from wg.models.diffwave import DiffWaveConfig
 from wg.vocoder import Synthesis
@@ -52,31 +53,30 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     weights, unmapped = translate(state, table(state))
     sizes = diffwave_sizes(weights)
     mel = sizes["conditions"] == "mel"
-    if config:
-        cycle = config["wavenet_config"]["dilation_cycle"]
-        noise = config["diffusion_config"]
-        schedule = TrainingSchedule(noise["beta_0"], noise["beta_T"], noise["T"], "discrete")
-    else:
-        cycle = 10 if mel else 12
-        base = mel and sizes["channels"] == 64
-        schedule = TrainingSchedule(1e-4, 0.05 if base else 0.02, 50 if base else 200, "discrete")
+    settings = Settings(config)
+    base = mel and sizes["channels"] == 64
+    cycle = settings.take("wavenet_config.dilation_cycle", 10 if mel else 12)
+    schedule = TrainingSchedule(
+        settings.take("diffusion_config.beta_0", 1e-4),
+        settings.take("diffusion_config.beta_T", 0.05 if base else 0.02),
+        settings.take("diffusion_config.T", 50 if base else 200),
+        "discrete",
+    )
     spec = named("diffwave-paper")
-    trained = config["trainset_config"] if "trainset_config" in config else {}
-    rate = trained["sampling_rate"] if "sampling_rate" in trained else 0
-    rate = rate or (spec.sample_rate if mel else 16_000)
+    rate = settings.take("trainset_config.sampling_rate", spec.sample_rate if mel else 16_000)
     top = min(spec.top, rate / 2)
     spec = replace(spec, sample_rate=rate, fmax=top)
     if mel:
         spec = replace(spec, n_mels=weights["layers.0.condition.weight"].shape[1])
-    fast = "diffwave-fast-base" if schedule.steps == 50 else "diffwave-fast-large"
-    samples = trained["segment_length"] if "segment_length" in trained else rate
+    samples = None if mel else settings.take("trainset_config.segment_length", rate)
     return Imported(
         model=DiffWaveConfig(
             **sizes, dilation_cycle=cycle, step_frequencies="falling", residual_quirk=True
         ),
         mel=spec,
         diffusion=schedule,
-        synthesis=Synthesis(fast) if mel else Synthesis(str(schedule.steps), samples=samples),
+        synthesis=Synthesis(every_step(schedule), samples=samples),
         weights=weights,
         unmapped=unmapped,
+        guessed=settings.guessed,
     )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.schedules import PUBLISHED, Schedule, check_betas, levels_from_betas, linear
 from wg.errors import InputError
 from wg.interop.layers import count
 from wg.models.wavegrad import WaveGradConfig
+
+LEAST_BETA = 1e-9
 
 
 def wavegrad_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -63,10 +67,33 @@ def diffwave_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def linear_betas(betas: Sequence[float]) -> TrainingSchedule:
-    """The training schedule of a list of betas; InputError if they do not rise evenly."""
-    made = TrainingSchedule(start=betas[0], end=betas[-1], steps=len(betas))
-    step = (betas[-1] - betas[0]) / max(1, len(betas) - 1)
-    if any(abs(beta - betas[0] - i * step) > 1e-9 for i, beta in enumerate(betas)):
-        raise InputError("the training schedule is not linear; wg has no such training schedule")
-    return made
+def trained_on(betas: Sequence[float]) -> TrainingSchedule:
+    """The training schedule of a list of betas, linear or not; InputError for betas that are none.
+
+    A searched list may have some below 0, by rounding: these count as the least, 1e-9.
+    """
+    listed = [float(beta) for beta in betas]
+    if min(listed, default=0.0) > -1e-6:
+        listed = [max(beta, LEAST_BETA) for beta in listed]
+    check_betas(listed, "its training schedule")
+    first, last = listed[0], listed[-1]
+    step = (last - first) / max(1, len(listed) - 1)
+    even = all(abs(beta - first - i * step) <= 1e-9 for i, beta in enumerate(listed))
+    return TrainingSchedule(first, last, len(listed), betas=() if even else tuple(listed))
+
+
+def linear_betas(start: float, end: float, steps: int) -> tuple[list[float], str]:
+    """Betas evenly spaced, and what to call them."""
+    return linear(start, end, steps).tolist(), f"{steps} betas from {start:g} to {end:g}"
+
+
+def every_step(schedule: TrainingSchedule) -> str:
+    """The name of the schedule that goes through all steps of training."""
+    return f"quantiles-{schedule.steps}"
+
+
+def linear_schedule(start: float, end: float, steps: int) -> Schedule:
+    """A schedule of linear betas: the published one that it is, else its levels."""
+    betas = linear(start, end, steps)
+    same = (name for name, made in PUBLISHED.items() if torch.equal(made(), betas))
+    return next(same, tuple(levels_from_betas(betas).tolist()))

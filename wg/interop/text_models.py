@@ -14,9 +14,9 @@ from typing import Any
 
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
 from wg.interop.layers import BATCH_NORM, Layer, count, layer, lstm
+from wg.interop.reading import Settings
 from wg.interop.sizes import wavegrad_sizes
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
@@ -84,6 +84,8 @@ def text_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         "encoder_channels": weights["encoder.embedding.weight"].shape[1],
         "predictor_channels": hidden["duration"],
         "zoneout": 0.0,
+        "level_encoding": "sinusoid_single",
+        "duration_mean": "symbols",
     }
 
 
@@ -95,12 +97,12 @@ def our_names(theirs: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def table_of(count: int, known: Sequence[str], config: Mapping[str, Any]) -> tuple[str, ...]:
+def table_of(count: int, known: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """Our names of `count` symbols: of `symbols` in the config, else of the table that is known.
 
     InputError for a table of another size, whose names cannot be guessed.
     """
-    theirs = [str(name) for name in said(config, "symbols", known)]
+    theirs = [str(name) for name in settings.find("symbols", known)]
     if len(theirs) != count:
         raise InputError(
             f"the model has {count} symbols, the known table {len(theirs)}; name them, in the "
@@ -109,38 +111,12 @@ def table_of(count: int, known: Sequence[str], config: Mapping[str, Any]) -> tup
     return our_names(theirs)
 
 
-def said(config: Mapping[str, Any], key: str, default: Any) -> Any:
-    """What a nested config says at a dotted key; the default where it says nothing."""
-    found: Any = config
-    for part in key.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            return default
-        found = found[part]
-    return found
-
-
-def frames_of(rate: int | None, hop: int) -> MelSpec:
-    """Rate (None: Tacotron 2's) and hop; the mel itself, Tacotron 2's, is what the ports log."""
-    spec = replace(named("tacotron2"), hop_length=hop)
-    return spec if rate is None else replace(spec, sample_rate=rate)
+def frames_of(settings: Settings, rate: str, hop: int) -> MelSpec:
+    """The rate that is said at a key, and a hop; the mel itself is Tacotron 2's, which they log."""
+    spec = named("tacotron2")
+    return replace(spec, sample_rate=settings.take(rate, spec.sample_rate), hop_length=hop)
 
 
 def hop_of(factors: Sequence[int], told: int | None) -> int:
     """The hop: what the config tells, which the model checks, or the product of the factors."""
     return math.prod(factors) if told is None else told
-
-
-def covering(betas: Sequence[float]) -> TrainingSchedule:
-    """The linear schedule that ends at the level where `betas` end.
-
-    A continuous model asks of its training schedule how noisy its levels are at most.
-    """
-    wanted = sum(math.log1p(-beta) for beta in betas)
-    low = start = 1e-6
-    high, steps = 0.5, len(betas)
-    for _ in range(60):
-        middle = (low + high) / 2
-        step = (middle - start) / max(1, steps - 1)
-        reached = sum(math.log1p(-(start + step * i)) for i in range(steps))
-        low, high = (middle, high) if reached > wanted else (low, middle)
-    return TrainingSchedule(start, high, steps)

@@ -18,8 +18,8 @@ from wg.mel.bank import weights
 from wg.mel.spec import MelSpec
 
 VALUES = (  # fields that `convert` takes care of
-    *("log", "floor", "floor_mode", "gain", "offset", "clip_min", "clip_max", "mean", "std"),
-    *("window_norm", "mel_norm"),
+    *("log", "floor", "floor_mode", "gain", "offset", "clip_min", "clip_max", "zero"),
+    *("mean", "std", "window_norm", "mel_norm"),
 )
 ACCEPTABLE = {  # differences that a caller can choose to bear, and what they cost
     "framing": "the audio comes half a hop early or late",

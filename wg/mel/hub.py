@@ -50,8 +50,8 @@ _LMNT_DIFFWAVE = replace(
 )
 
 # ivanvovk/WaveGrad, default.json: power mel, log10 without a floor. There, bands of exactly zero
-# become 0 (the value of unit energy), and the last frame of T // hop + 1 is dropped; here they take
-# the floor, about the smallest float32, and no frame is dropped.
+# become 0 (the value of unit energy); the floor, about the smallest float32, is never met. The last
+# frame of T // hop + 1 is dropped there, not here.
 _IVANVOVK = MelSpec(
     sample_rate=22050,
     n_fft=1024,
@@ -65,6 +65,7 @@ _IVANVOVK = MelSpec(
     mel_norm="none",
     log="log10",
     floor=1e-37,
+    zero=0.0,
 )
 
 # NVIDIA/tacotron2, TacotronSTFT: also WaveGlow and the features of DiffWave's authors.

@@ -56,7 +56,7 @@ def likely(guesses: list[Guess]) -> list[Guess]:
 def _possible(mel: Tensor, spec: MelSpec) -> bool:
     """Whether every value lies between the spec's silence and its upper clip."""
     slack = 1e-3 * spec.gain
-    low = spec.compress(torch.zeros(spec.n_mels, 1))
+    low = replace(spec, zero=None).compress(torch.zeros(spec.n_mels, 1))
     high = spec.compress(torch.full((spec.n_mels, 1), 1e6))
     return bool((mel >= low - slack).all() and (mel <= high + slack).all())
 

@@ -24,6 +24,7 @@ FITS = 0.01  # nepers left over by a spec that is the right one
 SECONDS = 20  # of audio that are looked at
 EDGE = 4  # frames left out at either end, where projects pad differently
 AUDIBLE = 0.5  # share of the values, the loudest, that lines are fitted to
+NOTHING = 1e-37  # linear mel of digital silence, about the smallest float32
 FLOORS = (1e-10, 1e-8, 1e-7, 1e-5)  # that systems use
 
 
@@ -99,7 +100,7 @@ def _candidates(
 
 _PLAIN = {  # what the line finds out
     **{"log": "ln", "floor": 1e-10, "floor_mode": "clip", "gain": 1.0, "offset": 0.0},
-    **dict.fromkeys(("clip_min", "clip_max", "mean", "std")),
+    **dict.fromkeys(("clip_min", "clip_max", "zero", "mean", "std")),
 }
 
 
@@ -110,7 +111,7 @@ def _fit(mel: Tensor, wave: Tensor, spec: MelSpec) -> Fit | None:
         return None
     linear = linear_mel(used, spec)
     frames = slice(EDGE, min(mel.shape[1], linear.shape[1]) - EDGE)
-    y, m = mel[:, frames], linear[:, frames].clamp(min=1e-37)
+    y, m = mel[:, frames], linear[:, frames].clamp(min=NOTHING)
     x = m.log()
     low, high = float(y.min()), float(y.max())
     shown = (y > low + 0.02 * (high - low)) & (y < high) & (x > x.quantile(1 - AUDIBLE))
@@ -164,8 +165,11 @@ def _with_values(spec: MelSpec, gain: float, offset: float, y: Tensor, m: Tensor
             fields = ("log", "gain", "offset", "clip_min", "clip_max")
             found = replace(found, **{name: vars(known)[name] for name in fields})
             break
+    silent = y[m <= NOTHING]
+    if len(silent) and silent.min() == silent.max() > y.min():  # louder than the quietest sound
+        found = replace(found, zero=float(silent[0]))
     least = float(found.decompress(y.min()[None, None])[0, 0])
-    floor = max((floor for floor in FLOORS if floor <= 1.01 * least), default=1e-37)
+    floor = max((floor for floor in FLOORS if floor <= 1.01 * least), default=NOTHING)
     options = [
         replace(found, floor=value, floor_mode=mode)
         for value in {floor, spec.floor}

@@ -5,6 +5,7 @@ In order, for a frame with spectrum S (window w, filterbank W [bins, bands]):
     magnitude   a = sqrt(|S|^2 + magnitude_eps) / (sqrt(sum w^2) if window_norm else 1)
     bands       m = W^T a^power                                     (the linear mel)
     log         v = gain * log(max(m, floor) or m + floor) + offset, then clipped to clip_min..max
+                (v = zero where m = 0, if the spec has such a value)
     statistics  v = (v - mean) / std
 
 Shapes: M bands, F frames, T samples. Frame f stands for samples [f * hop, (f + 1) * hop).
@@ -60,6 +61,7 @@ class MelSpec:
     offset: float = 0.0
     clip_min: float | None = None
     clip_max: float | None = None
+    zero: float | None = None  # value of a band of exactly nothing; None: as the floor
     mean: tuple[float, ...] | None = None  # a value a band
     std: tuple[float, ...] | None = None
 
@@ -162,6 +164,8 @@ class MelSpec:
         value = value * (self.gain * LOG_FACTOR[self.log]) + self.offset
         if self.clip_min is not None or self.clip_max is not None:
             value = value.clamp(self.clip_min, self.clip_max)
+        if self.zero is not None:
+            value = value.masked_fill(linear == 0, self.zero)
         if self.mean is not None and self.std is not None:
             value = (value - _column(self.mean, value)) / _column(self.std, value)
         return value
@@ -172,7 +176,9 @@ class MelSpec:
         if self.mean is not None and self.std is not None:
             value = value * _column(self.std, value) + _column(self.mean, value)
         linear = torch.exp((value - self.offset) / (self.gain * LOG_FACTOR[self.log]))
-        return linear if self.floor_mode == "clip" else (linear - self.floor).clamp(min=0)
+        if self.floor_mode == "add":
+            linear = (linear - self.floor).clamp(min=0)
+        return linear if self.zero is None else linear.masked_fill(value == self.zero, 0)
 
     def convert(self, mel: Tensor, to: MelSpec, accept: Collection[str] = ()) -> Tensor:
         """The mel [..., M, F] of this spec as one of `to`; see `wg.mel.convert`."""

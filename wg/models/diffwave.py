@@ -51,6 +51,8 @@ class DiffWaveConfig:
     step_frequencies: Literal["rising", "rising_single", "falling"] = "rising"
     fractional: Literal["table", "sinusoid"] = "table"  # between two steps: lmnt; paper's rule
     weight_norm: bool = True
+    # What the dilated convolutions see beyond the ends; reflect: mirrored, as SpeechBrain's.
+    padding: Literal["zeros", "reflect"] = "zeros"
     residual_quirk: bool = False  # the step enters the residual too: weights of the author's code
     # What synthesis keeps of its step-independent work. Memory in floats a sample of audio: full,
     # the projections, 2 * channels * layers; upsampled, the mels, bands (* layers if per_layer).
@@ -109,8 +111,8 @@ def two_factors(hop: int) -> tuple[int, int]:
 
 
 def conv(c_in: int, c_out: int, kernel: int, dilation: int, config: DiffWaveConfig) -> nn.Module:
-    """Convolution that keeps the length, Kaiming normal, weight-normalised if so configured."""
-    padding = dilation * (kernel // 2)
+    """Convolution that keeps the length (but for what `mirrored` adds), Kaiming normal."""
+    padding = dilation * (kernel // 2) if config.padding == "zeros" else 0
     layer = nn.Conv1d(c_in, c_out, kernel, padding=padding, dilation=dilation)
     nn.init.kaiming_normal_(layer.weight)
     return weight_norm(layer) if config.weight_norm else layer
@@ -174,6 +176,19 @@ class Upsampler(nn.Module):
         return y[:, 0]
 
 
+def mirrored(x: Tensor, margin: int, mask: Tensor | None) -> Tensor:
+    """x [B, C, T] with `margin` more on both sides: its ends mirrored, themselves not repeated.
+
+    With a `mask` [B, 1, T] each row ends where that does; what follows has no meaning.
+    """
+    if mask is None:
+        return F.pad(x, (margin, margin), mode="reflect")
+    last = mask.sum(-1, dtype=torch.long) - 1  # [B, 1]
+    place = torch.arange(-margin, x.shape[-1] + margin, device=x.device).abs()
+    place = (last - (last - place).abs()).clamp(0)
+    return x.gather(-1, place[:, None].expand(-1, x.shape[1], -1))
+
+
 def keep(length: Tensor, y: Tensor) -> Tensor:
     """1 before each row's length and 0 from there on, [B, 1, L] for y [..., L]."""
     index = torch.arange(y.shape[-1], device=y.device)
@@ -187,6 +202,7 @@ class ResidualLayer(nn.Module):
         super().__init__()
         channels = config.channels
         self.quirk = config.residual_quirk
+        self.mirrored = dilation if config.padding == "reflect" else 0
         self.step = nn.Linear(STEP_WIDTH, channels)
         self.dilated = conv(channels, 2 * channels, 3, dilation, config)
         # `width` of the condition; 0: unconditional.
@@ -200,7 +216,10 @@ class ResidualLayer(nn.Module):
         h = x + self.step(step)[..., None]
         if self.quirk:
             x = h
-        y = self.dilated(h if mask is None else h * mask)
+        if self.mirrored:
+            y = self.dilated(mirrored(h, self.mirrored, mask))
+        else:
+            y = self.dilated(h if mask is None else h * mask)
         if projection is not None:
             y = y + projection
         main, gate = y.chunk(2, 1)
@@ -308,11 +327,25 @@ class DiffWaveNetwork(nn.Module):
                     f"mel of shape {shape}; this model takes [B, {self.bands}, frames]"
                 )
 
+    def _check_length(self, x: Tensor) -> None:
+        """InputError where there is too little to mirror: of x [B, T], or of a mask [B, 1, T]."""
+        config = self.config
+        most = 2 ** (min(config.dilation_cycle, config.layers) - 1)
+        if config.padding == "zeros":
+            return
+        shortest = x.shape[-1] if x.ndim == 2 else int(x.sum(-1).min())
+        if shortest <= most:
+            raise InputError(
+                f"{shortest} samples; model.padding is reflect, which needs over {most} "
+                f"({most // self.hop + 1} frames)"
+            )
+
     def denoise(self, x: Tensor, noise_input: Tensor, cond: Condition) -> Tensor:
         """eps [B, T] from x [B, T] and the 1-based step [B], fractional or whole."""
         if cond.mel is not None and len(self.upsamplers) == 1:
             cond = cond._replace(mel=None, upsampled=self._upsample(cond.mel, cond.frames))
         mask = None if cond.frames is None else keep(cond.frames * self.hop, x)
+        self._check_length(x if mask is None else mask)
         step = self.embedding(noise_input)
         h = F.relu(self.input(x[:, None]))  # [B, C, T]
         total = torch.zeros((), dtype=h.dtype, device=h.device)

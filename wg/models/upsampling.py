@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from wg.models.zoneout import ZoneoutLSTM
+
 
 class Convention(NamedTuple):
     """What implementations of Gaussian upsampling do differently."""
@@ -39,20 +41,54 @@ CONVENTIONS = {
 
 
 class Predictor(nn.Module):
-    """A number for each symbol: two bidirectional LSTM layers and a projection."""
+    """A number for each symbol: two bidirectional LSTM layers and a projection.
 
-    def __init__(self, c_in: int, hidden: int) -> None:
+    With zoneout the layers have names of their own.
+    """
+
+    def __init__(self, c_in: int, hidden: int, zoneout: float = 0.0) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(c_in, hidden, num_layers=2, batch_first=True, bidirectional=True)
+        if zoneout:
+            widths = (c_in, 2 * hidden)
+            self.lstm = nn.ModuleList(ZoneoutLSTM(width, hidden, zoneout) for width in widths)
+        else:
+            self.lstm = nn.LSTM(c_in, hidden, num_layers=2, batch_first=True, bidirectional=True)
         self.projection = nn.Linear(2 * hidden, 1, bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x [B, N, C], the first `lengths` [B] symbols real -> [B, N]."""
+        if isinstance(self.lstm, nn.ModuleList):
+            for layer in self.lstm:
+                x = layer(x, lengths)
+            return self.projection(x.to(self.projection.weight))[..., 0]
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         hidden, _ = pad_packed_sequence(
             self.lstm(packed)[0], batch_first=True, total_length=x.shape[1]
         )
         return self.projection(hidden)[..., 0]
+
+
+def places_of(durations: Tensor, lengths: Tensor, start: Tensor, frames: int) -> Tensor:
+    """Frames from the beginning of the symbol that each of F = `frames` frames is in, [B, F].
+
+    For `durations` [B, N], of which the first `lengths` [B] are real, and the frames from `start`
+    [B] on; a frame after the last symbol counts on from that one's beginning.
+    """
+    ends = durations.cumsum(1)
+    time = start[:, None] + torch.arange(frames, device=durations.device)
+    symbol = torch.searchsorted(ends.contiguous(), time.to(ends), right=True)
+    symbol = torch.minimum(symbol, lengths.to(symbol)[:, None] - 1)
+    return time - (ends - durations).gather(1, symbol)
+
+
+def sinusoid(place: Tensor, channels: int) -> Tensor:
+    """sin and cos of place / 10000^(2 i / channels), i = 0 .. channels / 2 - 1.
+
+    [B, F] -> [B, C, F]; the positional encoding of 1706.03762, section 3.5.
+    """
+    index = torch.arange(channels // 2, device=place.device)
+    angle = place[:, None] * (10_000.0 ** (-2 * index / channels))[:, None]
+    return torch.cat([angle.sin(), angle.cos()], 1)
 
 
 def gaussian_weights(

@@ -11,8 +11,9 @@ is downsampled through four DBlocks; FiLM carries it, with the noise level, to e
 
 Where the paper is silent or its ports differ, a switch says so. Of resampling, repetition on the
 way up and every factor-th sample on the way down is what the common ports do, and gives 15.9M
-parameters to the paper's 15M. `down="strided"` is how two re-implementations read App. A; its
-kernel (2 * floor(factor / 2) + 1) is ours, and it has 18.0M.
+parameters to the paper's 15M. Two re-implementations read a strided convolution in App. A: widening
+in the first convolution of a DBlock it has 18.0M, in the last one 15.5M, or 15.1M with kernels of
+3 (wavefit-pytorch's reading, by those counts).
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ class WaveGradConfig:
     dilations: Literal["paper", "lmnt", "large"] = "paper"  # lmnt: the paper's order reversed
     up: Literal["nearest", "linear"] = "nearest"
     down: Literal["nearest", "linear", "strided"] = "nearest"
-    level_encoding: Literal["sinusoid", "coqui"] = "sinusoid"
+    down_widening: Literal["first", "last"] = "first"  # convolution of a DBlock that adds channels
+    down_kernel: int | None = None  # of down=strided, odd; None: 2 * floor(factor / 2) + 1
+    # sinusoid_single: its angles in float32, as ivanvovk's, mindslab's and keonlee's code has them.
+    level_encoding: Literal["sinusoid", "sinusoid_single", "coqui"] = "sinusoid"
     level_scale: float = 5000.0  # paper 5000; lmnt 1; use 1 with discrete conditioning
     up_repeats: int = 1  # UBlocks a resolution; the further ones do not resample
     down_repeats: int = 1
@@ -68,6 +72,15 @@ class WaveGradConfig:
             raise InputError(
                 f"model channels {widths} must be positive, and even for model.wave_channels and "
                 "model.down_channels (half of a level encoding is sine, half cosine)"
+            )
+        if self.down_kernel is not None and (self.down_kernel < 1 or self.down_kernel % 2 == 0):
+            raise InputError(
+                f"model.down_kernel is {self.down_kernel}; give an odd number, or null"
+            )
+        if self.down_kernel is not None and self.down != "strided":
+            raise InputError(
+                f"model.down_kernel is {self.down_kernel}, but model.down is {self.down!r}, which "
+                "has no kernel; set model.down=strided"
             )
         if min(self.up_repeats, self.down_repeats) < 1:
             raise InputError("model.up_repeats and model.down_repeats are at least 1")
@@ -135,15 +148,24 @@ def conv(c_in: int, c_out: int, kernel: int, dilation: int = 1, stride: int = 1)
     return layer
 
 
-class Down(nn.Module):
-    """Downsampling by a whole factor, [B, C, L] -> [B, C, L / factor]."""
+def resamples_by_conv(factor: int, config: WaveGradConfig) -> bool:
+    """Whether downsampling by this factor has weights."""
+    return config.down == "strided" and factor > 1
 
-    def __init__(self, channels: int, factor: int, mode: str) -> None:
+
+class Down(nn.Module):
+    """Downsampling by a whole factor, [B, C_in, L] -> [B, C_out, L / factor].
+
+    Only a strided convolution changes the channels.
+    """
+
+    def __init__(self, c_in: int, c_out: int, factor: int, config: WaveGradConfig) -> None:
         super().__init__()
-        self.factor, self.mode = factor, mode
-        strided = mode == "strided" and factor > 1
-        kernel = 2 * (factor // 2) + 1
-        self.conv = conv(channels, channels, kernel, stride=factor) if strided else None
+        self.factor, self.mode = factor, config.down
+        kernel = config.down_kernel or 2 * (factor // 2) + 1
+        strided = resamples_by_conv(factor, config)
+        self.conv = conv(c_in, c_out, kernel, stride=factor) if strided else None
+        assert strided or c_in == c_out
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Length L / factor; strided convolution, every factor-th sample or linear."""
@@ -171,6 +193,7 @@ class LevelEncoding(nn.Module):
     """Adds the noise level l to features [B, C, L].
 
     sinusoid (paper): sin and cos of scale * l * 10^(-4 i / (C / 2)), i = 0 .. C / 2 - 1.
+    sinusoid_single: the same in float32, which rounds angles by up to 3e-4 rad.
     coqui: l itself plus a sinusoid of the *time* position over 5000, as that port has it.
     """
 
@@ -180,14 +203,15 @@ class LevelEncoding(nn.Module):
 
     def forward(self, x: Tensor, noise_input: Tensor) -> Tensor:
         """x + PE(noise_input [B])."""
-        # In float64: angles reach 5000 rad, and a weight's precision may be 16 bits.
-        index = torch.arange(self.waves, dtype=torch.float64, device=x.device)
-        frequencies = 10.0 ** (-4.0 * index / self.waves)
+        # Never in a weight's 16 bits: angles reach 5000 rad.
+        precision = torch.float32 if self.kind == "sinusoid_single" else torch.float64
+        index = torch.arange(self.waves, dtype=precision, device=x.device)
+        frequencies = 1e-4 ** (index / self.waves)
         if self.kind == "coqui":
             time = torch.arange(x.shape[-1], device=x.device) * frequencies[:, None]
             wave = torch.stack([time.sin(), time.cos()], 1).flatten(0, 1)  # [C, L], interleaved
             return x + (noise_input[:, None, None] + wave / 5000).to(x)
-        angle = self.scale * noise_input.double()[:, None] * frequencies
+        angle = self.scale * noise_input.to(precision)[:, None] * frequencies
         return x + torch.cat([angle.sin(), angle.cos()], 1)[..., None].to(x)
 
 
@@ -209,15 +233,22 @@ class FiLM(nn.Module):
 
 
 class DBlock(nn.Module):
-    """Downsampling block on the waveform path."""
+    """Downsampling block on the waveform path.
 
-    def __init__(self, c_in: int, c_out: int, factor: int, mode: str) -> None:
+    Its channels grow in the first convolution, and in the shortcut's of 1; or in the last one, and
+    where the shortcut has a strided convolution in that.
+    """
+
+    def __init__(self, c_in: int, c_out: int, factor: int, config: WaveGradConfig) -> None:
         super().__init__()
-        self.shortcut = conv(c_in, c_out, 1)
-        self.shortcut_down = Down(c_out, factor, mode)
-        self.main_down = Down(c_in, factor, mode)
+        first = config.down_widening == "first"
+        middle = c_out if first or not resamples_by_conv(factor, config) else c_in
+        self.shortcut = conv(c_in, middle, 1)
+        self.shortcut_down = Down(middle, c_out, factor, config)
+        self.main_down = Down(c_in, c_in, factor, config)
+        widths = (c_in, c_out, c_out, c_out) if first else (c_in, c_in, c_in, c_out)
         self.convs = nn.ModuleList(
-            conv(c_in if i == 0 else c_out, c_out, 3, dilation=2**i) for i in range(3)
+            conv(widths[i], widths[i + 1], 3, dilation=2**i) for i in range(3)
         )
 
     def forward(self, x: Tensor, before: Tensor | None, after: Tensor | None) -> Tensor:
@@ -302,8 +333,8 @@ class Decoder(nn.Module):
             c_in = c_out
         for i, factor in enumerate(self.factors[:0:-1]):
             c_in, c_out = downs[i], downs[i + 1]
-            blocks = [DBlock(c_in, c_out, factor, config.down)]
-            blocks += [DBlock(c_out, c_out, 1, config.down) for _ in range(config.down_repeats - 1)]
+            blocks = [DBlock(c_in, c_out, factor, config)]
+            blocks += [DBlock(c_out, c_out, 1, config) for _ in range(config.down_repeats - 1)]
             self.dblocks.append(nn.ModuleList(blocks))
         self.films = nn.ModuleList(
             FiLM(c_down, c_up, config) for c_down, c_up in zip(downs, ups[::-1], strict=True)

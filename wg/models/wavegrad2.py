@@ -8,10 +8,11 @@
 
 Symbols are encoded as in Tacotron 2, with zoneout; each one's duration and range are predicted
 (Non-Attentive Tacotron, 2010.04301) and spread its features over frames, of which the decoder sees
-a random window in training. Where the paper could not be read in full, the constants are those
-of Non-Attentive Tacotron and of its common port: kernel, zoneout, the domain and the weight of
-the duration loss. The masks on the features and the loss of the mel, which the paper tries, are
-of our own form.
+a random window in training. Where the paper could not be read in full, constants are taken from
+others: kernel, zoneout, the domain and the weight of the duration loss from Non-Attentive Tacotron;
+ReLU, dropout and batch norm's decay from the ports, which follow Tacotron 2. What Non-Attentive
+Tacotron has besides is an option. The masks on the features and the loss of the mel, which the
+paper tries, are of our own form.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from torch import Tensor, nn
 
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
-from wg.models.upsampling import CONVENTIONS, Predictor, gaussian_weights
+from wg.models.upsampling import (
+    CONVENTIONS,
+    Predictor,
+    gaussian_weights,
+    places_of,
+    sinusoid,
+)
 from wg.models.wavegrad import Condition, Decoder, WaveGradConfig
 from wg.models.zoneout import ZoneoutLSTM
 from wg.text.symbols import SYMBOLS, VERSION
@@ -48,13 +55,22 @@ class WaveGrad2Config(WaveGradConfig):
     symbols_version: int = VERSION  # of what these names mean; any other than wg's is refused
     boundaries: Literal["marks", "pauses"] = "marks"  # pauses: read without marks, as ports do
     encoder_channels: int = 1024
+    encoder_activation: Literal["relu", "none"] = "relu"  # none: Non-Attentive Tacotron
     dropout: float = 0.5  # after each convolution of the encoder
+    norm_decay: float = 0.9  # of batch norm's running statistics; Non-Attentive Tacotron 0.999
     zoneout: float = 0.1  # of the encoder's LSTM
     predictor_channels: int = 512  # a direction, of the duration and the range predictor
+    predictor_zoneout: float = 0.0  # of their LSTMs; Non-Attentive Tacotron 0.1
+    # Of a sinusoid of each frame's place in its symbol, beside the features; Non-Attentive
+    # Tacotron 32. 0: none, as in the ports.
+    position_channels: int = 0
     speaker_channels: int = 0  # of the speaker's embedding; 0: the model knows one speaker only
     speakers: tuple[str, ...] = ()  # left out: those of the training split
     upsampling: Literal["middle", "mindslab", "keonlee"] = "middle"  # a port's: for its weights
     duration_domain: Literal["seconds", "log"] = "seconds"  # of the loss; log: of frames + 1
+    # Of the duration loss: over each utterance's symbols, then over utterances; or over all symbols
+    # of a batch, as the ports do, where a long text counts for more.
+    duration_mean: Literal["utterance", "symbols"] = "utterance"
     duration_weight: float = 2.0
     mel_weight: float = 0.0  # of the L1 loss of a mel predicted from the window; 0: none
     mask_frames: int = 0  # at most, of the window, hidden from the decoder in training
@@ -65,10 +81,15 @@ class WaveGrad2Config(WaveGradConfig):
         for key in ("encoder_channels", "predictor_channels"):
             if (value := vars(self)[key]) < 2 or value % 2:
                 raise InputError(f"model.{key} is {value}; give an even number (two directions)")
-        for key in ("dropout", "zoneout"):
+        for key in ("dropout", "zoneout", "predictor_zoneout", "norm_decay"):
             if not 0 <= (value := vars(self)[key]) < 1:
                 raise InputError(f"model.{key} is {value}; give a probability below 1")
-        for key in ("duration_weight", "mel_weight", "mask_frames", "mask_channels"):
+        if self.position_channels % 2:
+            raise InputError(
+                f"model.position_channels is {self.position_channels}; give an even one"
+            )
+        keys = ("duration_weight", "mel_weight", "mask_frames", "mask_channels")
+        for key in (*keys, "position_channels"):
             if (value := vars(self)[key]) < 0:
                 raise InputError(f"model.{key} is {value}; give at least 0")
         if self.speaker_channels < 0 or (self.speakers and not self.speaker_channels):
@@ -98,10 +119,11 @@ class Encoder(nn.Module):
     def __init__(self, config: WaveGrad2Config) -> None:
         super().__init__()
         width = config.encoder_channels
-        self.dropout = config.dropout
+        self.dropout, self.activates = config.dropout, config.encoder_activation == "relu"
         self.embedding = nn.Embedding(len(config.symbols), width)
         self.convs = nn.ModuleList(nn.Conv1d(width, width, 5, padding=2) for _ in range(3))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(3))
+        momentum = round(1 - config.norm_decay, 9)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width, momentum=momentum) for _ in range(3))
         self.lstm = ZoneoutLSTM(width, width // 2, config.zoneout)
 
     def forward(self, symbols: Tensor, lengths: Tensor, real: Tensor) -> Tensor:
@@ -110,7 +132,9 @@ class Encoder(nn.Module):
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = conv(x.transpose(1, 2)).transpose(1, 2)
             # Statistics of the real symbols alone, whatever they are padded with.
-            normal = F.dropout(norm(x[real]).relu(), self.dropout, self.training)
+            normal = norm(x[real])
+            normal = normal.relu() if self.activates else normal
+            normal = F.dropout(normal, self.dropout, self.training)
             x = torch.zeros_like(x, dtype=normal.dtype).masked_scatter(real[..., None], normal)
         return self.lstm(x, lengths)
 
@@ -139,10 +163,11 @@ class WaveGrad2Network(nn.Module):
             if not config.speakers:
                 raise InputError("model.speakers is empty; stage 4 (train) finds them")
             self.speaker = nn.Embedding(len(config.speakers), config.speaker_channels)
-        self.duration = Predictor(width, config.predictor_channels)
-        self.range = Predictor(width + 1, config.predictor_channels)
+        hidden, zoneout = config.predictor_channels, config.predictor_zoneout
+        self.duration = Predictor(width, hidden, zoneout)
+        self.range = Predictor(width + 1, hidden, zoneout)
         self.mel = nn.Linear(width, mel.n_mels) if config.mel_weight else None
-        self.decoder = Decoder(config, width, mel.hop_length)
+        self.decoder = Decoder(config, width + config.position_channels, mel.hop_length)
 
     def condition(self, batch: Mapping[str, Tensor]) -> TextCondition:
         """From `symbols` [B, N], `symbol_lengths` [B] and, for several speakers, `speaker` [B].
@@ -169,6 +194,9 @@ class WaveGrad2Network(nn.Module):
         weights = gaussian_weights(durations, ranges, real, start, length, self.convention)
         features = (weights.to(x) @ x).transpose(1, 2)  # [B, C, F]
         seen = self.hide(features) if self.training else features
+        if self.config.position_channels:
+            places = places_of(durations, lengths, start, length)
+            seen = torch.cat([seen, sinusoid(places, self.config.position_channels).to(seen)], 1)
         padded = bool((frames < length).any())
         decoder = self.decoder.enter(seen, frames if padded else None)
         return TextCondition(decoder, features, predicted, durations, frames)
@@ -184,12 +212,18 @@ class WaveGrad2Network(nn.Module):
         return frames.clamp(0, LONGEST)
 
     def duration_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
-        """Mean over symbols of the squared error in seconds or of ln(frames + 1), [B]."""
+        """Mean over symbols of the squared error in seconds or of ln(frames + 1), [B].
+
+        With duration_mean "symbols", what has that mean over all symbols as its mean over B.
+        """
         durations, lengths = batch["durations"].float(), batch["symbol_lengths"]
         log = self.config.duration_domain == "log"
         wanted = durations.log1p() if log else durations * self.frame_s
         real = within(lengths, durations.shape[1])
-        return ((spoken.predicted - wanted) ** 2 * real).sum(1) / lengths
+        total = ((spoken.predicted - wanted) ** 2 * real).sum(1)
+        if self.config.duration_mean == "utterance":
+            return total / lengths
+        return total / lengths.sum() * len(lengths)
 
     def mel_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
         """Mean absolute error of a mel that is a projection of the features, [B]."""

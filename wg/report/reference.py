@@ -68,7 +68,8 @@ MEANINGS = {
     "train.sample_utterances": "validation utterances for generated audio",
     "train.wandb_project": "project at Weights & Biases",
     "train.wandb_mode": "offline: written to disk, synchronised later by `wandb sync`",
-    "decode.sampler": "ancestral, ddim, ddim-ETA or dpm++2m; see [sampling](sampling.md)",
+    "decode.sampler": "ancestral, ancestral-full, ddim, ddim-ETA or dpm++2m; see "
+    "[sampling](sampling.md)",
     "decode.seed": "with the utterance's id, the seed of its noise",
     "decode.split": "what is synthesised",
     "decode.batch_size": "utterances at a time; changes speed, not the result's noise",
@@ -81,7 +82,9 @@ MEANINGS = {
     "model.down_channels": "channels after each DBlock, wave to mel",
     "model.up": "upsampling: repetition, or linear interpolation",
     "model.down": "downsampling: every n-th sample, linear, or strided convolution",
-    "model.level_encoding": "sinusoids of the level (paper), or coqui's variant",
+    "model.down_widening": "which of a DBlock's convolutions adds channels",
+    "model.level_encoding": "sinusoids of the level (paper), in float32 (for ports' weights), or "
+    "coqui's variant",
     "model.down_repeats": "DBlocks a resolution",
     "model.conditions": "what it is given besides the step",
     "model.channels": "of the residual layers",
@@ -180,6 +183,7 @@ def peculiarities(spec: MelSpec) -> str:
     """What few specs have, in words."""
     found = ["symmetric window"] if spec.window == "hann_symmetric" else []
     found += ["magnitude / sqrt(sum w²)"] if spec.window_norm else []
+    found += [] if spec.zero is None else [f"{spec.zero:g} for a band of nothing"]
     eps = f"{spec.magnitude_eps_mode} {spec.magnitude_eps:g} to the power spectrum"
     return ", ".join([*found, eps] if spec.magnitude_eps else found)
 

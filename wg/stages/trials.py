@@ -16,6 +16,7 @@ import numpy as np
 
 from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
+from wg.diffusion.samplers import Clip
 from wg.diffusion.search import starts
 from wg.errors import InputError, nearest
 from wg.folder import checksum
@@ -33,7 +34,7 @@ class Job:
     features: Path  # of the split that the clips are from
     steps: int
     sampler: str
-    clip: float | None
+    clip: Clip
     metric: str = "ls_mse"
     utterances: int = 4  # that candidates are scored on
     held_out: int = 8  # others, for the comparison at the end
