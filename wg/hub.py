@@ -1,6 +1,7 @@
-"""Model folders on the Hugging Face hub; huggingface_hub is imported only when one is asked for.
+"""Model folders that ship with wg, and those on the Hugging Face hub.
 
-Its mixin would have to be a base class, imported with every vocoder; these are the same files.
+huggingface_hub is imported only when one is asked for. Its mixin would have to be a base class,
+imported with every vocoder; these are the same files.
 """
 
 from __future__ import annotations
@@ -9,19 +10,32 @@ import re
 from pathlib import Path
 from typing import Any
 
-from wg.errors import InputError
+from wg.errors import InputError, nearest
 
+PRETRAINED = Path(__file__).parent / "pretrained"
+SHIPPED = ("ljspeech", "voices")  # vocoders in that folder
+DEFAULT = "ljspeech"
 FILES = ("config.json", "model.safetensors", "README.md")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def local_folder(source: Path | str, revision: str | None = None) -> Path:
-    """The folder itself if there is one of that name, else a hub id's snapshot (downloaded once).
+    """The folder itself if there is one of that name, or one that ships, or a hub id's snapshot.
 
-    InputError for an id that the hub does not know or, without network, the cache does not hold.
+    InputError for a name that none of them has, an id that the hub does not know or, without
+    network, the cache does not hold (it is downloaded once), and for an incomplete installation.
     """
     folder = Path(source)
-    if folder.exists() or isinstance(source, Path) or not HUB_ID.fullmatch(source):
+    if folder.exists() or isinstance(source, Path):
+        return folder
+    if source in SHIPPED:
+        return shipped(source)
+    if not HUB_ID.fullmatch(source):
+        if re.fullmatch(r"[\w-]+", source):  # a name, and no path
+            raise InputError(
+                f"{source}: no such folder, and no vocoder of that name ships with wg; "
+                f"{nearest(source, SHIPPED)}"
+            )
         return folder
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -38,6 +52,18 @@ def local_folder(source: Path | str, revision: str | None = None) -> Path:
         raise InputError(
             f"{source}: no such folder, and not to be had as a hub id: {reason}"
         ) from None
+
+
+def shipped(name: str) -> Path:
+    """The folder of a vocoder that ships with wg; InputError where its files are missing."""
+    folder = PRETRAINED / name
+    for file in FILES[:2]:
+        if not (folder / file).is_file():
+            raise InputError(
+                f"{folder / file}: missing, though it ships with wg; the installation is "
+                "incomplete: install wg again"
+            )
+    return folder
 
 
 def push(folder: Path, repo_id: str, private: bool, token: str | None) -> str:

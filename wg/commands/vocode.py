@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from wg.commands.options import FORCE, Options
 from wg.diffusion.samplers import Clip, sampler
 from wg.errors import InputError
 from wg.files import MODEL_FILES, check_file, check_sidecar, write_json
+from wg.hub import DEFAULT, SHIPPED
 from wg.mel.convert import obstacles, refusal
 from wg.mel.extract import log_mel
 from wg.mel.hub import named
@@ -32,7 +33,12 @@ def parser() -> Options:
     options = Options(prog="wg vocode", allow_abbrev=False)
     options.add_argument("input", type=Path, help="audio file, or mel as .npy [bands, frames]")
     options.add_argument("-o", "--output", type=Path, required=True, help="16-bit wav to write")
-    options.add_argument("--vocoder", required=True, help="folder from stage 7 (pack), or hub id")
+    options.add_argument(
+        "--vocoder",
+        default=DEFAULT,
+        help=f"folder from stage 7 (pack), hub id, or one that ships: {', '.join(SHIPPED)} "
+        "[%(default)s]",
+    )
     options.add_argument(
         "--mel", help="what the .npy is, if not the vocoder's own: a named spec, or JSON"
     )
@@ -46,6 +52,12 @@ def parser() -> Options:
     options.add_argument("--steps", help="step count, quantiles-N, published name or file")
     options.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
     options.add_argument("--clip", help="bound on the estimate of x_0; state: of 1 on the state")
+    options.add_argument(
+        "--consistency",
+        type=int,
+        metavar="K",
+        help="iterations that make estimates agree with the mel; 0: none [the vocoder's own]",
+    )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--chunk", type=int, help="stream, so many frames at a time [all at once]")
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
@@ -138,9 +150,14 @@ def clip_of(text: str) -> Clip:
     return value
 
 
-def chosen(vocoder: Vocoder, steps: str | None, name: str | None) -> tuple[Synthesis, Tensor]:
-    """The vocoder's way to sample with the schedule and sampler asked for, and its levels."""
-    synthesis = vocoder.synthesis.override(None, steps, name)
+def chosen(
+    vocoder: Vocoder, steps: str | None, name: str | None, consistency: int | None = None
+) -> tuple[Synthesis, Tensor]:
+    """The vocoder's way to sample with what is asked for, and its levels."""
+    try:
+        synthesis = vocoder.synthesis.override(None, steps, name, consistency)
+    except InputError as error:
+        raise InputError(f"--consistency {consistency}: {error}") from None
     try:
         sampler(synthesis.sampler)
     except InputError as error:
@@ -158,7 +175,9 @@ def vocode(arguments: Sequence[str]) -> None:
     if options.chunk is not None and options.chunk < 1:
         raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
-    synthesis, levels = chosen(vocoder, options.steps, options.sampler)
+    synthesis, levels = chosen(
+        vocoder, options.steps, options.sampler, options.consistency
+    )
     if options.clip is not None:
         synthesis = replace(synthesis, clip=clip_of(options.clip))
 
@@ -181,6 +200,7 @@ def vocode(arguments: Sequence[str]) -> None:
         "sampler": synthesis.sampler,
         "levels": levels.tolist(),
         "clip": synthesis.clip,
+        "consistency": asdict(synthesis.consistency) if synthesis.consistency else None,
         "seed": options.seed,
     }
     write_json(options.output.with_suffix(".json"), made)

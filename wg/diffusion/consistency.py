@@ -141,7 +141,8 @@ class MelConsistency:
 
 
 def check_invertible(spec: MelSpec) -> None:
-    """InputError for a mel from which no magnitudes follow: one band, or gaps between bands."""
+    """InputError for a mel from which no spectrum follows: one band, gaps of bands or windows."""
+    Frames.own(spec)
     if spec.n_mels < 2:
         raise InputError(
             f"mel.n_mels is {spec.n_mels}: one band says nothing of a spectrum's shape, so "

@@ -6,6 +6,10 @@ windows of four hops by k quarter turns: bins of the same k mod 4 turn alike. So
 image of K / 4 cells by F frames with four bins in each cell, and a small kernel sees all that a
 partial needs: its phase a frame ago, its neighbours, and the turn of its class.
 
+What comes out are the taps of a filter in each bin (deep filtering, 1904.08369), over the frames
+and bins around it, and a remainder: gains and continued phases are products with the input, which
+convolutions alone are slow to learn.
+
 Shapes: B batch, M mels, K bins (`wg.mel.frames`), N = K / 4 cells, F frames, C channels.
 """
 
@@ -26,6 +30,9 @@ from wg.mel.spec import MelSpec
 
 WAVES = 32  # sines, and as many cosines, of the log-SNR
 SNR_RANGE = 160.0  # dB, over which the slowest of them turns once
+AHEAD = 2  # frames to either side that a bin's filter reaches, besides the two bins beside it
+TAPS = 2 * AHEAD + 3
+SOFT = 0.1  # of a bin's magnitude 1: what is far below has no phase, nor a logarithm
 
 
 @dataclass(frozen=True)
@@ -109,12 +116,12 @@ class SpectralNetwork(nn.Module):
         self.maps = nn.Conv1d(mel.n_mels, config.maps * self.cells, 3, padding=1)
         self.place = nn.Parameter(torch.zeros(channels, self.cells, 1))  # where in frequency
         self.enter_maps = nn.Conv2d(config.maps, channels, 3, padding=1)
-        # Real and imaginary part and log-SNR of each of a cell's bins.
-        self.enter = nn.Conv2d(3 * OVERLAP, channels, 3, padding=1, bias=False)
+        # Of each of a cell's bins, what `features` says.
+        self.enter = nn.Conv2d(6 * OVERLAP, channels, 3, padding=1, bias=False)
         self.blocks = nn.ModuleList(
             Block(config, 2 ** (i % config.dilation_cycle)) for i in range(config.blocks)
         )
-        self.leave = nn.Conv2d(channels, 2 * OVERLAP, 3, padding=1)
+        self.leave = nn.Conv2d(channels, (TAPS + 1) * 2 * OVERLAP, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # pyright: ignore[reportArgumentType]
 
@@ -140,14 +147,21 @@ class SpectralNetwork(nn.Module):
         log_snr [B, K, F] is each bin's own, log(l^2 P / (s^2 N)); level [B] is log(l / s).
         """
         told = self.level(waves(level).to(self.place))
-        # A tenth: of the size of the other inputs.
-        image = self.image(torch.cat([y, 0.1 * log_snr[:, None]], 1))
+        y_kept = masked(self.fitted(y), cond.mask)
+        image = self.image(features(y_kept, self.fitted(log_snr[:, None])))
         x = self.enter(masked(image.to(self.place), cond.mask)) + cond.maps
         for block in self.blocks:
             x = block(x, told, cond.mask)
-        out = self.leave(masked(x, cond.mask)).unflatten(1, (2, OVERLAP))
-        # A negative padding cuts off.
-        return F.pad(out.transpose(2, 3).flatten(2, 3), (0, 0, 0, y.shape[2] - self.bins))
+        out = self.leave(x).unflatten(1, (TAPS + 1, 2, OVERLAP))
+        taps = out.transpose(3, 4).flatten(3, 4).to(y)  # [B, TAPS + 1, 2, K', F]
+        # The less noise, the less is to be said: without it early training fails near l = 1.
+        spread = 2 * (1 + (2 * level).exp()).rsqrt().to(y)[:, None, None, None]
+        filtered = spread * (taps[:, TAPS] + apply(taps[:, :TAPS], y_kept))
+        return F.pad(filtered, (0, 0, 0, y.shape[2] - self.bins))
+
+    def fitted(self, bins: Tensor) -> Tensor:
+        """[B, R, K, F] as [B, R, 4 N, F]: zeros added, or the highest bins left out."""
+        return F.pad(bins, (0, 0, 0, self.bins - bins.shape[2]))
 
     @property
     def bins(self) -> int:
@@ -155,10 +169,43 @@ class SpectralNetwork(nn.Module):
         return self.cells * OVERLAP
 
     def image(self, bins: Tensor) -> Tensor:
-        """[B, R, K, F] -> [B, R * 4, N, F]: bin k is channel k mod 4 of cell k // 4."""
-        padded = F.pad(bins, (0, 0, 0, self.bins - bins.shape[2]))
-        image = padded.unflatten(2, (self.cells, OVERLAP)).transpose(2, 3).flatten(1, 2)
+        """[B, R, 4 N, F] -> [B, R * 4, N, F]: bin k is channel k mod 4 of cell k // 4."""
+        image = bins.unflatten(2, (self.cells, OVERLAP)).transpose(2, 3).flatten(1, 2)
         return image.contiguous(memory_format=torch.channels_last)  # as the blocks' norm has it
+
+
+def features(y: Tensor, log_snr: Tensor) -> Tensor:
+    """What the network is told of bins y [B, 2, K, F], [B, 6, K, F].
+
+    Both parts, log-SNR, logarithm of the power, and the turn since the frame before as a complex
+    number of at most unit length.
+    """
+    power = y.square().sum(1, keepdim=True)
+    real, imaginary = y.split(1, 1)
+    before_real, before_imaginary = F.pad(y, (1, 0))[..., :-1].split(1, 1)
+    turn = torch.cat(
+        [
+            real * before_real + imaginary * before_imaginary,
+            imaginary * before_real - real * before_imaginary,
+        ],
+        1,
+    )
+    turn = turn / (turn.square().sum(1, keepdim=True).add(1e-12).sqrt() + SOFT)
+    # Factors bring all to about the same size.
+    return torch.cat([y, 0.1 * log_snr, 0.3 * (power + SOFT**4).log(), turn], 1)
+
+
+def apply(taps: Tensor, y: Tensor) -> Tensor:
+    """Bins [B, 2, K, F] of y filtered by complex taps [B, TAPS, 2, K, F]."""
+    frames, bins = y.shape[3], y.shape[2]
+    late, wide = F.pad(y, (AHEAD, AHEAD)), F.pad(y, (0, 0, 1, 1))
+    around = [late[..., i : i + frames] for i in range(2 * AHEAD + 1)]
+    around += [wide[:, :, :bins], wide[:, :, 2:]]
+    real = imaginary = torch.zeros_like(y[:, 0])
+    for tap, there in zip(taps.unbind(1), around, strict=True):
+        real = real + tap[:, 0] * there[:, 0] - tap[:, 1] * there[:, 1]
+        imaginary = imaginary + tap[:, 0] * there[:, 1] + tap[:, 1] * there[:, 0]
+    return torch.stack([real, imaginary], 1)
 
 
 def cells_of(config: SpectralConfig, mel: MelSpec) -> int:

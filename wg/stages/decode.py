@@ -16,10 +16,12 @@ from torch import Tensor
 from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
 from wg.data.audio import write_audio
 from wg.data.dump import Dump
+from wg.diffusion.consistency import check_invertible
 from wg.diffusion.noise import seed_of
 from wg.diffusion.plan import sampling_levels
 from wg.errors import InputError
 from wg.files import write_bytes
+from wg.models import conditions_of
 from wg.stages.launch import place, relaunch, wait_for_all
 from wg.stages.stage import Context, Stage, features_of
 from wg.vocoder import Trained, Vocoder
@@ -31,10 +33,19 @@ WARM_UP = 50  # frames
 
 
 def check(context: Context) -> None:
-    """InputError for a schedule or sampler that there is not, and for missing devices."""
-    decode, diffusion = context.experiment.decode, context.experiment.diffusion
+    """InputError for a way to sample that the model does not have, and for missing devices."""
+    experiment = context.experiment
+    decode, conditions = experiment.decode, conditions_of(experiment.model)
     try:
-        sampling_levels(decode.schedule, decode.sampler, diffusion)
+        sampling_levels(decode.schedule, decode.sampler, experiment.diffusion)
+        if decode.consistency is not None and decode.consistency.iterations:
+            if conditions != "mel":
+                raise InputError(
+                    f"consistency.iterations is {decode.consistency.iterations}, but "
+                    f"{experiment.model.name} is given no mel that estimates could agree with; "
+                    "set decode.consistency.iterations=0"
+                )
+            check_invertible(experiment.mel)
     except InputError as error:
         raise InputError(f"decode: {error}") from None
     context.devices.check()
