@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
-import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wg.config import CorpusConfig
-from wg.data.audio import recordings_of
 from wg.data.download import check_own, explained
-from wg.data.layout import Line, cut_of
+from wg.data.libritts import part_cuts, parts_in
 from wg.data.splits import check_disjoint, wanted
 from wg.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from lhotse import CutSet, Recording, SupervisionSegment
-    from lhotse.cut import Cut
+    from lhotse import CutSet
 
 log = logging.getLogger(__name__)
 
-# What Lhotse leaves out too: files that macOS added, and one that LibriTTS-R ships broken.
-_NOT_SPEECH = re.compile(r"\._.*|1092_134562_000013_000004\.wav")
 _DOWNLOADED = (
     *("train-clean-100", "train-clean-360", "train-other-500"),
     *("dev-clean", "dev-other", "test-clean"),
 )
-_MANY_FILES = 5000  # for which Lhotse's processes are worth their start
 
 
 def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
@@ -65,7 +54,7 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
             cut
             for part in parts
             if part in present
-            for cut in _part_cuts(corpus_dir, part, corpus.language)
+            for cut in part_cuts(corpus_dir, part, corpus.language)
         )
         for split, parts in splits.items()
     }
@@ -90,7 +79,7 @@ def _present(corpus_dir: Path) -> list[str]:
 
     if not corpus_dir.is_dir():
         raise InputError(f"{corpus_dir}: no such folder; give the corpus with --corpus-dir")
-    present = [part for part in LIBRITTS if (corpus_dir / part).is_dir()]
+    present = parts_in(corpus_dir)
     if present:
         return present
     below = sorted(path.parent for part in LIBRITTS for path in corpus_dir.glob(f"*/{part}"))
@@ -113,92 +102,3 @@ def _parts(corpus: CorpusConfig) -> dict[str, tuple[str, ...]]:
         left = (part for part in LIBRITTS if part.startswith("train-") and part not in held_out)
         splits["train"] = tuple(left)
     return splits
-
-
-def _part_cuts(corpus_dir: Path, part: str, language: str) -> list[Cut]:
-    """A cut for every WAV file of a part, ordered by id."""
-    wavs = sorted(
-        path for path in (corpus_dir / part).rglob("*.wav") if not _NOT_SPEECH.fullmatch(path.name)
-    )
-    recordings, spoken = _transcribed(corpus_dir, part, wavs)
-    known = {recording.id for recording in recordings}
-    rest = recordings_of([path for path in wavs if path.stem not in known])
-    if rest:
-        log.warning("%s: %d of %d recordings have no transcript", part, len(rest), len(wavs))
-    lines = {r.id: Line(r.id, None, None, speaker=r.id.split("_")[0]) for r in rest}
-    for said in spoken:
-        orig_text = (said.custom or {})["orig_text"]
-        lines[said.id] = Line(said.id, said.text, orig_text, said.speaker or "")
-    return [
-        cut_of(recording, lines[recording.id], language)
-        for recording in sorted(recordings + rest, key=lambda recording: recording.id)
-    ]
-
-
-def _transcribed(
-    corpus_dir: Path, part: str, wavs: list[Path]
-) -> tuple[list[Recording], list[SupervisionSegment]]:
-    """The transcribed recordings of a part, without those whose header cannot be read.
-
-    Lhotse stops at the first such file. It then gets a folder of links without them, and
-    `check_audio` reports them later with everything else.
-    """
-    try:
-        return _prepare(corpus_dir, part, len(wavs))
-    except Exception as error:  # Lhotse raises its own, soundfile's, AssertionError, ValueError
-        good = [
-            path
-            for path, recording in zip(wavs, recordings_of(wavs), strict=True)
-            if recording.num_samples > 0
-        ]
-        if len(good) == len(wavs):
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{corpus_dir / part}: {reason}; extract the part's archive again"
-            ) from None
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / part
-        folder.mkdir()
-        for path in (*good, *(corpus_dir / part).rglob("*.tsv")):
-            (folder / path.name).symlink_to(path.absolute())
-        recordings, spoken = _prepare(Path(scratch), part, len(good))
-        for recording in recordings:
-            source = recording.sources[0]
-            source.source = os.readlink(str(source.source))
-    return recordings, spoken
-
-
-def _prepare(
-    corpus_dir: Path, part: str, files: int
-) -> tuple[list[Recording], list[SupervisionSegment]]:
-    from lhotse.recipes import prepare_libritts
-
-    if not any((corpus_dir / part).rglob("*.trans.tsv")):
-        return [], []
-    jobs = min(8, os.cpu_count() or 1) if files > _MANY_FILES else 1
-    with _quiet() as messages:
-        manifests = prepare_libritts(corpus_dir.absolute(), [part], num_jobs=jobs)[part]
-    lost = [text for text in messages if text.startswith("No recording exists")]
-    if lost:
-        log.warning("%s: %d transcripts have no recording: %s, ...", part, len(lost), lost[0])
-    return list(manifests["recordings"]), list(manifests["supervisions"])
-
-
-@contextmanager
-def _quiet() -> Iterator[list[str]]:
-    """Lhotse without its progress bars; its log messages come as a list instead."""
-    messages: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            messages.append(record.getMessage())
-
-    root = logging.getLogger()
-    # Lhotse logs to the root, where a first message would also install a handler for ever.
-    handlers = root.handlers[:]
-    root.handlers[:] = [Collector()]
-    try:
-        with redirect_stderr(StringIO()):
-            yield messages
-    finally:
-        root.handlers[:] = handlers

@@ -20,7 +20,7 @@ from wg.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from lhotse import CutSet, Recording
-    from lhotse.cut import Cut
+    from lhotse.cut.data import DataCut
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def read_layout(corpus_dir: Path, corpus: CorpusConfig) -> CutSet:
     )
 
 
-def cut_of(recording: Recording, line: Line, language: str) -> Cut:
+def cut_of(recording: Recording, line: Line, language: str) -> DataCut:
     """The whole recording with its line as the only supervision."""
     from lhotse import SupervisionSegment
 

@@ -1,0 +1,160 @@
+"""Voices: several corpora in one folder, read together for a vocoder of speakers never seen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from wg.config import CorpusConfig
+from wg.data.layout import Line, cut_of, read_layout
+from wg.data.libritts import part_cuts, parts_in
+from wg.data.splits import SPLITS, resolve, wanted
+from wg.errors import InputError
+
+if TYPE_CHECKING:
+    from lhotse import CutSet
+    from lhotse.cut.data import DataCut
+
+log = logging.getLogger(__name__)
+
+Groups = dict[str, list["DataCut"]]  # cuts by the name that stands for all of them in a split
+
+
+class Source(NamedTuple):
+    """One of the corpora; utterances and speakers get its name as prefix."""
+
+    name: str
+    folders: tuple[str, ...]  # names that its folder may have
+    language: str
+    read: Callable[[Path, Source], Groups]
+
+
+def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
+    """The cuts of train, valid and test, each ordered by id, of the corpora that are there.
+
+    An id is CORPUS-ID, once: `ljspeech-LJ001-0001`, `kathleen-a0001`. `corpus.train`, `.valid`
+    and `.test` take ids, ranges of them, `CORPUS` and `libritts-PART`. What belongs to an absent
+    corpus or part is passed over with a notice.
+    """
+    from lhotse import CutSet
+
+    groups: Groups = {}
+    known: dict[str, DataCut] = {}
+    for source, folder in _found(corpus_dir).items():
+        own = source.read(folder, source)
+        cuts = [cut for group in own.values() for cut in group]
+        rates = sorted({cut.sampling_rate for cut in cuts})
+        rate = ", ".join(f"{rate} Hz" for rate in rates)
+        print(f"{source.name}: {len(cuts)} utterances of {rate} in {folder}")
+        groups |= own | {source.name: cuts}
+        known |= _by_id(cuts, folder)
+    items = {split: _items(split, listed, groups) for split, listed in wanted(corpus).items()}
+    chosen = resolve(known, items)
+    return {split: CutSet.from_cuts(known[name] for name in chosen[split]) for split in SPLITS}
+
+
+def download(target: Path, corpus: CorpusConfig) -> Path:
+    """InputError: the corpora come from several places."""
+    raise InputError(
+        f"{target}: voices is not downloaded; put {_wanted_folders()} in one folder "
+        "(docs/corpora.md says where they come from) and pass it as --corpus-dir"
+    )
+
+
+def _found(corpus_dir: Path) -> dict[Source, Path]:
+    """The folder of each corpus, in `corpus_dir` or one below; names the absent ones."""
+    if not corpus_dir.is_dir():
+        raise InputError(f"{corpus_dir}: no such folder; give the corpora with --corpus-dir")
+    found: dict[Source, Path] = {}
+    for source in SOURCES:
+        places = [
+            path
+            for name in source.folders
+            for pattern in (name, f"*/{name}")
+            for path in sorted(corpus_dir.glob(pattern))
+            if (path / "metadata.csv").is_file() or parts_in(path)
+        ]
+        if len(places) > 1:
+            raise InputError(f"{places[0]} and {places[1]} are both {source.name}; remove one")
+        if places:
+            found[source] = places[0]
+    if not found:
+        raise InputError(
+            f"{corpus_dir}: none of {_wanted_folders()} is there or one folder below; give the "
+            "folder that holds them"
+        )
+    absent = [source.name for source in SOURCES if source not in found]
+    if absent:
+        log.warning("%s: corpora skipped because absent: %s", corpus_dir, ", ".join(absent))
+    return found
+
+
+def _by_id(cuts: list[DataCut], folder: Path) -> dict[str, DataCut]:
+    """The cuts by id; InputError where prefixing made two alike."""
+    found: dict[str, DataCut] = {}
+    for cut in cuts:
+        if found.setdefault(cut.id, cut) is not cut:
+            raise InputError(f"{folder}: two utterances have the id {cut.id}; rename one")
+    return found
+
+
+def _items(split: str, listed: tuple[str, ...], groups: Groups) -> tuple[str, ...]:
+    """What is listed, groups as their ids, without what belongs to absent corpora and parts."""
+    from lhotse.recipes.libritts import LIBRITTS
+
+    absent = {source.name for source in SOURCES} - groups.keys()
+    parts = {f"libritts-{part}" for part in LIBRITTS} - groups.keys()
+    items: list[str] = []
+    for item in listed:
+        if item in groups:
+            items += [cut.id for cut in groups[item]]
+        elif item in parts and "libritts" not in absent:
+            log.warning("corpus.%s: %s skipped because absent", split, item)
+        elif item.split("-")[0] not in absent:
+            items.append(item)
+    if listed and not items:  # an empty train would be everything, what is held back too
+        raise InputError(f"corpus.{split}: nothing of it is there; name what is")
+    return tuple(items)
+
+
+def _read_layout(folder: Path, source: Source) -> Groups:
+    """A corpus of one speaker in the LJSpeech layout."""
+    corpus = CorpusConfig(source.name, source.language)
+    return {source.name: [_prefixed(cut, source.name) for cut in list(read_layout(folder, corpus))]}
+
+
+def _read_libritts(folder: Path, source: Source) -> Groups:
+    """LibriTTS by its parts."""
+    return {
+        f"{source.name}-{part}": [
+            _prefixed(cut, source.name) for cut in part_cuts(folder, part, source.language)
+        ]
+        for part in parts_in(folder)
+    }
+
+
+def _prefixed(cut: DataCut, prefix: str) -> DataCut:
+    """The cut with a corpus's name before its id and its speaker's, once."""
+
+    def name(own: str) -> str:
+        return own if own == prefix or own.startswith(f"{prefix}-") else f"{prefix}-{own}"
+
+    assert cut.recording is not None
+    (said,) = cut.supervisions
+    line = Line(name(cut.id), said.text, (said.custom or {})["orig_text"], name(said.speaker or ""))
+    return cut_of(replace(cut.recording, id=line.id), line, said.language or "")
+
+
+def _wanted_folders() -> str:
+    return ", ".join(" or ".join(source.folders) for source in SOURCES)
+
+
+SOURCES = (
+    Source("ljspeech", ("LJSpeech-1.1",), "en", _read_layout),
+    Source("kathleen", ("kathleen",), "en", _read_layout),
+    Source("libritts", ("LibriTTS", "LibriTTS_R"), "en", _read_libritts),
+    Source("kerstin", ("kerstin",), "de", _read_layout),
+)
