@@ -29,7 +29,7 @@ class Source(NamedTuple):
     name: str
     folders: tuple[str, ...]  # names that its folder may have
     language: str
-    read: Callable[[Path, Source], Groups]
+    read: Callable[[Path, CorpusConfig], Groups]
 
 
 def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
@@ -44,7 +44,7 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
     groups: Groups = {}
     known: dict[str, DataCut] = {}
     for source, folder in _found(corpus_dir).items():
-        own = source.read(folder, source)
+        own = source.read(folder, replace(corpus, name=source.name, language=source.language))
         cuts = [cut for group in own.values() for cut in group]
         rates = sorted({cut.sampling_rate for cut in cuts})
         rate = ", ".join(f"{rate} Hz" for rate in rates)
@@ -83,12 +83,15 @@ def _found(corpus_dir: Path) -> dict[Source, Path]:
             found[source] = places[0]
     if not found:
         raise InputError(
-            f"{corpus_dir}: none of {_wanted_folders()} is there or one folder below; give the "
+            f"{corpus_dir}: none of {_wanted_folders()} is in it or one folder below; give the "
             "folder that holds them"
         )
     absent = [source.name for source in SOURCES if source not in found]
     if absent:
-        log.warning("%s: corpora skipped because absent: %s", corpus_dir, ", ".join(absent))
+        log.warning(
+            "%s: corpora skipped because no folder of their name has metadata.csv or parts: %s",
+            *(corpus_dir, ", ".join(absent)),
+        )
     return found
 
 
@@ -116,21 +119,21 @@ def _items(split: str, listed: tuple[str, ...], groups: Groups) -> tuple[str, ..
         elif item.split("-")[0] not in absent:
             items.append(item)
     if listed and not items:  # an empty train would be everything, what is held back too
-        raise InputError(f"corpus.{split}: nothing of it is there; name what is")
+        there = ", ".join(groups)
+        raise InputError(f"corpus.{split}: nothing of it is there; name some of {there}")
     return tuple(items)
 
 
-def _read_layout(folder: Path, source: Source) -> Groups:
+def _read_layout(folder: Path, corpus: CorpusConfig) -> Groups:
     """A corpus of one speaker in the LJSpeech layout."""
-    corpus = CorpusConfig(source.name, source.language)
-    return {source.name: [_prefixed(cut, source.name) for cut in list(read_layout(folder, corpus))]}
+    return {corpus.name: [_prefixed(cut, corpus.name) for cut in list(read_layout(folder, corpus))]}
 
 
-def _read_libritts(folder: Path, source: Source) -> Groups:
+def _read_libritts(folder: Path, corpus: CorpusConfig) -> Groups:
     """LibriTTS by its parts."""
     return {
-        f"{source.name}-{part}": [
-            _prefixed(cut, source.name) for cut in part_cuts(folder, part, source.language)
+        f"{corpus.name}-{part}": [
+            _prefixed(cut, corpus.name) for cut in part_cuts(folder, part, corpus.language)
         ]
         for part in parts_in(folder)
     }

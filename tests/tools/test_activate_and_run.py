@@ -70,7 +70,7 @@ def test_activate_finds_the_pronouncing_data_beside_the_checkout(checkout: Check
     assert mine.stdout.endswith("|/mine\n")
 
 
-@pytest.mark.parametrize("name", ["mini", "ljspeech", "libritts", "kerstin"])
+@pytest.mark.parametrize("name", ["mini", "ljspeech", "libritts", "kerstin", "voices"])
 def test_a_recipe_hands_its_folder_and_arguments_on(checkout: Checkout, name: str) -> None:
     checkout.add_python()
     checkout.set_up()

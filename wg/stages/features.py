@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,11 +159,13 @@ def remove_leftovers(dump: Path, wanted: set[Path]) -> None:
 
 
 def note_resampling(jobs: list[Job]) -> None:
-    """Prints which rates are resampled."""
+    """Prints which rates are resampled, and how many clips have each."""
     target = jobs[0].spec.sample_rate
-    for rate in sorted({clip.sample_rate for job in jobs for clip in job.clips} - {target}):
+    rates = Counter(clip.sample_rate for job in jobs for clip in job.clips)
+    for rate in sorted(rates.keys() - {target}):
+        share = f"{rates[rate]} of {rates.total()} clips"
         empty = "; the band above its Nyquist frequency stays empty" if rate < target else ""
-        print(f"resampling from {rate} to {target} Hz{empty}")
+        print(f"resampling {share} from {rate} to {target} Hz{empty}")
 
 
 STAGE = Stage(
