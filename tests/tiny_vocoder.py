@@ -7,10 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import TrainingSchedule
 from wg.mel.spec import MelSpec
 from wg.models import build_network
 from wg.models.diffwave import DiffWaveConfig
+from wg.models.spectral import SpectralConfig
 from wg.models.wavegrad import WaveGradConfig
 from wg.vocoder import Synthesis, Vocoder
 
@@ -22,25 +24,43 @@ WAVEGRAD = WaveGradConfig(
     down_channels=(8, 8, 8, 16),
 )
 DIFFWAVE = DiffWaveConfig(channels=8, layers=4, dilation_cycle=3)
+SPECTRAL = SpectralConfig(channels=8, blocks=2, maps=2, level_width=8)
+BY_MEL = TrainingSchedule(3e-4, 5.3e-3, spacing="log_snr", precondition="mel", prior="mel")
 
 
 def tiny_vocoder(
     name: str = "wavegrad", mel: MelSpec = MEL, synthesis: Synthesis | None = None
 ) -> Vocoder:
-    """A WaveGrad or DiffWave whose output hears its mel; the same weights every time."""
-    config = {"wavegrad": WAVEGRAD, "diffwave": DIFFWAVE}[name]
-    told = "continuous" if name == "wavegrad" else "discrete"
+    """A vocoder whose output hears its mel; the same weights every time."""
+    config = {"wavegrad": WAVEGRAD, "diffwave": DIFFWAVE, "spectral": SPECTRAL}[name]
+    told = "discrete" if name == "diffwave" else "continuous"
     schedule = TrainingSchedule(conditioning=told)
     if name == "diffwave":
         schedule = replace(schedule, start=1e-4, end=0.05, steps=50)
+    options = synthesis or Synthesis("diffwave-fast-base", clip=1.0)
+    if name == "spectral":
+        schedule = BY_MEL
+        options = synthesis or Synthesis("6", clip=1.0, consistency=Consistency(2))
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_network(config, mel)
+        network = build_network(config, mel, schedule)
         for parameter in network.parameters():
             if not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.05)
-    options = synthesis or Synthesis("diffwave-fast-base", clip=1.0)
+        give_power(network)
     return Vocoder(network, config, mel, schedule, options)
+
+
+def give_power(network: torch.nn.Module) -> None:
+    """Numbers for a `MelPower` that was not fitted, if there is one: some 40 dB below full scale.
+
+    They rise with the mel and fall with frequency, as speech's do.
+    """
+    power = getattr(network, "mel_power", None)
+    if power is not None:
+        bins, bands = power.weight.shape
+        power.weight.fill_(0.5 / bands)
+        power.bias.copy_(-6 - 4 * torch.arange(bins) / bins)
 
 
 def random_mel(frames: int, seed: int = 0, spec: MelSpec = MEL) -> Tensor:

@@ -175,11 +175,7 @@ class Trained:
     @property
     def denoiser(self) -> Denoiser:
         """The network in its preconditioning; sampling is in float32, whatever the weights are."""
-        network: Any = self.network
-        run = self._compiled or network.denoise
-        return Denoiser(
-            network, self.diffusion, self.mel_spec, lambda x, *rest: run(x.to(self.dtype), *rest)
-        )
+        return Denoiser(self.network, self.diffusion, self.mel_spec, self._compiled)
 
     def reverse(
         self,

@@ -175,9 +175,7 @@ def vocode(arguments: Sequence[str]) -> None:
     if options.chunk is not None and options.chunk < 1:
         raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
-    synthesis, levels = chosen(
-        vocoder, options.steps, options.sampler, options.consistency
-    )
+    synthesis, levels = chosen(vocoder, options.steps, options.sampler, options.consistency)
     if options.clip is not None:
         synthesis = replace(synthesis, clip=clip_of(options.clip))
 

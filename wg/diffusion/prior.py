@@ -57,7 +57,8 @@ class SpectralPrior(Prior):
     def colour(self, noise: Tensor) -> Tensor:
         """White noise through a filter that follows sqrt(P)."""
         gain = self.power.sqrt()[:, None]
-        return self.frames.synthesise(self.frames.analyse(noise) * gain, self.real)
+        bins = self.frames.analyse(self.frames.kept(noise, self.real))
+        return self.frames.synthesise(bins * gain, self.real)
 
     @property
     def reach(self) -> int:
@@ -65,11 +66,16 @@ class SpectralPrior(Prior):
         return 2 * self.frames.reach
 
 
-def blurred(power: Tensor, frames: Frames) -> Tensor:
+def blurred(power: Tensor, frames: Frames, real: Tensor | None = None) -> Tensor:
     """Power [B, K, F] that noise filtered to `power` has when analysed again, [B, K, F].
 
     Windows leak: in the valleys of a spectrum and before an onset noise is louder than its filter.
+    Of each row the last of `real` [B] frames goes on into what is padding.
     """
+    if real is not None:
+        place = torch.arange(power.shape[2], device=power.device)
+        place = place.minimum(real[:, None].to(power.device) - 1)
+        power = power.gather(2, place[:, None].expand_as(power))
     kernel = ambiguity(frames).to(power)[None, None]
     edges = (min(BLUR, power.shape[2] - 1),) * 2
     spread = pad(power[:, None], (*edges, BLUR, BLUR), mode="replicate")

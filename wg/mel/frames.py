@@ -116,7 +116,14 @@ class Frames:
             real = (index < frames[:, None].to(cut.device))[..., None].to(cut)
         cover = self._join(window.square() * real)
         floor = LEAST_COVER / self.hop  # their sum is 1 / hop on average
-        return self._join(cut * window * real) / cover.clamp(min=floor)
+        return self.kept(self._join(cut * window * real) / cover.clamp(min=floor), frames)
+
+    def kept(self, x: Tensor, frames: Tensor | None) -> Tensor:
+        """Waveforms [B, T] without what follows the first `frames` [B] frames of each."""
+        if frames is None:
+            return x
+        place = torch.arange(x.shape[1], device=x.device)
+        return x * (place < frames[:, None].to(x.device) * self.hop)
 
     def _join(self, cut: Tensor) -> Tensor:
         """Sum [B, T] of [B, F, size] in their places."""

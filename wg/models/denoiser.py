@@ -57,6 +57,11 @@ class Denoiser:
         # Of those without one, such as imported models, only the network is asked.
         self.power: MelPower | None = getattr(network, POWER, None)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights; all around the network is in the precision of x."""
+        return next(self.network.parameters()).dtype
+
     def condition(self, batch: Mapping[str, Any]) -> Known:
         """From `batch["mel"]` [B, M, F], `batch["frames"]` [B], or what else the network takes."""
         cond = self.network.condition(batch)
@@ -71,7 +76,7 @@ class Denoiser:
             return Known(cond, Prior(), power, torch.ones_like(power), real)
         frames = self.power.frames
         prior = SpectralPrior(1.0, frames, power, real)
-        return Known(cond, prior, power, blurred(power, frames), real)
+        return Known(cond, prior, power, blurred(power, frames, real), real)
 
     def estimate(
         self, x: Tensor, level: Tensor, known: Known, told: Tensor | None = None
@@ -82,7 +87,7 @@ class Denoiser:
         """
         if known.power is None:
             return self.diffusion.estimate(
-                lambda scaled, told: self.run(scaled, told, known.cond).to(x),
+                lambda scaled, told: self.run(scaled.to(self.dtype), told, known.cond).to(x),
                 x,
                 level,
                 known.prior.sigma,
@@ -96,14 +101,11 @@ class Denoiser:
         """The estimate of x_0, [B, T]."""
         assert self.power is not None and known.power is not None and known.noise is not None
         frames, (power, noise) = self.power.frames, (known.power, known.noise)
-        if known.real is not None:
-            place = torch.arange(x.shape[1], device=x.device)
-            x = x * (place < known.real[:, None].to(x.device) * self.mel.hop_length)
         squared = level**2
         signal = squared[:, None, None].to(x) * power
         rest = (1 - squared)[:, None, None].to(x) * noise
         variance = signal + rest
-        bins = frames.analyse(x)
+        bins = frames.analyse(frames.kept(x, known.real))
         y = bins * variance.rsqrt()[:, None]
         out = self._network(y, (signal / rest).log(), level, known, told)
         gain = power / variance
@@ -122,5 +124,6 @@ class Denoiser:
         assert self.power is not None
         frames = self.power.frames
         told = (self.diffusion.network_input(level) if told is None else told).to(y.device)
-        wave = self.run(frames.synthesise(y, known.real), told, known.cond)
-        return frames.analyse(wave.to(y))
+        wave = frames.synthesise(y, known.real).to(self.dtype)
+        wave = self.run(wave, told, known.cond)
+        return frames.analyse(frames.kept(wave.to(y), known.real))

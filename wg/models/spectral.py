@@ -144,6 +144,7 @@ class SpectralNetwork(nn.Module):
     def denoise(self, y: Tensor, log_snr: Tensor, level: Tensor, cond: Condition) -> Tensor:
         """F [B, 2, K, F] of bins y [B, 2, K, F].
 
+        In float32, whatever the weights are: squares of quiet bins leave the range of 16 bits.
         log_snr [B, K, F] is each bin's own, log(l^2 P / (s^2 N)); level [B] is log(l / s).
         """
         told = self.level(waves(level).to(self.place))
