@@ -9,7 +9,7 @@ of the noisy x at level l, s^2 = 1 - l^2, P the power that the mel expects of th
 
 Input and target of F have unit variance in every bin at every level; F = 0 is the best linear
 estimate, Wiener's filter. A network of waveforms is given iSTFT(X / sqrt V), and its output's bins
-are F. What is left out of the bins' powers counts as noise.
+are F. Bins louder than 8 are shown to it as 8.
 
 Shapes: B batch, M mels, K bins, F frames, T = F * hop samples.
 """
@@ -26,6 +26,8 @@ from wg.diffusion.power import POWER, MelPower
 from wg.diffusion.prior import Prior, SpectralPrior, blurred, deviation
 from wg.diffusion.process import TrainingSchedule
 from wg.mel.spec import MelSpec
+
+LOUDEST = 8.0  # magnitude of a whitened bin; e^-64 of Gaussian ones are louder
 
 
 class Known(NamedTuple):
@@ -107,6 +109,8 @@ class Denoiser:
         variance = signal + rest
         bins = frames.analyse(frames.kept(x, known.real))
         y = bins * variance.rsqrt()[:, None]
+        # Where a segment is cut, the step leaks into bins that should be quiet.
+        y = y * (LOUDEST * y.square().sum(1, keepdim=True).clamp(min=1e-12).rsqrt()).clamp(max=1)
         out = self._network(y, (signal / rest).log(), level, known, told)
         gain = power / variance
         # s sqrt(P N / V) = sqrt(s^2 N) sqrt(P / V)
