@@ -77,6 +77,8 @@ class TrainConfig:
     """Training; batch and segment are the WaveGrad paper's, the optimiser is lmnt's."""
 
     seed: int = 1
+    # Vocoder folder, hub id or shipped name whose weights training begins with; None: random ones.
+    init_from: str | None = None
     max_steps: int = 1_000_000
     batch_size: int = 256  # segments a step, over all devices
     segment_samples: int = 7200
