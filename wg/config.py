@@ -137,7 +137,8 @@ class ScoreConfig:
 
     metrics: tuple[str, ...] = ("ls_mse", "mcd", "f0_rmse_cents", "vde", "pesq_wb", "stoi")
     baselines: tuple[str, ...] = ("griffin-lim-1", "griffin-lim-32", "noise")
-    recogniser: str = "WAV2VEC2_ASR_BASE_960H"  # torchaudio's, for models that read text; "": none
+    # For models that read text, see `wg.stages.recogniser`; "": none.
+    recogniser: str = "WAV2VEC2_ASR_BASE_960H"
     classifier_steps: int = 4000  # of the classifier that judges models which take no mel
     classifier: str = ""  # MODULE:FACTORY of another one, see docs/diffwave.md
 
