@@ -13,7 +13,7 @@ from torch import nn
 from wg.config import Experiment, compose, flatten, to_dict
 from wg.errors import InputError
 from wg.generator import Generator
-from wg.history import History
+from wg.history import History, Start
 from wg.models import build_network, config_class
 from wg.speech import TextToSpeech
 from wg.vocoder import Synthesis, Trained, Vocoder
@@ -88,7 +88,8 @@ def network_from_checkpoint(path: Path, experiment: Experiment) -> tuple[nn.Modu
         if name.startswith(prefix)
     }
     network.load_state_dict(weights)
-    return network, History(content["global_step"], path.name)
+    start = Start(**content["start"]) if "start" in content else None
+    return network, History(content["global_step"], path.name, start=start)
 
 
 def vocoder_from_checkpoint(path: Path, experiment: Experiment) -> Vocoder:

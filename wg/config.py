@@ -77,6 +77,8 @@ class TrainConfig:
     """Training; batch and segment are the WaveGrad paper's, the optimiser is lmnt's."""
 
     seed: int = 1
+    # Vocoder folder, hub id or shipped name whose weights training begins with; None: random ones.
+    init_from: str | None = None
     max_steps: int = 1_000_000
     batch_size: int = 256  # segments a step, over all devices
     segment_samples: int = 7200
@@ -137,7 +139,8 @@ class ScoreConfig:
         *("ls_mse", "mcd", "f0_rmse_cents", "gpe", "vde", "ffe", "pesq_wb", "stoi"),
     )
     baselines: tuple[str, ...] = ("griffin-lim-1", "griffin-lim-32", "noise")
-    recogniser: str = "WAV2VEC2_ASR_BASE_960H"  # torchaudio's, for models that read text; "": none
+    # For models that read text, see `wg.stages.recogniser`; "": none.
+    recogniser: str = "WAV2VEC2_ASR_BASE_960H"
     classifier_steps: int = 4000  # of the classifier that judges models which take no mel
     classifier: str = ""  # MODULE:FACTORY of another one, see docs/diffwave.md
 

@@ -22,12 +22,22 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The model whose weights training began with."""
+
+    source: str  # as `train.init_from` named it
+    steps: int  # of its own training; 0: not known
+    sha256: str  # of its weights' file
+
+
+@dataclass(frozen=True)
 class History:
     """Of a trained model."""
 
     steps: int = 0  # of training; 0: not known to be trained
     checkpoint: str = ""
     found: tuple[Found, ...] = ()
+    start: Start | None = None  # None: random weights
 
     def levels(self, schedule: object, sampler: str) -> tuple[float, ...] | None:
         """Levels found for a step count and a sampler, if any."""
@@ -51,4 +61,6 @@ class History:
     def from_dict(cls, content: dict[str, Any]) -> History:
         """Inverse of `to_dict`; TypeError or KeyError for what it did not write."""
         found = [Found(**{**one, "levels": tuple(one["levels"])}) for one in content["found"]]
-        return cls(content["steps"], content["checkpoint"], tuple(found))
+        known = content["start"] if "start" in content else None
+        start = None if known is None else Start(**known)
+        return cls(content["steps"], content["checkpoint"], tuple(found), start)

@@ -15,11 +15,13 @@ import soundfile
 import torch
 from tiny_recipe import RATE, Outcome, tone, wg
 
+from wg.bench import heard
 from wg.bench.results import front
 from wg.diffusion.process import TrainingSchedule
 from wg.mel.spec import MelSpec
 from wg.models import build_network
 from wg.models.wavegrad import WaveGradConfig
+from wg.stages import recogniser
 from wg.vocoder import Synthesis, Vocoder
 
 SPEC = MelSpec(sample_rate=RATE, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10)
@@ -257,3 +259,22 @@ def test_the_front_holds_what_none_beats_in_speed_and_quality() -> None:
     ]
     names = [r["system"] for r in front(systems, "pesq_wb")]
     assert names == ["fast and bad", "between", "slow and good"]
+
+
+def test_texts_of_a_corpus_add_error_rates(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (recogniser, heard):
+        monkeypatch.setattr(module, "load_recogniser", lambda name: lambda wave, rate: "TONE")
+    edit(bench, "limit: 2", "limit: 2, texts: metadata.csv")
+    edit(bench, "  world: {kind: world}\n  ours: {kind: wg, folder: vocoder}\n", "")
+    (bench / "metadata.csv").write_text("tone-1|Tone.\n")
+    line = run(bench).complaint()
+    assert f"corpora.tones.texts: {bench / 'metadata.csv'}: no text of tone-2" in line
+    (bench / "metadata.csv").write_text("tone-1|Tone.\ntone-2|Two tones.\n")
+    done = run(bench)
+    assert done.code == 0, done
+    table = (bench / "out/results.md").read_text()
+    assert "| wer (share) ↓ | cer (share) ↓ |" in table and cell(bench, "truth")["means"]["wer"]
+    assert cell(bench, "truth")["means"]["wer"]["mean"] == 0.5
+    assert run(bench).out.count("done before") == 1
+    (bench / "metadata.csv").write_text("tone-1|Tone.\ntone-2|Tone.\n")
+    assert run(bench).out.count("done before") == 0, "other texts, other rates"

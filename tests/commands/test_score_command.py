@@ -11,7 +11,9 @@ import pytest
 import soundfile
 from tiny_recipe import RATE, tone, wg
 
+from wg.bench import heard
 from wg.bench.folders import Scoring, audio_files, pairs, score_pairs
+from wg.stages import recogniser
 
 METRICS = "ls_mse,lsd,f0_rmse_cents,si_sdr,level_difference,delay_ms"
 
@@ -268,3 +270,53 @@ def test_ids_are_paths_without_their_ending(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         soundfile.write(tmp_path / name, np.zeros(9), RATE, format="WAV")
     assert list(audio_files(tmp_path)) == ["a/x", "b/c.d", "b/x"]
+
+
+class Hears:
+    """Hears "TONE ONE" in every file that is as long as the first clip, nothing in the others."""
+
+    def __call__(self, wave: np.ndarray, rate: int) -> str:
+        return "TONE ONE" if len(wave) == len(tone(1)) else ""
+
+
+@pytest.fixture
+def heard_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for module in (recogniser, heard):
+        monkeypatch.setattr(module, "load_recogniser", lambda name: Hears())
+    path = tmp_path / "metadata.csv"
+    path.write_text("clip-1|Tone 1.\nclip-2|Tone two.\nclip-3|A tone.\nclip-4|Not there.\n")
+    return path
+
+
+def test_texts_add_error_rates_of_systems_and_recordings(
+    folders: tuple[Path, Path], tmp_path: Path, heard_texts: Path
+) -> None:
+    reference, synthesis = folders
+    out = tmp_path / "scores.json"
+    done = run(reference, synthesis, more=("--texts", str(heard_texts), "-o", str(out)))
+    assert done.code == 0, done
+    for system in ("syn", "recording"):
+        assert means(out, system)["wer"]["mean"] == pytest.approx(2 / 3)
+        assert means(out, system)["cer"]["mean"] == pytest.approx(2 / 3)
+    content = json.loads(out.read_text())
+    assert content["utterances"]["syn"]["clip-1"]["wer"] == 0
+    assert set(content["utterances"]["recording"]["clip-2"]) == {"wer", "cer"}
+    assert content["differences"]["syn - recording"]["wer"]["mean"] == 0
+    assert "wer (share)" in done.out
+
+
+def test_a_text_that_lacks_is_named(folders: tuple[Path, Path], heard_texts: Path) -> None:
+    heard_texts.write_text("clip-1|Tone 1.\n")
+    line = run(*folders, more=("--texts", str(heard_texts))).complaint()
+    assert f"--texts: {heard_texts}: no text of clip-2; clip-3; add `id|text` for each" in line
+
+
+def test_without_a_recogniser_the_rest_is_scored(
+    folders: tuple[Path, Path], heard_texts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    more = ("--texts", str(heard_texts), "--recogniser", "faster-whisper:/nowhere")
+    done = run(*folders, more=more)
+    assert done.code == 0, done
+    assert "--texts: no error rates of words and characters: " in done.err
+    assert "si_sdr" in done.out and "wer" not in done.out

@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 from wg.errors import InputError
-from wg.metrics import METRICS, SIGNAL, check_metrics, predicted, score
+from wg.metrics import METRICS, SIGNAL, check_metrics, judged, predicted, score
 from wg.metrics import periodicity as crepe
 from wg.metrics.perceptual import resample
 
@@ -27,6 +27,15 @@ needs_crepe = pytest.mark.skipif(
 needs_dnsmos = pytest.mark.skipif(
     predicted.missing_dnsmos() is not None, reason=str(predicted.missing_dnsmos())
 )
+
+
+needs_distillmos = pytest.mark.skipif(
+    judged.missing_distillmos() is not None, reason=str(judged.missing_distillmos())
+)
+needs_voices = pytest.mark.skipif(
+    judged.missing_similarity() is not None, reason=str(judged.missing_similarity())
+)
+needs_clip = pytest.mark.skipif(not CLIP.is_file(), reason="the LJSpeech clips are absent")
 
 
 def tone(hz: float, seconds: float) -> np.ndarray:
@@ -163,12 +172,65 @@ def test_utmos_hears_16_khz_and_loads_the_weights_of_the_cache(
     assert (value, asked) == (2 * len(wave), ["/cache/utmos.pt"])
 
 
+# -- PLCMOS, DistillMOS, voices ----------------------------------------------------------------
+
+
+def clip() -> tuple[np.ndarray, int]:
+    return soundfile.read(CLIP, dtype="float64")
+
+
+@needs_dnsmos
+@needs_clip
+def test_plcmos_hears_gaps_and_says_the_same_again() -> None:
+    wave, rate = clip()
+    gaps = wave * (np.arange(len(wave)) // 1500 % 3 > 0)
+    drawn = np.random.RandomState(3).random()
+    np.random.seed(3)
+    clean, again = (judged.plcmos(wave, wave, rate) for _ in range(2))
+    assert clean == again, "the package draws raters at random"
+    assert np.random.random() == drawn, "and nobody else's draws change"
+    assert clean > 4 > judged.plcmos(wave, gaps, rate) + 0.5
+
+
+@needs_distillmos
+@needs_clip
+def test_distillmos_hears_noise() -> None:
+    wave, rate = clip()
+    noisy = wave + 0.3 * noise(len(wave))
+    assert judged.distillmos(wave, wave, rate) > 3 > judged.distillmos(wave, noisy, rate) + 0.5
+
+
+@needs_voices
+@needs_clip
+def test_a_voice_is_like_itself_and_unlike_a_higher_one() -> None:
+    wave, rate = clip()
+    other = soundfile.read(CLIP.with_name("LJ001-0008.wav"))[0][: len(wave)]
+    higher = resample(wave, rate, round(rate / 1.35))
+    size = min(len(other), len(higher))
+    assert judged.speaker_similarity(wave, wave, rate) == pytest.approx(1, abs=1e-5)
+    same = judged.speaker_similarity(wave[: len(other)], other, rate)
+    assert same > 0.7
+    assert judged.speaker_similarity(other[:size], higher[:size], rate) < same - 0.05
+
+
+def test_the_judges_say_nothing_of_silence() -> None:
+    silence = np.zeros(RATE)
+    for name in ("plcmos", "distillmos", "speaker_similarity"):
+        if METRICS[name].missing() is None:
+            assert math.isnan(METRICS[name].function(silence, silence, RATE))
+            short = noise(400)
+            assert math.isnan(METRICS[name].function(short, short, RATE))
+
+
 def test_a_network_that_lacks_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     check_metrics(SIGNAL, "score.metrics")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: "/nowhere")
     with pytest.raises(InputError, match=r"--metrics: squim_pesq cannot .* into /nowhere"):
         check_metrics(["stoi", "squim_pesq"], "--metrics")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for name in ("periodicity", "dnsmos_ovrl", "utmos"):
+    for name in (
+        *("periodicity", "dnsmos_ovrl", "utmos"),
+        *("plcmos", "distillmos", "speaker_similarity"),
+    ):
         with pytest.raises(InputError, match="pip install"):
             check_metrics([name], "--metrics")

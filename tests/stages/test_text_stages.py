@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from tiny_recipe import Outcome, wg
 
 from wg.checkpoint import read_checkpoint
 from wg.data.phonemes import Phonemes, read_phonemes, write_phonemes
-from wg.stages import hearing
-from wg.stages.recogniser import Recogniser
+from wg.stages import hearing, recogniser
+from wg.stages.recogniser import Ctc
 from wg.text.symbols import SYMBOLS as TABLE
 from wg.text.symbols import VERSION
 
@@ -130,18 +131,23 @@ def test_a_recogniser_on_disk_adds_the_character_error_rate(
         def forward(self, audio: torch.Tensor) -> tuple[torch.Tensor, None]:
             return torch.eye(5)[[0, 1, 1, 2, 0, 3, 4]][None], None
 
-    always = Recogniser(Always(), ("-", "T", "O", "N", "|"), 16_000)
-    monkeypatch.setattr(hearing.Recogniser, "load", lambda name: always)
+    always = Ctc(Always(), ("-", "T", "O", "N", "|"), 16_000)
+    monkeypatch.setattr(recogniser, "load_recogniser", lambda name: always)
+    monkeypatch.setattr(hearing, "load_recogniser", lambda name: always)
     outcome = done.run_text(*SCORE, "score.recogniser=WAV2VEC2_ASR_BASE_10M")
     assert outcome.code == 0, outcome
     means = json.loads((done.decoded / "scores.json").read_text())["means"]
     assert means["wg"]["cer"]["mean"] == means["recording"]["cer"]["mean"] == 0.25  # TONE, TON
+    assert means["wg"]["wer"]["mean"] == 1
+    assert json.loads((done.decoded / "scores.json").read_text())["recogniser"].startswith("WAV2")
 
 
 def test_numbers_are_heard_as_words(done: TextRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     shard = next((done.dump / "test").glob("*.safetensors"))
     shard.write_bytes(shard.read_bytes().replace(b"Tone.", b"$ 2. "))
-    monkeypatch.setattr(hearing.Recogniser, "load", lambda name: lambda wave, rate: "TWO DOLLARS")
+    for module in (recogniser, hearing):
+        hears: Any = lambda name: lambda wave, rate: "TWO DOLLARS"  # noqa: E731
+        monkeypatch.setattr(module, "load_recogniser", hears)
     outcome = done.run_text(*SCORE, "score.recogniser=WAV2VEC2_ASR_BASE_10M")
     assert outcome.code == 0, outcome
     means = json.loads((done.decoded / "scores.json").read_text())["means"]

@@ -15,6 +15,7 @@ import torch
 
 from wg.bench.environment import environment
 from wg.bench.folders import Pair, Scoring, audio_files, listed, read_at, score_pairs, size
+from wg.bench.heard import RATES, check_texts, hear_all
 from wg.bench.plan import CEILING, Bench, Cell, columns, fingerprint
 from wg.bench.speed import cost
 from wg.bench.subjects import Subject, subject
@@ -105,6 +106,10 @@ def check(work: Work, cells: Sequence[Cell]) -> None:
     """InputError, naming the cell, for what cannot work; made before any cell runs."""
     names = dict.fromkeys(cell.corpus for cell in cells)
     corpora = {name: check_recordings(work, name) for name in names}
+    for name in names:
+        if texts := work.bench.corpora[name].texts:
+            ids = list(work.recordings(name))
+            check_texts(work.root / texts, ids, work.bench.recogniser, f"corpora.{name}.texts")
     rates: dict[Cell, int | None] = {}  # of vocoders set up one way, whatever the corpus
     for cell in cells:
         rate, anywhere = corpora[cell.corpus], replace(cell, corpus="")
@@ -197,8 +202,12 @@ def measure(work: Work, cell: Cell) -> dict[str, Any]:
     metrics = work.bench.metrics
     scoring = Scoring(metrics, rate=work.bench.corpora[cell.corpus].rate)
     rows = score_pairs(wanted, scoring, work.jobs)
+    if texts := work.bench.corpora[cell.corpus].texts:
+        audio = {pair.id: pair.synthesis for pair in wanted}
+        heard = hear_all(audio, work.root / texts, work.bench.recogniser, work.jobs)
+        rows = {name: {**row, **heard[name]} for name, row in rows.items()}
     return {
-        "means": means({"": rows}, columns(metrics))[""],
+        "means": means({"": rows}, (*columns(metrics), *RATES))[""],
         "utterances": rows,
         "turned_down": {name: gain for name, gain in gains.items() if gain < 1},
         "cost": cost(made, list(waves.values()), rate, work.bench.speed),

@@ -18,6 +18,7 @@ from wg.history import History
 from wg.metrics import check_metrics
 from wg.metrics.pairs import LOWEST_RATE
 from wg.report.catalogue import convert
+from wg.stages.recogniser import DEFAULT, choose_recogniser
 
 NEEDS: dict[str, tuple[str, ...]] = {  # kind -> keys that it needs and others must not have
     "wg": ("folder",),
@@ -39,6 +40,7 @@ class CorpusEntry:
     match: str = "stem"  # as in wg score; a regular expression also chooses
     limit: int | None = None  # the first so many ids
     rate: int | None = None  # resampled to it, Hz; None: the files' own
+    texts: str = ""  # metadata.csv of id|text: adds wer and cer of what a recogniser hears
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Bench:
     samplers: tuple[str, ...] = ()
     precisions: tuple[str | int, ...] = ("32",)
     metrics: tuple[str, ...] = METRICS  # the first is the plot's
+    recogniser: str = DEFAULT  # of corpora with texts
     seed: int = 0
     speed: Speed = Speed()
     rows: int = 10  # utterances of a corpus on the listening page
@@ -198,15 +201,19 @@ def columns(metrics: Sequence[str]) -> list[str]:
 
 def fingerprint(bench: Bench, cell: Cell, root: Path) -> str:
     """Of all that a cell's result depends on; a change of it makes the cell run again."""
-    entry = bench.vocoders[cell.vocoder]
+    entry, corpus = bench.vocoders[cell.vocoder], bench.corpora[cell.corpus]
     content: dict[str, Any] = {
         "cell": asdict(cell),
-        "corpus": asdict(bench.corpora[cell.corpus]),
+        "corpus": {key: value for key, value in asdict(corpus).items() if key != "texts"},
         "vocoder": asdict(entry),
         "bench": [bench.metrics, bench.seed, asdict(bench.speed)],
     }
     if entry.kind == "wg":
         content["folder"] = state_of(root / entry.folder, cell, root)
+    if corpus.texts:
+        heard = root / corpus.texts
+        known = hashlib.sha256(heard.read_bytes()).hexdigest() if heard.is_file() else ""
+        content["heard"] = [known, choose_recogniser(bench.recogniser)[0]]
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wg.bench.heard import RATES
 from wg.bench.plan import CEILING, Bench, columns
 from wg.files import write_bytes
 from wg.metrics import METRICS
@@ -48,7 +49,7 @@ def summary(bench: Bench, results: Results) -> str:
             count = len(mine[0]["utterances"])
             parts += [
                 f"## {corpus}: {count} utterance{'' if count == 1 else 's'}",
-                quality_table(mine, columns(bench.metrics)),
+                quality_table(mine, [*columns(bench.metrics), *heard_in(mine)]),
             ]
             parts += [f"![quality against speed](pareto-{corpus}.png)", cost_table(mine)]
             parts += compared(mine, bench.metrics)
@@ -57,6 +58,11 @@ def summary(bench: Bench, results: Results) -> str:
         rows = [[r["cell"]["corpus"], r["system"], r["error"]] for r in failed]
         parts += ["## Failed", markdown(["corpus", "system", "error"], rows)]
     return "\n\n".join([*parts, "## Measured on", machines(results)]) + "\n"
+
+
+def heard_in(results: Results) -> list[str]:
+    """Error rates that every system has."""
+    return [name for name in RATES if all(name in r["means"] for r in results)]
 
 
 def quality_table(results: Results, metrics: Sequence[str]) -> str:

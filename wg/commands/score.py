@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wg.bench.folders import Pair, Scoring, delayed, listed, score_pairs, usable
+from wg.bench.heard import RATES, check_texts, hear_all
+from wg.bench.plan import CEILING
 from wg.commands.options import Options
 from wg.errors import InputError
 from wg.metrics import METRICS, SIGNAL, check_metrics
 from wg.metrics.pairs import LOWEST_RATE
 from wg.report.scores import check_ending, scores_content, write_scores
 from wg.report.table import print_differences, print_scores
+from wg.stages.recogniser import DEFAULT
 
 
 def parser() -> Options:
@@ -32,6 +36,14 @@ def parser() -> Options:
         "--metrics",
         default="signal",
         help="names with commas; signal: all that no network predicts; all [%(default)s]",
+    )
+    options.add_argument(
+        "--texts", type=Path, help="metadata.csv of id|text: adds wer and cer of what is heard"
+    )
+    options.add_argument(
+        "--recogniser",
+        default=DEFAULT,
+        help="pocketsphinx, faster-whisper:FOLDER or a bundle of torchaudio [%(default)s]",
     )
     options.add_argument("--rate", type=int, help="resample both sides to it first, Hz")
     options.add_argument("--as-is", action="store_true", help="do not take a constant delay out")
@@ -68,6 +80,20 @@ def systems(folders: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def hear_systems(
+    wanted: Mapping[str, Sequence[Pair]], options: Namespace
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Error rates of each system, and of the recordings, which are their floor; or none at all."""
+    audio = {name: {pair.id: pair.synthesis for pair in found} for name, found in wanted.items()}
+    recordings = {pair.id: pair.reference for found in wanted.values() for pair in found}
+    audio.setdefault(CEILING, recordings)
+    found = {
+        name: hear_all(paths, options.texts, options.recogniser, options.jobs)
+        for name, paths in audio.items()
+    }
+    return {name: rates for name, rates in found.items() if any(rates.values())}
+
+
 def check_rate(rate: int | None) -> None:
     """InputError for a `--rate` that no metric is defined at."""
     if rate is not None and rate < LOWEST_RATE:
@@ -97,8 +123,17 @@ def score(arguments: Sequence[str]) -> None:
         )
     for line in problems:
         print(f"left out: {line}", file=sys.stderr)
+    if options.texts is not None:
+        ids = {pair.id: None for found in wanted.values() for pair in found}
+        check_texts(options.texts, list(ids), options.recogniser, "--texts")
     scores = {name: score_pairs(found, scoring, options.jobs) for name, found in wanted.items()}
-    content = scores_content(scores, scoring.metrics)
+    metrics = scoring.metrics
+    if options.texts is not None:
+        metrics = (*metrics, *RATES)
+        for name, rates in hear_systems(wanted, options).items():
+            rows = scores[name] if name in scores else dict.fromkeys(rates, {})
+            scores[name] = {key: {**rows[key], **rates[key]} for key in rows}
+    content = scores_content(scores, metrics)
     for name, rows in scores.items():
         late = [] if options.as_is else delayed(rows)
         told = f", {len(late)} after a delay of up to {max(late, key=abs, default=0.0):.1f} ms"

@@ -54,6 +54,11 @@ class MelPower(nn.Module):
             log = self.weight @ mel.to(self.weight) + self.bias[:, None]
         return log.exp().clamp(QUIETEST, LOUDEST)
 
+    @property
+    def fitted(self) -> bool:
+        """Whether it knows anything."""
+        return not bool(self.bias.isnan().any())
+
     @torch.no_grad()
     def fit(self, clips: Callable[[], Iterable[tuple[Tensor, Tensor]]]) -> None:
         """Fits to clips of (waveform [T], mel [M, F]), which are gone through twice.
@@ -90,5 +95,5 @@ class MelPower(nn.Module):
 
 def check_fitted(power: MelPower) -> None:
     """InputError for one that was never fitted."""
-    if bool(power.bias.isnan().any()):
+    if not power.fitted:
         raise InputError("the power of the bins was never fitted; train the model first")

@@ -20,6 +20,14 @@ import numpy as np
 from wg.errors import InputError, nearest
 from wg.metrics.cepstral import mcd, mcd_dtw, mcd_scores
 from wg.metrics.delay import align, delay, delay_ms
+from wg.metrics.judged import (
+    distillmos,
+    missing_distillmos,
+    missing_plcmos,
+    missing_similarity,
+    plcmos,
+    speaker_similarity,
+)
 from wg.metrics.level import clipped, level_difference, si_sdr
 from wg.metrics.pairs import Function, Group
 from wg.metrics.perceptual import estoi, pesq_nb, pesq_wb, stoi
@@ -127,6 +135,9 @@ METRICS: dict[str, Metric] = {
         _of_group("dnsmos_bak", "MOS", "higher", dnsmos_scores, missing_dnsmos),
         _of_group("dnsmos_ovrl", "MOS", "higher", dnsmos_scores, missing_dnsmos),
         _of_group("dnsmos_p808", "MOS", "higher", dnsmos_scores, missing_dnsmos),
+        Metric("plcmos", "MOS", "higher", plcmos, None, missing_plcmos),
+        Metric("distillmos", "MOS", "higher", distillmos, None, missing_distillmos),
+        Metric("speaker_similarity", "", "higher", speaker_similarity, None, missing_similarity),
         _of_group("squim_stoi", "", "higher", squim_scores, missing_squim),
         _of_group("squim_pesq", "MOS", "higher", squim_scores, missing_squim),
         _of_group("squim_si_sdr", "dB", "higher", squim_scores, missing_squim),

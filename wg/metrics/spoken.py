@@ -16,6 +16,7 @@ SPOKEN_METRICS: dict[str, SetMetric] = {
     for metric in (
         SetMetric("duration_mae", "ms", "lower"),
         SetMetric("phone_duration_mae", "ms", "lower"),
+        SetMetric("wer", "share", "lower"),
         SetMetric("cer", "share", "lower"),
     )
 }
@@ -39,6 +40,22 @@ def as_the_mean(symbols: Sequence[str], means: Mapping[str, float]) -> list[floa
     """What the mean of each symbol predicts, and of a symbol without one, the mean of means."""
     default = float(np.mean(list(means.values())))
     return [means[symbol] if symbol in means else default for symbol in symbols]
+
+
+def error_rates(text: str, heard: str) -> dict[str, float]:
+    """wer and cer: of words, and of characters, spaces among them."""
+    return {
+        "wer": word_error_rate(text, heard),
+        "cer": character_error_rate(text, heard),
+    }
+
+
+def word_error_rate(text: str, heard: str) -> float:
+    """Edits of words that turn `text` into `heard`, over the words of `text`; nan for none."""
+    from torchaudio.functional import edit_distance
+
+    words = text.split()
+    return edit_distance(words, heard.split()) / len(words) if words else float("nan")
 
 
 def character_error_rate(text: str, heard: str) -> float:

@@ -63,9 +63,15 @@ def score_rows(means: Means) -> tuple[list[str], list[list[str]]]:
 
 def difference_rows(differences: Means) -> tuple[list[str], list[list[str]]]:
     """Heading and rows of paired differences, a metric a row; * where the interval leaves out 0."""
-    metrics = list(next(iter(differences.values())))
+    metrics = list(dict.fromkeys(metric for systems in differences.values() for metric in systems))
     rows = [
-        [metric, *(difference_cell(systems[metric]) for systems in differences.values())]
+        [
+            metric,
+            *(
+                difference_cell(systems[metric]) if metric in systems else ""
+                for systems in differences.values()
+            ),
+        ]
         for metric in metrics
     ]
     return ["difference", *differences], rows

@@ -1,4 +1,4 @@
-"""Stage 6 of models that read text: waveforms after alignment, durations, characters heard."""
+"""Stage 6 of models that read text: waveforms after alignment, durations, what is heard."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ import soundfile
 
 from wg.data.phonemes import Phonemes
 from wg.errors import InputError
-from wg.metrics.spoken import as_the_mean, character_error_rate, duration_mae, mean_durations
+from wg.metrics.spoken import as_the_mean, duration_mae, error_rates, mean_durations
 from wg.stages import score
-from wg.stages.recogniser import Recogniser, WeightsMissing, letters
+from wg.stages.recogniser import (
+    Recogniser,
+    choose_recogniser,
+    load_recogniser,
+    spoken_letters,
+)
 from wg.stages.spoken import phonemes_of
 from wg.stages.stage import Context, features_of
-from wg.text.normalise import normalise
 from wg.text.symbols import PHONEMES
 
 MEAN = "phoneme's mean"  # the floor that a duration predictor has to beat
@@ -32,19 +36,21 @@ def evaluate(context: Context) -> Mapping[str, Any]:
     rows = score.score_waves(context, names, copies=not score.own_timing(context))
     durations = score_durations(context, rows)
     if recogniser is not None:
-        score_letters(context, rows, recogniser)
-    return score.publish(context, rows, {"durations": durations})
+        score_letters(context, rows, load_recogniser(recogniser))
+    return score.publish(context, rows, {"durations": durations, "recogniser": recogniser})
 
 
-def find_recogniser(name: str) -> Recogniser | None:
-    """The recogniser; None, having said why, where there is none to use."""
+def find_recogniser(name: str) -> str | None:
+    """The recogniser that is used; None, having said why, where there is none."""
     if not name:
         return None
     try:
-        return Recogniser.load(name)
-    except WeightsMissing as reason:
-        print(f"no character error rate: {reason}")
-        return None
+        chosen, told = choose_recogniser(name)
+    except InputError as error:
+        raise InputError(f"score.recogniser: {error}") from None
+    for line in told:
+        print(line)
+    return chosen
 
 
 def score_durations(context: Context, rows: score.Rows) -> dict[str, dict[str, float]]:
@@ -95,14 +101,14 @@ def decoded_durations(context: Context, spoken: Phonemes) -> list[float]:
 
 
 def score_letters(context: Context, rows: score.Rows, recogniser: Recogniser) -> None:
-    """Adds the character error rate of the model's speech, and of the recordings."""
+    """Adds the error rates of words and characters of the model's speech, and of the recordings."""
     dump = features_of(context, context.experiment.decode.split)
     rate = dump.spec.sample_rate
     for index, entry in enumerate(dump.utterances):
         if entry.id not in rows:
             continue
-        text = letters(normalise(entry.text))  # a recogniser writes numbers as words
+        text = spoken_letters(entry.text)
         made = soundfile.read(context.decoded / f"{entry.id}.wav", dtype="float32")[0]
         for system, wave in (("wg", made), ("recording", dump.recording(index).numpy())):
             scores = rows[entry.id].setdefault(system, {})
-            scores["cer"] = character_error_rate(text, recogniser(wave, rate))
+            scores.update(error_rates(text, recogniser(wave, rate)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def model_card(context: Context, model: Trained, checkpoint: Path, template: str
         "mel": context.experiment.mel,
         "parameters": sum(weight.numel() for weight in model.network.parameters()),
         "checkpoint": checkpoint.name,
+        "start": model.history.start,
         "mel_table": markdown(["key", "value"], [[k, str(v)] for k, v in spec.items()]),
         "utterances": len(result["utterances"]),
         "schedule": context.decoded.name,
@@ -88,8 +90,7 @@ def kept(kind: type[Trained], folder: Path, history: History) -> History:
         before = kind.from_pretrained(folder).history
     except InputError:  # none there, or not a whole one
         return history
-    same = (before.steps, before.checkpoint) == (history.steps, history.checkpoint)
-    return before if same else history
+    return before if replace(before, found=()) == replace(history, found=()) else history
 
 
 def keep_searches(before: Path, folder: Path) -> None:

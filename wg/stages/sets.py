@@ -141,6 +141,7 @@ def card(context: Context, generator: Generator, checkpoint: Path, scores: Any) 
         "corpus": context.experiment.corpus,
         "parameters": sum(weight.numel() for weight in generator.network.parameters()),
         "checkpoint": checkpoint.name,
+        "start": generator.history.start,
         "samples": len(scores["heard"]),
         "classifier": scores["classifier"],
         "schedule": context.decoded.name,

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from wg.checkpoint import FREE, find_checkpoint
 from wg.config import TrainConfig, flatten, load_experiment_file, save_experiment, to_dict
-from wg.data.dump import Dump
 from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.files import keep_aside, own, write_bytes
+from wg.hub import local_folder
 from wg.models import conditions_of, config_class
 from wg.stages.launch import place, relaunch
 from wg.stages.phonemes import STAGE as PHONEMES
@@ -28,8 +28,8 @@ from wg.stages.stage import (
     features_of,
     read_stamp,
 )
+from wg.stages.starting import begin, open_start
 
-FIT = 500  # utterances that tell the power of the bins
 FEATURES = "features.txt"  # in exp: the digest of what the run was trained on
 # A change of these continues a run; a change of anything else below `keys` starts a new one.
 CONTINUES = (
@@ -52,9 +52,17 @@ CONTINUES = (
 
 def set_changed_run_aside(context: Context) -> None:
     """Moves a run of other settings away, and says which differ; nothing is lost."""
+    different = changed_since(context)
+    if different:
+        print("changed since this model was trained: " + "; ".join(different))
+        print(f"the run before is kept in {keep_aside(context.exp)}")
+
+
+def changed_since(context: Context) -> list[str]:
+    """What makes the run in exp one of another model; nothing where none is there."""
     stored = context.exp / "config.yaml"
     if not stored.is_file():
-        return
+        return []
     before = flatten(to_dict(load_experiment_file(stored, config_class)))
     now = flatten(to_dict(context.experiment))
     sections = tuple(f"{section}." for section in STAGE.keys)
@@ -68,9 +76,7 @@ def set_changed_run_aside(context: Context) -> None:
     if remade and not different:
         # Going on would train on what may be test clips of the new splits.
         different.append("the features: made of another corpus or other splits")
-    if different:
-        print("changed since this model was trained: " + "; ".join(different))
-        print(f"the run before is kept in {keep_aside(context.exp)}")
+    return different
 
 
 def features_digest(context: Context) -> str | None:
@@ -82,7 +88,7 @@ def features_digest(context: Context) -> str | None:
 
 
 def check(context: Context) -> None:
-    """InputError for missing devices, or a batch that does not divide by the processes."""
+    """InputError for missing devices, an indivisible batch, or weights that do not fit."""
     context.devices.check()
     check_loggers(context.experiment.train)
     processes = count_processes(context)
@@ -90,6 +96,22 @@ def check(context: Context) -> None:
         from wg.training.trainer import check_divisible
 
         check_divisible(context.experiment, processes)
+    source = context.experiment.train.init_from
+    if source is not None and not goes_on(context):
+        open_start(context.experiment)
+        if context.exp.resolve() in local_folder(source).resolve().parents:
+            raise InputError(
+                f"train.init_from: {source} lies in {context.exp}, which this run writes to; copy "
+                "it elsewhere, or train by another --model"
+            )
+
+
+def goes_on(context: Context) -> bool:
+    """Whether training goes on from a checkpoint of its own."""
+    from wg.training.resume import checkpoints_in
+
+    there = checkpoints_in(context.exp / "checkpoints")
+    return bool(there) and not context.restart and not changed_since(context)
 
 
 def check_loggers(train: TrainConfig) -> None:
@@ -159,7 +181,7 @@ def run(context: Context) -> Mapping[str, Any]:
 
         seed_everything(experiment.train.seed, verbose=False)
         module = build_system(experiment)
-        fit_power(module, dumps[0])
+        begin(module, dumps[0], context.exp)
         count = sum(parameter.numel() for parameter in module.parameters())
         print(f"{experiment.model.name}: {count:,} parameters", flush=True)
         try:
@@ -168,16 +190,6 @@ def run(context: Context) -> Mapping[str, Any]:
             raise KeyboardInterrupt from None
     best = find_checkpoint(context.exp, "best")
     return {"checkpoint": best.name}
-
-
-def fit_power(module: Any, dump: Dump) -> None:
-    """Learns what the mel says of the bins' power, where the model wants to know."""
-    power = module.denoiser.power
-    if power is None:
-        return
-    # Evenly spread; a checkpoint that training resumes from has its own.
-    indices = [i * len(dump) // FIT for i in range(FIT)] if len(dump) > FIT else range(len(dump))
-    power.fit(lambda: ((dump.audio(i), dump.mel(i)) for i in indices))
 
 
 STAGE = Stage(

@@ -30,6 +30,7 @@ class Diffusion(Base):
 
     experiment: Experiment
     network: nn.Module
+    start: Mapping[str, Any] | None = None  # a model whose weights it began with; None: none
 
     @property
     def denoiser(self) -> Denoiser:
@@ -124,8 +125,14 @@ class Diffusion(Base):
             self.log(f"valid/{name}", mean, batch_size=len(audio), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Stores the experiment: a checkpoint says what it is of."""
+        """Stores the experiment and the start: a checkpoint says what it is of."""
         checkpoint["experiment"] = to_dict(self.experiment)
+        if self.start is not None:
+            checkpoint["start"] = dict(self.start)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Knows again what the run that goes on began with."""
+        self.start = checkpoint["start"] if "start" in checkpoint else None
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and learning rate by step: linear warm-up, then the chosen decay."""

@@ -53,7 +53,7 @@ def newest_sound(folder: Path) -> Sound | None:
     InputError where files are there but none is sound, so that a run is never begun again over
     its own remains.
     """
-    found = [path for path in folder.glob("*") if not path.name.startswith(".")]
+    found = checkpoints_in(folder)
     damaged: list[str] = []
     best: Sound | None = None
     for path in sorted(found, key=_named_step, reverse=True):
@@ -72,6 +72,11 @@ def newest_sound(folder: Path) -> Sound | None:
             f"{NEW}"
         )
     return best
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """What training in a folder goes on from, sound or not; none: it begins."""
+    return [path for path in folder.glob("*") if not path.name.startswith(".")]
 
 
 def read_sound(path: Path) -> dict[str, Any] | str:

@@ -1,0 +1,131 @@
+"""What training begins with: weights of `train.init_from`, and the power of the mel's bins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from wg.checkpoint import FREE, IDENTITY
+from wg.config import Experiment, flatten, to_dict
+from wg.data.dump import Dump
+from wg.errors import InputError
+from wg.folder import checksum, read_config
+from wg.generator import Generator
+from wg.hub import local_folder
+from wg.models import conditions_of, entry
+from wg.speech import TextToSpeech
+from wg.vocoder import Trained, Vocoder
+
+KINDS: dict[str, type[Trained]] = {
+    "mel": Vocoder,
+    "text": TextToSpeech,
+    "class": Generator,
+    "none": Generator,
+}
+FIT = 500  # utterances that tell the power of the bins
+# Keys that say how to train, not what is trained.
+TRAINING = (
+    *(f"model.{key}" for key in FREE),
+    *("model.dropout", "model.zoneout", "model.duration_weight"),
+    *("model.mask_frames", "model.mask_channels"),
+    "diffusion.draws",
+)
+DRAWN = "diffusion.spacing"  # a network told of levels, not steps, takes them however spaced
+
+
+def open_start(experiment: Experiment) -> Trained:
+    """The model of `train.init_from`; InputError unless it is what the experiment trains."""
+    source = experiment.train.init_from
+    assert source is not None
+    try:
+        folder = local_folder(source)
+        stored = read_config(folder)["model"]
+        there = stored["name"] if isinstance(stored, dict) and "name" in stored else "unknown"
+        if there != experiment.model.name:
+            raise InputError(
+                f"{source} is of model {there}, this experiment trains {experiment.model.name}; "
+                f"take a folder of {experiment.model.name}, or an experiment (--model) of {there}"
+            )
+        conditions = entry(there).conditions or stored.get("conditions", "mel")
+        if conditions != (here := conditions_of(experiment.model)):
+            raise InputError(
+                f"{source}: model.conditions is {conditions} there, {here} here; "
+                f"set model.conditions={conditions}, or start from another folder"
+            )
+        start = KINDS[here].from_pretrained(folder)
+        check_same(start, experiment)
+    except InputError as error:
+        raise InputError(f"train.init_from: {error}") from None
+    return start
+
+
+def check_same(start: Trained, experiment: Experiment) -> None:
+    """InputError naming every key in which a model is not the experiment's, and how to set it."""
+    there = values_of(start.model, start.mel_spec, start.diffusion)
+    here = values_of(experiment.model, experiment.mel, experiment.diffusion)
+    free = {*TRAINING}
+    if start.diffusion.conditioning == "continuous":
+        free.add(DRAWN)
+    if "model.speakers" in here and not here["model.speakers"]:
+        free.add("model.speakers")  # those of the training split, not read yet
+    different = [key for key in there if key not in free and there[key] != here[key]]
+    if different:
+        named = ", ".join(
+            f"{key} is {written(there[key])} there, {written(here[key])} here" for key in different
+        )
+        remedy = " ".join(f"{key}={written(there[key])}" for key in different)
+        raise InputError(
+            f"{experiment.train.init_from}: {named}; set {remedy}, or start from another folder"
+        )
+
+
+def values_of(model: Any, mel: Any, diffusion: Any) -> dict[str, Any]:
+    """Flat keys of what makes a model; one left to be derived has its derived value."""
+    flat = flatten(
+        {name: to_dict(part) for name, part in zip(IDENTITY, (model, mel, diffusion), strict=True)}
+    )
+    flat |= {"mel.fmax": mel.top, "diffusion.precondition": diffusion.preconditioning}
+    resolve: Callable[[int], tuple[int, ...]] | None = getattr(model, "resolved_factors", None)
+    if resolve is not None and conditions_of(model) in ("mel", "text"):
+        flat["model.factors"] = list(resolve(mel.hop_length))
+    return flat
+
+
+def written(value: Any) -> str:
+    """A value as an override has it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def begin(module: Any, dump: Dump, exp: Path) -> None:
+    """What a new network has before its first step: weights of another one, the bins' power."""
+    from wg.training.resume import checkpoints_in
+
+    source = module.experiment.train.init_from
+    if source is not None and not checkpoints_in(exp / "checkpoints"):
+        module.start = load_start(module.network, module.experiment)
+        print(f"starting from {source}, {module.start['steps']:,} steps", flush=True)
+    fit_power(module, dump)
+
+
+def fit_power(module: Any, dump: Dump) -> None:
+    """Learns what the mel says of the bins' power, where the model wants to know and does not."""
+    power = module.denoiser.power
+    if power is None or power.fitted:
+        return
+    # Evenly spread; a checkpoint that training resumes from has its own.
+    indices = [i * len(dump) // FIT for i in range(FIT)] if len(dump) > FIT else range(len(dump))
+    power.fit(lambda: ((dump.audio(i), dump.mel(i)) for i in indices))
+
+
+def load_start(network: nn.Module, experiment: Experiment) -> dict[str, Any]:
+    """Gives a network the weights of `train.init_from`; what is noted of it."""
+    start = open_start(experiment)
+    network.load_state_dict(start.network.state_dict())
+    source = experiment.train.init_from
+    assert source is not None
+    sha256 = checksum(local_folder(source) / "model.safetensors")
+    return {"source": source, "steps": start.history.steps, "sha256": sha256}
