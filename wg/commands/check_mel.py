@@ -14,6 +14,7 @@ from wg.commands.options import Options
 from wg.data.audio import load_audio
 from wg.errors import InputError
 from wg.files import MODEL_FILES, check_file, write_json
+from wg.hub import DEFAULT
 from wg.mel.convert import obstacles, refusal
 from wg.mel.hub import SPECS
 from wg.mel.recognise import likely, recognise
@@ -28,7 +29,9 @@ def check_mel(arguments: Sequence[str]) -> None:
     """Says what the mel is and whether it fits; InputError where it does not."""
     options_parser = Options(prog="wg check-mel", allow_abbrev=False)
     options_parser.add_argument("mel", type=Path, help=".npy file [bands, frames]")
-    options_parser.add_argument("--vocoder", required=True, help="vocoder folder or hub id")
+    options_parser.add_argument(
+        "--vocoder", default=DEFAULT, help="folder, hub id or name [%(default)s]"
+    )
     options_parser.add_argument("--wav", type=Path, help="the audio that the mel was made of")
     options_parser.add_argument("--save", type=Path, help="JSON to write the measured spec to")
     options = options_parser.parse_args(arguments)

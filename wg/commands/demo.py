@@ -20,7 +20,7 @@ from wg.commands.options import Options
 from wg.commands.vocode import device_of
 from wg.errors import InputError
 from wg.folder import read_config
-from wg.hub import local_folder
+from wg.hub import DEFAULT, local_folder
 from wg.mel.extract import log_mel
 from wg.models import entry
 from wg.pictures import spectrogram_pair
@@ -38,8 +38,8 @@ def demo(arguments: Sequence[str]) -> None:
     options_parser.add_argument(
         "--vocoder",
         "--model",
-        required=True,
-        help="folder or hub id of a vocoder, or of a model that reads text",
+        default=DEFAULT,
+        help="folder, hub id or name of a vocoder, or of a model that reads text [%(default)s]",
     )
     options_parser.add_argument("--host", default="127.0.0.1", help="[%(default)s]")
     options_parser.add_argument("--port", type=int, default=7860, help="[%(default)s]")

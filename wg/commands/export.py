@@ -8,6 +8,7 @@ from pathlib import Path
 from wg.commands.options import FORCE, Options
 from wg.commands.vocode import chosen
 from wg.files import MODEL_FILES, check_file, check_sidecar
+from wg.hub import DEFAULT
 from wg.interop.export import DESCRIBED, save_onnx, save_program
 from wg.vocoder import Vocoder
 
@@ -18,19 +19,24 @@ def export(arguments: Sequence[str]) -> None:
     """Writes the graph and the JSON that describes it: `wg export onnx --vocoder DIR -o FILE`."""
     options_parser = Options(prog="wg export", allow_abbrev=False)
     options_parser.add_argument("kind", choices=list(KINDS), help="onnx, or torch (torch.export)")
-    options_parser.add_argument("--vocoder", required=True, help="vocoder folder or hub id")
+    options_parser.add_argument(
+        "--vocoder", default=DEFAULT, help="folder, hub id or name [%(default)s]"
+    )
     options_parser.add_argument("-o", "--output", type=Path, required=True, help=".onnx or .pt2")
     options_parser.add_argument("--part", choices=["loop", "step"], default="loop")
     options_parser.add_argument("--steps", help="step count, quantiles-N, published name or file")
     options_parser.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
     options_parser.add_argument("--force", action="store_true", help=FORCE)
+    options_parser.add_argument(
+        "--consistency", type=int, default=0, help="0: graphs have no mel-consistent sampling"
+    )
     options = options_parser.parse_args(arguments)
     save, suffix = KINDS[options.kind]
     inputs = [Path(options.vocoder) / name for name in MODEL_FILES]
     check_file(options.output, (suffix,), inputs, "-o")
     check_sidecar(options.output.with_suffix(".json"), DESCRIBED, inputs, options.force)
     vocoder = Vocoder.from_pretrained(options.vocoder)
-    synthesis, _ = chosen(vocoder, options.steps, options.sampler)
+    synthesis, _ = chosen(vocoder, options.steps, options.sampler, options.consistency)
     save(vocoder, options.part, synthesis, options.output)
     print(f"{options.output}: {options.part}, {options.output.stat().st_size / 1e6:.1f} MB")
     print(f"{options.output.with_suffix('.json')}: its inputs, levels and mel")

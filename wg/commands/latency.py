@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from wg.commands.options import Options
 from wg.commands.vocode import chosen, device_of
 from wg.errors import InputError
+from wg.hub import DEFAULT
 from wg.reach import reach_of
 from wg.report.table import markdown
 from wg.stages.decode import synchronise
@@ -23,7 +23,7 @@ from wg.vocoder import Synthesis, Vocoder
 def parser() -> Options:
     """Options."""
     options = Options(prog="wg bench latency", allow_abbrev=False)
-    options.add_argument("--vocoder", type=Path, required=True, help="folder from stage 7 (pack)")
+    options.add_argument("--vocoder", default=DEFAULT, help="folder, hub id or name [%(default)s]")
     options.add_argument("--steps", help="step count, quantiles-N, published name or file")
     options.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
     options.add_argument("--chunk", type=int, default=20, help="frames at a time [%(default)s]")
