@@ -38,12 +38,18 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--sampler", nargs="+", default=["ancestral"])
     options.add_argument("--iterations", nargs="+", type=int, default=[0, 8, 32])
     options.add_argument("--snr-to", nargs="+", type=float, default=[math.inf])
+    options.add_argument("--snr-from", nargs="+", type=float, default=[-math.inf])
     options.add_argument("--magnitudes", nargs="+", default=["bands"])
     options.add_argument("--utterances", type=int, default=5)
     options.add_argument("--no-network", action="store_true")
     options.add_argument("--floors", action="store_true", help="Griffin-Lim too")
     options.add_argument("-o", "--output", type=Path)
     return options
+
+
+def finite(bound: float) -> float | None:
+    """A bound in dB, or None."""
+    return None if math.isinf(bound) else bound
 
 
 def scored(dump: Dump, count: int, synthesise: Any) -> dict[str, float]:
@@ -83,9 +89,9 @@ def main() -> None:
         )
     for steps, sampler in itertools.product(options.steps, options.sampler):
         settings = [
-            Consistency(k, snr_to=None if math.isinf(to) else to, magnitudes=kind)
-            for k, to, kind in itertools.product(
-                options.iterations, options.snr_to, options.magnitudes
+            Consistency(k, finite(low), finite(high), magnitudes=kind)
+            for k, low, high, kind in itertools.product(
+                options.iterations, options.snr_from, options.snr_to, options.magnitudes
             )
         ]
         # Without iterations the rest makes no difference.

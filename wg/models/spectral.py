@@ -86,7 +86,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor, level: Tensor, mask: Tensor | None) -> Tensor:
         """x [B, C, N, F], level [B, W]."""
         scale, shift = self.level(level)[:, None, None].chunk(2, -1)
-        y = self.norm(x.permute(0, 2, 3, 1)) * (1 + scale) + shift
+        rows = x.permute(0, 2, 3, 1)
+        if len(level) == 1:  # one pass over the image instead of two
+            norm = self.norm
+            weight = (norm.weight * (1 + scale)).flatten()
+            bias = (norm.bias * (1 + scale) + shift).flatten()
+            y = F.layer_norm(rows, norm.normalized_shape, weight, bias, norm.eps)
+        else:
+            y = torch.addcmul(shift, self.norm(rows), 1 + scale)
         y = self.first(masked(y.permute(0, 3, 1, 2), mask))
         return x + self.second(masked(F.silu(y), mask))
 
