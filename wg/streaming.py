@@ -29,7 +29,15 @@ from torch import Tensor
 
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite
-from wg.diffusion.samplers import Move, State, moves, predict_clean, sampler, settled
+from wg.diffusion.samplers import (
+    Move,
+    State,
+    check_clip,
+    moves,
+    predict_clean,
+    sampler,
+    settled,
+)
 from wg.diffusion.sampling import correction
 from wg.errors import InputError
 from wg.mel.frames import Frames
@@ -72,6 +80,7 @@ class Stream:
     """What is kept between chunks; `push` gives the audio that a chunk makes known."""
 
     def __init__(self, vocoder: Vocoder, options: Synthesis, seed: int) -> None:
+        check_clip(options.clip)
         self.vocoder, self.options = vocoder, options
         self.denoiser = vocoder.denoiser
         self.moves = moves(vocoder.levels(options))

@@ -47,8 +47,9 @@ def test_a_measurement_that_cannot_be_is_one_line(
     assert message in bench(ran, *options).complaint()
 
 
-def test_the_latency_of_streaming_needs_a_vocoder() -> None:
-    assert "--vocoder" in wg("bench", "latency").complaint()
+def test_the_latency_of_streaming_needs_a_vocoder_that_there_is() -> None:
+    complaint = wg("bench", "latency", "--vocoder", "ljspeach").complaint()
+    assert "ljspeach: no such folder" in complaint and "did you mean 'ljspeech'" in complaint
 
 
 def test_vocoding_in_chunks_gives_the_same_file(ran: TinyRecipe, tmp_path: Path) -> None:

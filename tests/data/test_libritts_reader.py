@@ -31,7 +31,7 @@ def utterance(root: Path, part: str, name: str, text: str | None = "words") -> P
     speaker, chapter, *_ = name.split("_")
     folder = root / part / speaker / chapter
     folder.mkdir(parents=True, exist_ok=True)
-    soundfile.write(folder / f"{name}.wav", np.full(2400, 0.1), 24000)
+    soundfile.write(folder / f"{name}.wav", 0.1 * np.sin(np.arange(2400)), 24000)
     if text is not None:
         for kind, line in (("trans", f"{name}\t{text}!\t{text}"), ("book", f"{name}\t{text}\t20")):
             with open(folder / f"{speaker}_{chapter}.{kind}.tsv", "a") as file:

@@ -32,11 +32,13 @@ MOST_ITERATIONS = 1000
 class Consistency:
     """How estimates of x_0 are made to agree with the mel; no iterations: not at all."""
 
-    iterations: int = 0
-    # Levels l at which it acts, as signal to noise ratio l^2 / (1 - l^2) in dB.
-    snr_from: float | None = None  # None: at all levels from, or to, there
+    iterations: int = 0  # of Griffin-Lim an estimate; 0: off
+    # It acts at levels l from this l^2 / (1 - l^2) in dB; None: at the noisiest too.
+    snr_from: float | None = None
+    # It acts up to this one; None: at the cleanest too.
     snr_to: float | None = None
-    momentum: float = 0.99
+    momentum: float = 0.99  # of the fast Griffin-Lim algorithm
+    # The estimate's own, scaled to the mel's bands; or the filterbank's pseudo-inverse of the mel.
     magnitudes: Literal["bands", "inverse"] = "bands"
 
     def __post_init__(self) -> None:

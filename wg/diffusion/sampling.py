@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wg.diffusion.consistency import Consistency, MelConsistency
 from wg.diffusion.prior import Prior
-from wg.diffusion.samplers import Clip, Correct, Noise, sampler
+from wg.diffusion.samplers import Clip, Correct, Noise, check_clip, sampler
 from wg.mel.spec import MelSpec
 
 Estimate = Callable[[Tensor, Tensor], Tensor]  # (x [B, T], levels [B] in float64) -> eps [B, T]
@@ -32,6 +32,7 @@ def reverse(
     `noise(k)` is white noise [B, T] of step k, 0 for what `start` is where none is given: the
     prior's noise at levels[-1].
     """
+    check_clip(clip)
     done, steps = 0, len(levels) - 1
 
     def denoise(x: Tensor, level: float) -> Tensor:

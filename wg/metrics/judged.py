@@ -80,10 +80,11 @@ def speaker_similarity(reference: np.ndarray, synthesis: np.ndarray, sample_rate
 
     At 16 kHz, as loud as the package wants it, pauses cut out. nan: less than 0.1 s of speech.
     """
+    both = pair(reference, synthesis, sample_rate)
     from resemblyzer import preprocess_wav  # pyright: ignore[reportMissingImports]
 
     embeddings = []
-    for wave in pair(reference, synthesis, sample_rate):
+    for wave in both:
         if not wave.any():
             return math.nan
         speech = preprocess_wav(resample(wave, sample_rate, WIDE).astype(np.float32))

@@ -27,7 +27,7 @@ from wg.diffusion.prior import Prior, SpectralPrior, blurred, deviation
 from wg.diffusion.process import TrainingSchedule
 from wg.mel.spec import MelSpec
 
-LOUDEST = 8.0  # magnitude of a whitened bin; e^-64 of Gaussian ones are louder
+LOUDEST = 8.0  # magnitude of a whitened bin; e^-64 of Gaussian bins are louder
 
 
 class Known(NamedTuple):
@@ -128,6 +128,7 @@ class Denoiser:
         assert self.power is not None
         frames = self.power.frames
         told = (self.diffusion.network_input(level) if told is None else told).to(y.device)
-        wave = frames.synthesise(y, known.real).to(self.dtype)
+        # Clipped where a cut makes a click: products in WaveGrad's blocks would amplify it.
+        wave = frames.synthesise(y, known.real).clamp(-5, 5).to(self.dtype)
         wave = self.run(wave, told, known.cond)
         return frames.analyse(frames.kept(wave.to(y), known.real))

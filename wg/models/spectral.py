@@ -40,11 +40,11 @@ class SpectralConfig:
     """Sizes; the defaults are the small vocoder's."""
 
     name: str = "spectral"
-    channels: int = 32
-    blocks: int = 6
+    channels: int = 32  # of the convolutions
+    blocks: int = 6  # of two convolutions each
     dilation_cycle: int = 3  # dilations in time 1, 2, 4, over and over
     maps: int = 12  # channels a cell that are made from the mel
-    level_width: int = 128
+    level_width: int = 128  # of the level's embedding
     # Above the mel's fmax the network adds nothing: what sounds there is noise of the right power.
     above_fmax: bool = False
 

@@ -142,15 +142,27 @@ def kind(hint: Any) -> str:
 
 def section_table(name: str, schema: type) -> str:
     """Every key of a section with its default, type and meaning."""
+    return markdown(["key", "default", "type", "meaning"], key_rows(name, schema))
+
+
+def key_rows(name: str, schema: type) -> list[list[str]]:
+    """A row a key; a section within the section has a row for each of its own."""
     said, hints = comments(schema), get_type_hints(schema)
     rows = []
     for field in dataclasses.fields(schema):
         key = f"{name}.{field.name}"
+        inner = [
+            option for option in get_args(hints[field.name]) if dataclasses.is_dataclass(option)
+        ]
+        if inner:
+            assert isinstance(inner[0], type)
+            rows += key_rows(key, inner[0])
+            continue
         meaning = MEANINGS[key] if key in MEANINGS else said[field.name]
         meaning = meaning.replace("None", "null").replace("()", "[]")
         assert meaning, f"{key}: write a comment beside it, or a line in MEANINGS"
         rows.append([f"`{key}`", shown(field.default), kind(hints[field.name]), meaning])
-    return markdown(["key", "default", "type", "meaning"], rows)
+    return rows
 
 
 def keys() -> str:
