@@ -31,7 +31,7 @@ from wg.stages.stage import Context, changes
 from wg.training.devices import Devices
 
 ROOT = Path(__file__).resolve().parents[2]
-OVERRIDE = re.compile(r"[a-z]+\.\w+=")
+OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_0-9]+)+=")
 SHOWN = ("ls_mse", "mcd", "pesq_wb", "stoi")
 
 

@@ -104,7 +104,8 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(header[0])
+    table = Table()
+    table.add_column(header[0], no_wrap=True, min_width=max(len(row[0]) for row in rows or [[""]]))
     for name in header[1:]:
         table.add_column(name, justify="right")
     for row in rows:
