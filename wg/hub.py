@@ -6,6 +6,7 @@ imported with every vocoder; these are the same files.
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def local_folder(source: Path | str, revision: str | None = None) -> Path:
     if source in SHIPPED:
         return shipped(source)
     if not HUB_ID.fullmatch(source):
-        if re.fullmatch(r"[\w-]+", source):  # a name, and no path
+        if difflib.get_close_matches(source, SHIPPED, cutoff=0.75):
             raise InputError(
                 f"{source}: no such folder, and no vocoder of that name ships with wg; "
                 f"{nearest(source, SHIPPED)}"
