@@ -242,7 +242,9 @@ def test_a_mistake_on_the_command_line_is_one_line(made, generator, tmp_path, na
     places = {"CLIP": wavs / "low-00.wav", "SHORT": wavs / "low-01.wav"}
     places["RATE"] = tmp_path / "rate.wav"
     filled = [str(places[a]) if a in places else a for a in arguments]
-    outcome = wg(*filled, "--model", str(generator), "-o", str(tmp_path / "out"))
+    # Samples go into a folder, a clip into a file.
+    output = tmp_path / ("out" if "sample" in filled else "out.wav")
+    outcome = wg(*filled, "--model", str(generator), "-o", str(output))
     assert message in outcome.complaint()
 
 
@@ -256,7 +258,7 @@ def test_samples_go_into_a_folder_and_not_over_a_file(generator, tmp_path: Path)
 def test_one_clip_is_not_written_to_a_folder(made, generator, tmp_path: Path) -> None:
     clip = str(made[0].corpus / "wavs" / "low-00.wav")
     asked = ("denoise", clip, "--class", "low", "--model", str(generator), "-o", str(tmp_path))
-    assert f"-o {tmp_path}: a folder; give a wav to write" in wg(*asked).complaint()
+    assert f"-o {tmp_path}: a folder; name a file in it" in wg(*asked).complaint()
 
 
 def test_a_class_for_an_unconditional_model_is_refused(made, tmp_path: Path) -> None:

@@ -84,7 +84,11 @@ def test_scores_have_durations_beside_those_of_the_phonemes_mean(
 ) -> None:
     recipe, outcome = spoken
     scores = json.loads((recipe.decoded / "scores.json").read_text())
-    means = scores["means"]
+    heard = {"wer", "cer"}  # where a recogniser is installed
+    means = {
+        name: {k: v for k, v in row.items() if k not in heard}
+        for name, row in scores["means"].items()
+    }
     assert set(means["wg"]) == {"mcd_dtw", "vde_dtw", "duration_mae", "phone_duration_mae"}
     assert set(means[hearing.MEAN]) == {"duration_mae", "phone_duration_mae"}
     assert set(means["noise"]) == {"mcd_dtw", "vde_dtw"}
