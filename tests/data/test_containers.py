@@ -27,7 +27,7 @@ def speech(seconds: float = 3.0) -> np.ndarray:
 
 def subtype_of(kind: str) -> str:
     fine = [s for s in (*LOSSLESS, *LOSSY) if s in soundfile.available_subtypes(kind)]
-    return fine[0] if fine else soundfile.default_subtype(kind)
+    return fine[0] if fine else soundfile.default_subtype(kind)  # pyright: ignore[reportReturnType]
 
 
 def write(path: Path, kind: str) -> bytes:

@@ -198,8 +198,8 @@ def test_an_id_is_found_however_it_is_written(tmp_path, form, on_disk, column) -
         lines += column.format(unicodedata.normalize(form, name)) + "|Text.\n"
     (tmp_path / "metadata.csv").write_text(lines)
     cuts = read_layout(tmp_path, CorpusConfig("x"))
-    assert sorted(cut.id for cut in cuts) == sorted(names)
-    assert {cut.supervisions[0].text for cut in cuts} == {"Text."}
+    assert sorted(cut.id for cut in cuts) == sorted(names)  # pyright: ignore[reportGeneralTypeIssues]
+    assert {cut.supervisions[0].text for cut in cuts} == {"Text."}  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def test_columns_in_quotes_are_taken_out_of_them(tmp_path) -> None:
