@@ -99,7 +99,7 @@ def test_scores_have_durations_beside_those_of_the_phonemes_mean(
     assert means[hearing.MEAN]["duration_mae"]["mean"] == pytest.approx(error * 8)  # 8 ms a frame
     assert set(scores["durations"]) == set(SYMBOLS)
     assert scores["durations"]["OW1"]["count"] == 3
-    assert "no character error rate: the weights of WAV2VEC2_ASR_BASE_960H are not" in outcome.out
+    assert "WAV2VEC2_ASR_BASE_960H" in outcome.out  # absent: a reason, or what stands in for it
 
 
 def test_the_page_and_the_card_are_there(spoken: tuple[TextRecipe, Outcome], speech: Path) -> None:
