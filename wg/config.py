@@ -95,6 +95,9 @@ class TrainConfig:
     clip_norm: float = 1.0  # 0: no clipping
     accumulate: int = 1  # batches a step
     ema: float = 0.9999  # 0: no average of the weights
+    # After n steps the average decays by at most (1 + n) / (10 + n); null: true. Without it a run
+    # that is short beside 1 / (1 - ema) steps ends with almost its first weights.
+    ema_warmup: bool | None = None
     precision: Literal["32", "bf16", "16"] = "32"
     strategy: str = "auto"  # Lightning's: ddp, fsdp ...
     processes: int = 1  # processes when there is no GPU

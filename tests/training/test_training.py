@@ -10,7 +10,7 @@ from wg.errors import InputError
 from wg.systems import WaveGrad, build_system
 from wg.training.callbacks import TrainingDiverged
 from wg.training.devices import Devices
-from wg.training.trainer import fit
+from wg.training.trainer import fit, warming_average
 
 
 def train(folder: Path, data: Path, **sections: dict) -> WaveGrad:
@@ -51,7 +51,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, workers: int)
 
 
 def test_the_average_follows_its_equation(tmp_path: Path) -> None:
-    module = train(tmp_path, tmp_path, train={"max_steps": 2, "valid_every": 1, "keep": 5})
+    plain = {"max_steps": 2, "valid_every": 1, "keep": 5, "ema_warmup": False}
+    module = train(tmp_path, tmp_path, train=plain)
     saved = {
         read_checkpoint(path)["global_step"]: read_checkpoint(path)
         for path in (tmp_path / "checkpoints").glob("step-*.ckpt")
@@ -63,6 +64,31 @@ def test_the_average_follows_its_equation(tmp_path: Path) -> None:
     assert torch.allclose(second["state_dict"][name], average, atol=1e-7)
     # The module ends with the average in place.
     assert torch.equal(module.state_dict()[name], second["state_dict"][name])
+
+
+def test_a_short_run_does_not_end_with_its_first_weights(tmp_path: Path) -> None:
+    each = {"valid_every": 1, "keep": 9, "ema": 0.9999, "max_steps": 3}
+    train(tmp_path, tmp_path, train=each)
+    train(tmp_path, tmp_path, train={**each, "max_steps": 6})  # resumed: the count goes on
+    saved = {}
+    for path in (tmp_path / "checkpoints").glob("step-*.ckpt"):
+        content = read_checkpoint(path)
+        saved[content["global_step"]] = content
+    name = "network.wave_conv.weight"
+    expected = saved[1]["current_model_state"][name]
+    for n in range(1, 6):
+        decay = (1 + n) / (10 + n)  # TensorFlow's ExponentialMovingAverage(num_updates=n)
+        weights = saved[n + 1]["current_model_state"][name]
+        expected = decay * expected + (1 - decay) * weights
+        assert torch.allclose(saved[n + 1]["state_dict"][name], expected, atol=1e-7)
+
+
+def test_a_warm_average_reaches_its_decay() -> None:
+    average = warming_average(0.99)
+    for n in (1, 100, 890, 891, 5000):
+        decay = min(0.99, (1 + n) / (10 + n))
+        got = average(torch.zeros(1), torch.ones(1), torch.tensor(n)).item()
+        assert got == pytest.approx(1 - decay, rel=1e-6)
 
 
 def test_validation_is_the_same_number_for_the_same_weights(tmp_path: Path) -> None:

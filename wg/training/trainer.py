@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_avg_fn
 
 from wg.config import Experiment
 from wg.data.dump import Dump
@@ -80,6 +83,20 @@ def make_loggers(experiment: Experiment, folder: Path) -> list[Logger]:
     return loggers
 
 
+def warming_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """a <- d a + (1 - d) w with d = min(decay, (1 + n) / (10 + n)), after n weights w.
+
+    The warm-up of TensorFlow's ExponentialMovingAverage. n is stored with the average, so that a
+    resumed run goes on as it would have.
+    """
+
+    def average(averaged: Tensor, weights: Tensor, n: Tensor) -> Tensor:
+        share = (9 / (10 + n)).clamp(min=1 - decay)
+        return averaged + share * (weights - averaged)
+
+    return average
+
+
 def make_callbacks(experiment: Experiment, valid: Dump, folder: Path) -> list[Callback]:
     """Progress, divergence, checkpoints by validation loss, samples, EMA."""
     train = experiment.train
@@ -99,7 +116,10 @@ def make_callbacks(experiment: Experiment, valid: Dump, folder: Path) -> list[Ca
     ]
     if train.ema:
         # After the sample writer: at the end of a validation it takes the average out again.
-        callbacks.append(EMAWeightAveraging(decay=train.ema))
+        warmed = train.ema_warmup is not False
+        callbacks.append(
+            WeightAveraging(avg_fn=(warming_average if warmed else get_ema_avg_fn)(train.ema))
+        )
     return [*callbacks, LearningRateMonitor("step"), checkpoint]
 
 
