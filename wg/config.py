@@ -18,6 +18,7 @@ from yaml import YAMLError
 
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.schedules import read_betas
 from wg.errors import InputError, nearest
 from wg.files import write_bytes
 from wg.mel.spec import MelSpec
@@ -267,7 +268,7 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
     sections = {**SECTIONS, "model": schema(name)}
     configs = {section: OmegaConf.structured(cls) for section, cls in sections.items()}
     for label, content in sources:
-        content = steps_as_schedule(label, content)
+        content = file_as_betas(label, steps_as_schedule(label, content))
         check_keys(label, content, sections)
         for section, values in content.items():
             try:
@@ -289,6 +290,22 @@ def steps_as_schedule(label: str, content: Mapping[str, Any]) -> Mapping[str, An
         raise InputError(f"{label}: decode.steps and decode.schedule are the same; give one")
     others = {key: value for key, value in decode.items() if key != "steps"}
     return {**content, "decode": {**others, "schedule": str(decode["steps"])}}
+
+
+def file_as_betas(label: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`diffusion.spacing: FILE.json` is another way to write the betas that the file holds."""
+    diffusion = content["diffusion"] if "diffusion" in content else None
+    if not isinstance(diffusion, Mapping) or "spacing" not in diffusion:
+        return content
+    spacing = diffusion["spacing"]
+    if not isinstance(spacing, str) or not spacing.endswith(".json"):
+        return content
+    try:
+        betas = read_betas(Path(spacing)).tolist()
+    except InputError as error:
+        raise InputError(f"{label}: diffusion.spacing: {error}") from None
+    held = {"spacing": "linear", "betas": betas, "steps": len(betas)}
+    return {**content, "diffusion": {**diffusion, **held}}
 
 
 def as_words(values: Mapping[str, Any], schema: type) -> dict[str, Any]:

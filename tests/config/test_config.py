@@ -110,6 +110,19 @@ def test_steps_are_a_schedule_and_the_later_of_both_counts() -> None:
         compose([("here", both)], config_class)
 
 
+def test_a_file_of_betas_is_a_training_schedule_that_the_run_keeps(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text("[0.001, 0.01, 0.1]")
+    experiment = made({"diffusion": {"spacing": "log_snr"}}, {"diffusion": {"spacing": str(path)}})
+    save_experiment(experiment, tmp_path / "config.yaml")
+    path.unlink()  # what is stored needs the file no more
+    kept = load_experiment_file(tmp_path / "config.yaml", config_class).diffusion
+    assert kept == experiment.diffusion and kept.betas == (0.001, 0.01, 0.1)
+    assert (kept.levels()[1:] ** 2).tolist() == pytest.approx([0.999, 0.98901, 0.890109])
+    with pytest.raises(InputError, match="source 0: diffusion.spacing: .*mine.json: No such file"):
+        made({"diffusion": {"spacing": str(path)}})
+
+
 @pytest.mark.parametrize("item", ["max_steps=3", "train.max_steps", "=", "train.betas=[1"])
 def test_a_malformed_override_is_named(item: str) -> None:
     with pytest.raises(InputError, match=r"max_steps|'='|train.betas"):

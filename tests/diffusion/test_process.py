@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from wg.diffusion.process import TrainingSchedule, diffuse
+from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 
 
@@ -102,6 +103,24 @@ def test_log_snr_spacing_keeps_the_ends_of_the_linear_schedule() -> None:
     assert spaced[[0, 1, -1]].tolist() == pytest.approx(linear[[0, 1, -1]].tolist())
 
 
+def test_a_discrete_network_trains_on_the_fibonacci_schedule_it_samples_with() -> None:
+    fibonacci = TrainingSchedule(steps=25, spacing="fibonacci", conditioning="discrete")
+    levels = inference_levels("wavegrad-fibonacci-25", fibonacci.levels())
+    assert torch.equal(levels, fibonacci.levels())
+    assert torch.equal(fibonacci.network_input(levels[1:]), torch.arange(1.0, 26).double())
+    drawn = fibonacci.draw(2000, torch.Generator().manual_seed(0))
+    assert set(drawn.tolist()) == set(levels[1:].tolist())
+
+
+def test_cosine_betas_are_those_of_improved_ddpm() -> None:
+    levels = TrainingSchedule(steps=1000, spacing="cosine").levels()
+    for n in (1, 250, 500, 900):  # alpha_bar = cos^2 / cos^2 at 0, away from the clipped end
+        angle = [math.pi / 2 * (t + 0.008) / 1.008 for t in (n / 1000, 0)]
+        ratio = math.cos(angle[0]) / math.cos(angle[1])
+        assert levels[n].item() == pytest.approx(ratio, rel=1e-9)
+    assert 1 - (levels[1000] / levels[999]).item() ** 2 == pytest.approx(0.999)
+
+
 def test_validation_levels_are_centres_of_equal_shares_of_the_steps() -> None:
     schedule = TrainingSchedule()
     assert torch.equal(schedule.quantiles(2), schedule.levels()[[250, 750]])
@@ -116,6 +135,9 @@ def test_validation_levels_are_centres_of_equal_shares_of_the_steps() -> None:
         ({"steps": 0}, "steps"),
         ({"start": math.nan}, "start"),
         ({"data_rms": -0.1}, "data_rms"),
+        ({"spacing": "fibonacci"}, "spacing, diffusion.steps: .* 1 to 28"),
+        ({"spacing": "fibonacci", "steps": 25, "start": 1e-4}, "spacing, .* beta 20 of 25 is 1.0"),
+        ({"spacing": "cosine", "steps": 2, "betas": (0.1, 0.2)}, "spacing is 'cosine' and .*betas"),
     ],
 )
 def test_a_bad_training_schedule_names_the_key(values: dict, key: str) -> None:

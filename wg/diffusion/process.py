@@ -12,6 +12,8 @@ from torch import Tensor
 from wg.diffusion.schedules import (
     aligned_step,
     check_betas,
+    cosine,
+    fibonacci,
     levels_from_betas,
     linear,
     log_snr_spaced,
@@ -39,8 +41,10 @@ class TrainingSchedule:
     conditioning: Literal["continuous", "discrete"] = "continuous"
     # linear: betas, as in the papers. log_snr: the same range of levels, evenly spaced in log-SNR.
     # Ours: speech has an RMS of about 0.07, so linear betas spend most draws on levels where it
-    # drowns in noise; short training gains from spending them where it emerges.
-    spacing: Literal["linear", "log_snr"] = "linear"
+    # drowns in noise; short training gains from spending them where it emerges. fibonacci:
+    # WaveGrad's, from `start`. cosine: Improved DDPM's. In a configuration also a JSON file of
+    # betas, which are then `betas`.
+    spacing: Literal["linear", "log_snr", "fibonacci", "cosine"] = "linear"
     # Of a batch's levels. stratified, ours: one from each of as many equal shares of the steps, so
     # that a small batch sees all of them; each level's distribution is the same.
     draws: Literal["independent", "stratified"] = "independent"
@@ -52,12 +56,16 @@ class TrainingSchedule:
     # Noise as loud everywhere; as the mel's energy (PriorGrad); or, in each bin, as the mel says.
     prior: Literal["standard", "energy", "mel"] = "standard"
     energy_max: float = 4.0  # root of the sum of the linear mel where PriorGrad's is loudest
-    # The `steps` betas of an imported model whose schedule is not linear; []: linear ones.
+    # The `steps` betas themselves, of a schedule that has no name; []: as `spacing` says.
     betas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.betas and len(check_betas(self.betas, "diffusion.betas")) != self.steps:
             raise InputError(f"diffusion.steps is {self.steps} for {len(self.betas)} betas")
+        if self.betas and self.spacing in ("fibonacci", "cosine"):
+            raise InputError(
+                f"diffusion.spacing is {self.spacing!r} and diffusion.betas are given; give one"
+            )
         if not self.betas and not 0 < self.start <= self.end < 1:
             raise InputError(
                 f"diffusion.start is {self.start}, diffusion.end is {self.end}; "
@@ -69,6 +77,8 @@ class TrainingSchedule:
             raise InputError(
                 f"diffusion.data_rms is {self.data_rms}; give an RMS in 0 .. 1, 0: off"
             )
+        if self.spacing == "fibonacci":
+            self.levels()  # InputError for betas that leave (0, 1)
         if (self.preconditioning == "rms") != (self.data_rms > 0):
             raise InputError(
                 f"diffusion.precondition is {self.precondition!r}, diffusion.data_rms is "
@@ -99,9 +109,20 @@ class TrainingSchedule:
 
     def levels(self) -> Tensor:
         """l_0 = 1 .. l_S, float64 [S + 1]."""
-        betas = check_betas(self.betas) if self.betas else linear(self.start, self.end, self.steps)
-        levels = levels_from_betas(betas)
-        return levels if self.spacing == "linear" else log_snr_spaced(levels, self.steps)
+        levels = levels_from_betas(self._betas())
+        return log_snr_spaced(levels, self.steps) if self.spacing == "log_snr" else levels
+
+    def _betas(self) -> Tensor:
+        if self.betas:
+            return check_betas(self.betas)
+        try:
+            if self.spacing == "fibonacci":
+                return fibonacci(self.steps, self.start)
+            if self.spacing == "cosine":
+                return cosine(self.steps)
+            return linear(self.start, self.end, self.steps)
+        except InputError as error:
+            raise InputError(f"diffusion.spacing, diffusion.steps: {error}") from None
 
     def draw(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Random training levels, float64 [count], on the CPU.

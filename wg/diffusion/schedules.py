@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,14 +45,27 @@ def linear(start: float, end: float, steps: int) -> Tensor:
     return check_betas(torch.linspace(start, end, steps, dtype=torch.float64), name)
 
 
-def fibonacci(steps: int = 25) -> Tensor:
+def fibonacci(steps: int = 25, start: float = 1e-6) -> Tensor:
     """WaveGrad's Fibonacci betas: 1e-6, 2e-6, then each the sum of the two before it, [N]."""
     if not 1 <= steps <= 28:
         raise InputError(f"fibonacci schedule: steps is {steps}; 1 to 28 keep every beta below 1")
-    betas = [1e-6, 2e-6]
+    betas = [start, 2 * start]
     while len(betas) < steps:
         betas.append(betas[-1] + betas[-2])
-    return check_betas(betas[:steps], f"fibonacci({steps})")
+    return check_betas(betas[:steps], f"fibonacci({steps}) from {start:g}")
+
+
+def cosine(steps: int) -> Tensor:
+    """Betas of Improved DDPM (2102.09672) eq. (17), [N].
+
+    beta_n = min(1 - f(n / N) / f((n - 1) / N), 0.999), f(t) = cos^2(pi / 2 (t + s) / (1 + s)),
+    s = 0.008.
+    """
+    if steps < 1:
+        raise InputError(f"cosine schedule: steps is {steps}; give at least 1")
+    time = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    kept = torch.cos(torch.pi / 2 * (time + 0.008) / 1.008) ** 2
+    return check_betas((1 - kept[1:] / kept[:-1]).clamp(max=0.999), f"cosine({steps})")
 
 
 def levels_from_betas(betas: Tensor) -> Tensor:
@@ -139,6 +153,22 @@ def read_levels(path: Path) -> Tensor:
 
     So what decoding writes beside each wav is a schedule file too.
     """
+    key, values = _read(path)
+    if key == "levels":
+        return check_levels(values, f"schedule file {path}")
+    return levels_from_betas(check_betas(values, f"schedule file {path}"))
+
+
+def read_betas(path: Path) -> Tensor:
+    """Betas [N] from such a file."""
+    key, values = _read(path)
+    if key == "levels":
+        return betas_from_levels(check_levels(values, f"schedule file {path}"))
+    return check_betas(values, f"schedule file {path}")
+
+
+def _read(path: Path) -> tuple[str, Any]:
+    """What a schedule file holds, "levels" or "betas", and these."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -147,14 +177,13 @@ def read_levels(path: Path) -> Tensor:
         raise InputError(
             f"schedule file {path}: not JSON ({error}); write a list of betas"
         ) from None
-    if isinstance(content, dict) and "levels" in content:
-        return check_levels(content["levels"], f"schedule file {path}")
-    if isinstance(content, dict):
-        if "betas" not in content:
-            keys = sorted(content)
-            raise InputError(f"schedule file {path}: no key 'betas' or 'levels' among {keys}")
-        content = content["betas"]
-    return levels_from_betas(check_betas(content, f"schedule file {path}"))
+    if not isinstance(content, dict):
+        return "betas", content
+    for key in ("levels", "betas"):
+        if key in content:
+            return key, content[key]
+    keys = sorted(content)
+    raise InputError(f"schedule file {path}: no key 'betas' or 'levels' among {keys}")
 
 
 def quantiles(training_levels: Tensor, steps: int) -> Tensor:
