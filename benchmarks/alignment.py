@@ -18,17 +18,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wg.aligner import Aligner, align, train_aligner
-from wg.alignment.search import _search, monotonic_search
+from wg.alignment.aligner import Aligner, align, train_aligner
+from wg.alignment.batches import SpokenUtterances
+from wg.alignment.monotonic import _search, monotonic_search
 from wg.config import load_experiment
 from wg.data.dump import Dump
-from wg.data.spoken import SpokenUtterances
 from wg.data.textgrids import read_tiers
 from wg.models import config_class
 from wg.pictures import alignment
+from wg.processes.devices import Devices
 from wg.text.frontend import text_to_symbols
 from wg.text.symbols import BOUNDARIES, PHONEMES
-from wg.training.devices import Devices
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "ljspeech"
 Spans = list[tuple[str, float, float]]  # phoneme without stress, start and end in s

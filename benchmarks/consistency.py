@@ -22,9 +22,10 @@ import torch
 
 from wg.data.dump import Dump
 from wg.diffusion.consistency import Consistency
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.mel.griffinlim import griffin_lim
 from wg.metrics import score
-from wg.vocoder import Synthesis, Vocoder
 
 METRICS = ("pesq_wb", "stoi", "ls_mse", "mcd", "vde", "f0_rmse_cents")
 

@@ -19,8 +19,8 @@ from wg.data.dump import Dump
 from wg.diffusion.noise import PositionalNoise, seed_of
 from wg.diffusion.power import EDGE
 from wg.diffusion.process import diffuse
+from wg.inference.vocoder import Vocoder
 from wg.models.denoiser import Denoiser
-from wg.vocoder import Vocoder
 
 
 def weighted_error(

@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 
 from wg.config import load_experiment
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.models import build_network, config_class
-from wg.vocoder import Synthesis, Vocoder
 
 SECONDS = 5
 ROUNDS = 3

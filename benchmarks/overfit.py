@@ -18,19 +18,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
 from wg.config import load_experiment
 from wg.data.audio import load_audio
 from wg.data.dump import Dump, Utterance, write_shard
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import diffuse
+from wg.inference.checkpoint import find_checkpoint, vocoder_from_checkpoint
+from wg.inference.vocoder import Vocoder
 from wg.mel.extract import log_mel
 from wg.metrics import score
 from wg.models import config_class
-from wg.systems import build_system
-from wg.training.devices import Devices
+from wg.processes.devices import Devices
+from wg.training.modules import build_system
 from wg.training.trainer import fit
-from wg.vocoder import Vocoder
 
 SECONDS = 2
 METRICS = ("pesq_wb", "stoi", "ls_mse", "mcd")

@@ -17,20 +17,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wg.checkpoint import find_checkpoint, speech_from_checkpoint
 from wg.config import load_experiment
 from wg.data.dump import Dump, write_shard
 from wg.data.speech import SpokenDump
 from wg.errors import InputError
+from wg.inference.checkpoint import find_checkpoint, speech_from_checkpoint
+from wg.inference.text_to_speech import Utterance, Voice
 from wg.metrics import score
 from wg.metrics.spoken import duration_mae
 from wg.models import config_class
 from wg.pictures import spectrogram_pair
-from wg.speech import Utterance, Voice
+from wg.processes.devices import Devices
 from wg.stages.spoken import phonemes_of, with_speakers
 from wg.stages.stage import Context, features_of
-from wg.systems import build_system
-from wg.training.devices import Devices
+from wg.training.modules import build_system
 from wg.training.trainer import fit
 
 METRICS = ("mcd_dtw", "f0_rmse_cents_dtw", "vde_dtw")

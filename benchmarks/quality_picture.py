@@ -16,8 +16,8 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
 from wg.data.dump import Dump
+from wg.inference.vocoder import Vocoder
 from wg.mel.griffinlim import griffin_lim
-from wg.vocoder import Vocoder
 
 
 def main() -> None:

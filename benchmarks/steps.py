@@ -27,12 +27,12 @@ from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import inference_levels, schedule_label
 from wg.errors import InputError
 from wg.files import write_bytes
-from wg.folder import checksum
+from wg.inference.folder import checksum
+from wg.inference.vocoder import Vocoder
 from wg.metrics import check_metrics, score, summarise
 from wg.report.scores import defined
 from wg.report.table import cell as shown
 from wg.report.table import heading, markdown, number
-from wg.vocoder import Vocoder
 
 STEPS = "1,2,3,4,6,8,12,25,50"
 SAMPLERS = "ancestral,ddim,dpm++2m"

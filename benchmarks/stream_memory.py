@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 
 from wg.diffusion.process import TrainingSchedule
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.mel.hub import named
 from wg.models import build_network
 from wg.models.wavegrad import WaveGradConfig
-from wg.vocoder import Synthesis, Vocoder
 
 MINUTES = (0.5, 10, 30)
 CHUNK = 100  # frames

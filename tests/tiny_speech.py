@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from wg.diffusion.process import TrainingSchedule
+from wg.inference.model import Synthesis
+from wg.inference.text_to_speech import TextToSpeech
 from wg.mel.spec import MelSpec
 from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network
-from wg.speech import TextToSpeech
-from wg.vocoder import Synthesis
 
 SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10)
 TINY = WaveGrad2Config(

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import TrainingSchedule
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
 from wg.models import build_network
 from wg.models.diffwave import DiffWaveConfig
 from wg.models.spectral import SpectralConfig
 from wg.models.wavegrad import WaveGradConfig
-from wg.vocoder import Synthesis, Vocoder
 
 MEL = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=10, framing="hop")
 WAVEGRAD = WaveGradConfig(

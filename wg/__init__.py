@@ -6,16 +6,28 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
+from wg.moved import Forwarding
+
 if TYPE_CHECKING:
-    from wg.generator import Generator
-    from wg.speech import TextToSpeech
-    from wg.vocoder import Vocoder
+    from wg.inference.generator import Generator
+    from wg.inference.model import Synthesis
+    from wg.inference.text_to_speech import TextToSpeech, Voice
+    from wg.inference.vocoder import Vocoder
 
 __version__ = "0.1.0"
-__all__ = ["Generator", "TextToSpeech", "Vocoder"]
-_HOMES = {"Generator": "wg.generator", "TextToSpeech": "wg.speech", "Vocoder": "wg.vocoder"}
+__all__ = ["Generator", "Synthesis", "TextToSpeech", "Vocoder", "Voice"]
+_HOMES = {
+    "Generator": "wg.inference.generator",
+    "Synthesis": "wg.inference.model",
+    "TextToSpeech": "wg.inference.text_to_speech",
+    "Vocoder": "wg.inference.vocoder",
+    "Voice": "wg.inference.text_to_speech",
+}
+
+sys.meta_path.insert(0, Forwarding())
 
 
 def __getattr__(name: str) -> Any:

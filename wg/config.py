@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from wg.alignment.network import AlignerConfig
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.schedules import read_betas
@@ -58,19 +59,6 @@ class PhonemesConfig:
 
     lexicon: str = ""  # file of `word PHONEME ...` that goes before the dictionary
     textgrids: str = ""  # folder of Montreal Forced Aligner TextGrids; "": learn the durations
-
-
-@dataclass(frozen=True)
-class AlignerConfig:
-    """The learned aligner, of models that read text."""
-
-    steps: int = 500
-    batch_size: int = 8  # utterances
-    learning_rate: float = 3e-3
-    channels: int = 64
-    temperature: float = 0.15  # of the squared distance
-    prior: float = 1.0  # scale of the beta-binomial prior; smaller is wider
-    binarise: float = 0.5  # share of the steps after which the alignment is made hard; 1: never
 
 
 @dataclass(frozen=True)

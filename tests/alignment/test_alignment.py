@@ -12,8 +12,8 @@ from scipy.stats import betabinom
 
 from wg.alignment.durations import quantise
 from wg.alignment.losses import binarisation, forward_sum, posteriors
+from wg.alignment.monotonic import monotonic_search
 from wg.alignment.prior import beta_binomial
-from wg.alignment.search import monotonic_search
 from wg.errors import InputError
 
 GENERATOR = np.random.default_rng(0)

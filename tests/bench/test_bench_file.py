@@ -12,7 +12,7 @@ from tiny_vocoder import tiny_vocoder
 from wg.bench.plan import Cell, VocoderEntry, cells_of, fingerprint, read_bench
 from wg.bench.subjects import subject
 from wg.errors import InputError
-from wg.history import Found, History
+from wg.inference.history import Found, History
 
 FILE = """
 corpora: {lj: {audio: wavs}, de: {audio: other, rate: 22050, limit: 3}}

@@ -19,13 +19,14 @@ from wg.bench.plan import Cell, Speed, VocoderEntry
 from wg.bench.speed import cost, excerpt, multiply_adds, peak_memory, percentiles, timings
 from wg.bench.subjects import AUTOCAST, FromMel, World, griffin_lim_subject, subject
 from wg.errors import InputError
+from wg.inference.model import Synthesis
+from wg.inference.streaming import Stream
+from wg.inference.vocoder import Vocoder
 from wg.mel.extract import log_mel
 from wg.mel.griffinlim import griffin_lim
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.metrics import score
-from wg.streaming import Stream
-from wg.vocoder import Synthesis, Vocoder
 
 CPU = torch.device("cpu")
 SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=10)

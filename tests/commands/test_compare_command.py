@@ -18,11 +18,12 @@ from tiny_recipe import RATE, Outcome, tone, wg
 from wg.bench import heard
 from wg.bench.results import front
 from wg.diffusion.process import TrainingSchedule
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
 from wg.models import build_network
 from wg.models.wavegrad import WaveGradConfig
 from wg.stages import recogniser
-from wg.vocoder import Synthesis, Vocoder
 
 SPEC = MelSpec(sample_rate=RATE, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10)
 FILE = """

@@ -24,8 +24,8 @@ from tiny_vocoder import tiny_vocoder
 from wg.commands.demo import loaded, speak
 from wg.commands.demo_text import say
 from wg.errors import InputError
-from wg.speech import TextToSpeech, Voice
-from wg.vocoder import Vocoder
+from wg.inference.text_to_speech import TextToSpeech, Voice
+from wg.inference.vocoder import Vocoder
 
 
 def recording(path: Path, rate: int = 11025) -> Path:

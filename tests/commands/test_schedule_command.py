@@ -10,8 +10,9 @@ from tiny_recipe import Outcome, TinyRecipe, wg
 
 from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.search import starts
-from wg.stages.search import rivals_of
-from wg.vocoder import Synthesis, Vocoder
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
+from wg.tuning.search import rivals_of
 
 FEW = ("--steps", "3", "--utterances", "1", "--held-out", "2", "--evaluations", "40")
 

@@ -9,10 +9,10 @@ import torch
 from tiny_vocoder import tiny_vocoder
 from torch import Tensor
 
+from wg.inference.vocoder import Vocoder
 from wg.interop.hosts import HostVocoder
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
-from wg.vocoder import Vocoder
 
 
 def vocoder_for(convention: str) -> Vocoder:

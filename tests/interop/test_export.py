@@ -11,8 +11,9 @@ from tiny_recipe import wg
 from tiny_vocoder import MEL, random_mel, tiny_vocoder
 
 from wg.errors import InputError
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.interop.export import Loop, Step, loop_noise, save_onnx, save_program
-from wg.vocoder import Synthesis, Vocoder
 
 MODELS = ("wavegrad", "diffwave", "spectral")
 AGREEMENT = 1e-4

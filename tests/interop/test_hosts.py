@@ -13,6 +13,7 @@ from tiny_vocoder import tiny_vocoder
 
 from wg.diffusion.noise import PositionalNoise
 from wg.errors import InputError
+from wg.inference.model import Synthesis
 from wg.interop.hosts import (
     CoquiVocoder,
     ESPnetVocoder,
@@ -27,7 +28,6 @@ from wg.interop.hosts import (
 from wg.interop.imported import read_foreign
 from wg.mel.extract import log_mel
 from wg.mel.hub import named
-from wg.vocoder import Synthesis
 
 SHAPES: dict[type[HostVocoder], tuple[Any, list[int]]] = {
     TransformersVocoder: (lambda a, mel: a(mel.transpose(1, 2)), [2, 1280]),

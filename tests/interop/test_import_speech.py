@@ -27,9 +27,9 @@ from torch import Tensor
 
 from wg import TextToSpeech
 from wg.errors import InputError
+from wg.inference.text_to_speech import Utterance, Voice
 from wg.interop import keonlee_wavegrad2, mindslab_wavegrad2
 from wg.interop.imported import Imported, read_foreign
-from wg.speech import Utterance, Voice
 from wg.text.symbols import PHONEMES
 
 AGREEMENT = 1e-5

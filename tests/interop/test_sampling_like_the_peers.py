@@ -28,8 +28,8 @@ from torch import Tensor
 from wg import Vocoder
 from wg.diffusion.noise import PositionalNoise
 from wg.errors import InputError
+from wg.inference.model import Synthesis
 from wg.interop.imported import read_foreign
-from wg.vocoder import Synthesis
 
 LAYERS, CYCLE = 5, 10
 Eps = Callable[[Tensor, int, float], Tensor]  # (y, step from 0, level)

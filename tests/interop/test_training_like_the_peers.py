@@ -25,7 +25,7 @@ from wg.interop import lmnt_diffwave as diffwave_importer
 from wg.interop import lmnt_wavegrad as wavegrad_importer
 from wg.interop.imported import Imported, read_foreign
 from wg.interop.layers import translate
-from wg.systems import build_system
+from wg.training.modules import build_system
 
 STEPS, LAYERS, CYCLE = 20, 5, 10
 RELATIVE = 1e-5

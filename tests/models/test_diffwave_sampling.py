@@ -11,10 +11,11 @@ from wg.config import load_experiment
 from wg.diffusion.plan import sampling_levels
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.mel.hub import named
 from wg.models import build_network, config_class
 from wg.models.diffwave import DiffWaveConfig
-from wg.vocoder import Synthesis, Vocoder
 
 ROOT = Path(__file__).resolve().parents[2]
 MEL = replace(named("diffwave-paper"), n_mels=6, hop_length=16)

@@ -16,12 +16,13 @@ from wg.diffusion.prior import deviation
 from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.schedules import PUBLISHED
 from wg.errors import InputError
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
 from wg.models import build_network, check_told, config_class
 from wg.models.diffwave import DiffWaveConfig
 from wg.models.wavegrad import WaveGradConfig
-from wg.systems import build_system
-from wg.vocoder import Synthesis, Vocoder
+from wg.training.modules import build_system
 
 MEL = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=6)
 WAVEGRAD = WaveGradConfig(

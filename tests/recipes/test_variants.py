@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_recipe import TinyRecipe
 
-from wg.checkpoint import read_checkpoint
+from wg.inference.checkpoint import read_checkpoint
 
 TRAIN = ("--stop-stage", "train")
 

@@ -13,11 +13,11 @@ from wg.commands.egs import egs, read
 from wg.config import load_experiment
 from wg.errors import InputError
 from wg.models import config_class
+from wg.processes.devices import Devices
 from wg.report.catalogue import Entry, Measured, Statistics, disagreements, read_catalogue
 from wg.report.results import replace_block, results_block
 from wg.stages.loop import BY_NAME
 from wg.stages.stage import Context, write_stamp
-from wg.training.devices import Devices
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = tuple(BY_NAME)

@@ -16,12 +16,12 @@ import soundfile
 import torch
 from tiny_recipe import RATE, Outcome, TinyRecipe, tone
 
+from wg.data.audio import FULL_SCALE, protect_peak
 from wg.data.dump import Dump
 from wg.errors import InputError
+from wg.inference.vocoder import Vocoder
 from wg.report.table import cell
-from wg.stages.decode import FULL_SCALE, protect_peak
 from wg.stages.score import baseline
-from wg.vocoder import Vocoder
 
 IDS = ["tone-09", "tone-10", "tone-11"]
 # One step of a barely trained network divides by a noise level: far beyond full scale.

@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from tiny_recipe import TinyRecipe, running, wait_until
 
-from wg.checkpoint import read_checkpoint
+from wg.inference.checkpoint import read_checkpoint
 
 
 def shards(recipe: TinyRecipe) -> dict[str, dict[str, object]]:

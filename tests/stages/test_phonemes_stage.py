@@ -13,19 +13,19 @@ import pytest
 import torch
 from tiny_recipe import TinyRecipe
 
-import wg.aligner
-from wg.aligner import Aligner, align, train_aligner
-from wg.config import AlignerConfig
+import wg.alignment.aligner
+from wg.alignment.aligner import Aligner, align, train_aligner
+from wg.alignment.batches import SpokenUtterances
+from wg.alignment.network import AlignerConfig
 from wg.data.dump import Dump, Utterance, write_shard
 from wg.data.phonemes import read_phonemes
-from wg.data.spoken import SpokenUtterances
 from wg.errors import InputError
 from wg.mel.spec import MelSpec
 from wg.models import REGISTRY
+from wg.processes.devices import Devices
+from wg.processes.pool import in_processes
 from wg.stages.phonemes import Job, pronounce_texts
-from wg.stages.pool import in_processes
 from wg.text.symbols import BOUNDARIES
-from wg.training.devices import Devices
 
 QUICK = ("--stop-stage", "3", "aligner.steps=4", "aligner.batch_size=2")
 SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10)
@@ -224,7 +224,7 @@ class Killed(Exception):
 def test_a_killed_aligner_goes_on_as_if_it_had_not_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wg.aligner, "_KEEP_EVERY", 2)
+    monkeypatch.setattr(wg.alignment.aligner, "_KEEP_EVERY", 2)
     dump, symbols, _ = synthetic(tmp_path / "dump", 5)
     config = AlignerConfig(steps=6, batch_size=2, channels=4)
 

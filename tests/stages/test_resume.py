@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_recipe import TinyRecipe
 
-from wg.checkpoint import read_checkpoint
+from wg.inference.checkpoint import read_checkpoint
 
 LONGER = ("--stage", "train", "--stop-stage", "train", "train.max_steps=12")
 

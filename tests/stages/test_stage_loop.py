@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_recipe import Outcome, TinyRecipe, wg
 
-from wg.checkpoint import read_checkpoint
+from wg.inference.checkpoint import read_checkpoint
 from wg.stages.loop import STAGES, number_of
 from wg.stages.stage import changes
 

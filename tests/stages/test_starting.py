@@ -9,10 +9,11 @@ import pytest
 import torch
 from tiny_recipe import MODEL, TinyRecipe
 
-from wg.checkpoint import find_checkpoint, network_from_checkpoint, read_checkpoint
 from wg.config import Experiment, load_experiment
+from wg.inference.checkpoint import find_checkpoint, network_from_checkpoint, read_checkpoint
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.models import build_network, config_class
-from wg.vocoder import Synthesis, Vocoder
 
 TRAIN = ("--stop-stage", "train")
 STILL = "train.learning_rate=1e-30"  # less than any weight can tell

@@ -15,8 +15,8 @@ import torch
 from text_recipe import SYMBOLS, TextRecipe, make_text_recipe
 from tiny_recipe import Outcome, wg
 
-from wg.checkpoint import read_checkpoint
 from wg.data.phonemes import Phonemes, read_phonemes, write_phonemes
+from wg.inference.checkpoint import read_checkpoint
 from wg.stages import hearing, recogniser
 from wg.stages.recogniser import Ctc
 from wg.text.symbols import SYMBOLS as TABLE

@@ -9,9 +9,9 @@ import torch
 from tiny import experiment
 
 from wg.data.dump import Dump
-from wg.stages.launch import place
-from wg.systems import WaveGrad
-from wg.training.devices import Devices
+from wg.processes.devices import Devices
+from wg.processes.launch import place
+from wg.training.modules import WaveGrad
 from wg.training.trainer import fit
 
 MADE = experiment(train={"processes": 2, "max_steps": 4, "valid_every": 2})

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tiny import experiment
 
-from wg.checkpoint import check_identity
 from wg.config import to_dict
 from wg.errors import InputError
+from wg.inference.checkpoint import check_identity
 
 PATH = Path("old.ckpt")
 

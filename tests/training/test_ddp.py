@@ -12,9 +12,9 @@ from ddp_worker import MADE, gradients, untrained
 from tiny import dumps
 from tiny_recipe import TinyRecipe, running, wait_until
 
-from wg.checkpoint import read_checkpoint
 from wg.data.segments import Share
-from wg.systems import WaveGrad
+from wg.inference.checkpoint import read_checkpoint
+from wg.training.modules import WaveGrad
 from wg.training.trainer import Feed
 
 pytestmark = pytest.mark.skipif(

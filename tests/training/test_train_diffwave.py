@@ -7,17 +7,17 @@ import pytest
 import torch
 from tiny import dumps, experiment
 
-from wg.checkpoint import (
+from wg.config import Experiment
+from wg.data.dump import Dump, write_shard
+from wg.errors import InputError
+from wg.inference.checkpoint import (
     find_checkpoint,
     generator_from_checkpoint,
     network_from_checkpoint,
     vocoder_from_checkpoint,
 )
-from wg.config import Experiment
-from wg.data.dump import Dump, write_shard
-from wg.errors import InputError
-from wg.systems import DiffWave, build_system
-from wg.training.devices import Devices
+from wg.processes.devices import Devices
+from wg.training.modules import DiffWave, build_system
 from wg.training.trainer import fit
 
 DISCRETE = {"start": 1e-4, "end": 0.05, "steps": 50, "conditioning": "discrete"}

@@ -5,11 +5,11 @@ import pytest
 import torch
 from tiny import dumps, experiment
 
-from wg.checkpoint import find_checkpoint, read_checkpoint, vocoder_from_checkpoint
 from wg.errors import InputError
-from wg.systems import WaveGrad, build_system
+from wg.inference.checkpoint import find_checkpoint, read_checkpoint, vocoder_from_checkpoint
+from wg.processes.devices import Devices
 from wg.training.callbacks import TrainingDiverged
-from wg.training.devices import Devices
+from wg.training.modules import WaveGrad, build_system
 from wg.training.trainer import fit, warming_average
 
 

@@ -19,14 +19,13 @@ from wg.bench.heard import RATES, check_texts, hear_all
 from wg.bench.plan import CEILING, Bench, Cell, columns, fingerprint
 from wg.bench.speed import cost
 from wg.bench.subjects import Subject, subject
-from wg.data.audio import write_audio
+from wg.data.audio import protect_peak, write_audio
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.files import write_bytes
 from wg.metrics.pairs import LOWEST_RATE
 from wg.report.record import CELL
 from wg.report.scores import defined, means
-from wg.stages.decode import protect_peak
 
 
 @dataclass(frozen=True)

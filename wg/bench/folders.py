@@ -16,7 +16,7 @@ from wg.errors import InputError
 from wg.metrics import METRICS, score, score_aligned
 from wg.metrics.pairs import LOWEST_RATE, TOLERANCE_S
 from wg.metrics.perceptual import resample
-from wg.stages.pool import in_processes
+from wg.processes.pool import in_processes
 
 # What libsndfile names otherwise than its formats; RAW says nothing of its rate.
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"} | {

@@ -12,7 +12,7 @@ from wg.bench.folders import listed, read_at
 from wg.data.layout import read_metadata
 from wg.errors import InputError
 from wg.metrics.spoken import error_rates
-from wg.stages.pool import in_processes
+from wg.processes.pool import in_processes
 from wg.stages.recogniser import choose_recogniser, load_recogniser, spoken_letters
 
 RATES = ("wer", "cer")

@@ -13,8 +13,8 @@ from typing import Any
 from wg.config import read_yaml
 from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError, nearest
-from wg.folder import read_config
-from wg.history import History
+from wg.inference.folder import read_config
+from wg.inference.history import History
 from wg.metrics import check_metrics
 from wg.metrics.pairs import LOWEST_RATE
 from wg.report.catalogue import convert

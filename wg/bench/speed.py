@@ -14,7 +14,7 @@ import torch
 
 from wg.bench.plan import Speed
 from wg.bench.subjects import Subject
-from wg.stages.decode import synchronise
+from wg.processes.devices import synchronise
 
 PERCENTILES = (50, 90, 99)
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from wg.bench.plan import Cell, VocoderEntry, schedule_of
 from wg.errors import InputError
+from wg.inference.vocoder import Vocoder
 from wg.mel.extract import log_mel
 from wg.mel.griffinlim import griffin_lim
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.metrics.pitch import FRAME_MS, LOWEST_HZ, f0
 from wg.plugin import function_named
-from wg.vocoder import Vocoder
 
 CPU = torch.device("cpu")
 AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}

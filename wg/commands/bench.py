@@ -21,9 +21,9 @@ from wg.commands.latency import latency
 from wg.commands.options import Options
 from wg.errors import InputError
 from wg.files import check_filled, own
+from wg.processes.devices import Devices
+from wg.processes.launch import end_with_launcher, place, torchrun
 from wg.report.table import number
-from wg.stages.launch import end_with_launcher, place, torchrun
-from wg.training.devices import Devices
 
 POLL_S = 1.0
 ENDED = ("done", "failed")

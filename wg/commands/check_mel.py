@@ -14,13 +14,13 @@ from wg.commands.options import Options
 from wg.data.audio import load_audio
 from wg.errors import InputError
 from wg.files import MODEL_FILES, check_file, write_json
-from wg.hub import DEFAULT
+from wg.inference.pretrained import DEFAULT
+from wg.inference.vocoder import Vocoder
 from wg.mel.convert import obstacles, refusal
 from wg.mel.hub import SPECS
 from wg.mel.recognise import likely, recognise
 from wg.mel.regress import Fit, explain
 from wg.mel.spec import MelSpec
-from wg.vocoder import Vocoder
 
 OWN = "this vocoder's own"
 

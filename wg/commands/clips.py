@@ -13,9 +13,8 @@ import soundfile
 import torch
 from torch import Tensor
 
-from wg.data.audio import load_audio, write_audio
+from wg.data.audio import load_audio, protect_peak, write_audio
 from wg.errors import InputError
-from wg.stages.decode import protect_peak
 
 BLOCK = 1 << 20  # bytes
 

@@ -18,15 +18,16 @@ from wg.commands.demo_parts import heading, require_gradio, sampling_row, senten
 from wg.commands.demo_text import text_page
 from wg.commands.options import Options
 from wg.commands.vocode import device_of
+from wg.data.audio import protect_peak
 from wg.errors import InputError
-from wg.folder import read_config
-from wg.hub import DEFAULT, local_folder
+from wg.inference.folder import read_config
+from wg.inference.pretrained import DEFAULT, local_folder
+from wg.inference.text_to_speech import TextToSpeech
+from wg.inference.vocoder import Vocoder
 from wg.mel.extract import log_mel
 from wg.models import entry
 from wg.pictures import spectrogram_pair
-from wg.speech import TextToSpeech
-from wg.stages.decode import protect_peak, synchronise
-from wg.vocoder import Vocoder
+from wg.processes.devices import synchronise
 
 LONGEST = 30.0  # seconds of a recording that are used
 Spoken = tuple[tuple[int, np.ndarray], tuple[int, np.ndarray], str, str]

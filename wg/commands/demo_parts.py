@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wg.diffusion.samplers import SAMPLERS
 from wg.errors import InputError
-from wg.vocoder import Trained
+from wg.inference.model import Trained
 
 
 def require_gradio() -> Any:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from wg.commands.demo_parts import heading, require_gradio, sampling_row, sentence, sound
+from wg.data.audio import protect_peak
 from wg.errors import InputError
+from wg.inference.model import Synthesis
+from wg.inference.text_to_speech import TextToSpeech, Voice
 from wg.pictures import spectrogram
-from wg.speech import TextToSpeech, Voice
-from wg.stages.decode import protect_peak, synchronise
-from wg.vocoder import Synthesis
+from wg.processes.devices import synchronise
 
 LONGEST = 1000  # characters
 Said = tuple[tuple[int, np.ndarray], str, str]

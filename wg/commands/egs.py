@@ -14,6 +14,7 @@ from wg.config import load_experiment
 from wg.errors import InputError, nearest
 from wg.files import write_bytes
 from wg.models import config_class
+from wg.processes.devices import Devices
 from wg.report.catalogue import FILE, Entry, disagreements, read_catalogue
 from wg.report.record import (
     CELL,
@@ -28,7 +29,6 @@ from wg.report.results import replace_block, results_block
 from wg.report.table import cell
 from wg.stages.loop import BY_NAME
 from wg.stages.stage import Context, changes
-from wg.training.devices import Devices
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_0-9]+)+=")

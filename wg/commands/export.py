@@ -8,9 +8,9 @@ from pathlib import Path
 from wg.commands.options import FORCE, Options
 from wg.commands.vocode import chosen
 from wg.files import MODEL_FILES, check_file, check_sidecar
-from wg.hub import DEFAULT
+from wg.inference.pretrained import DEFAULT
+from wg.inference.vocoder import Vocoder
 from wg.interop.export import DESCRIBED, save_onnx, save_program
-from wg.vocoder import Vocoder
 
 KINDS = {"onnx": (save_onnx, ".onnx"), "torch": (save_program, ".pt2")}
 

@@ -13,7 +13,7 @@ from wg.commands.vocode import device_of
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.files import MODEL_FILES, check_file, check_names, own
-from wg.generator import Generator
+from wg.inference.generator import Generator
 
 
 def parser(name: str, output: str) -> Options:

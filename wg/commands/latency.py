@@ -12,12 +12,13 @@ from torch import Tensor
 from wg.commands.options import Options
 from wg.commands.vocode import chosen, device_of
 from wg.errors import InputError
-from wg.hub import DEFAULT
-from wg.reach import reach_of
+from wg.inference.model import Synthesis
+from wg.inference.pretrained import DEFAULT
+from wg.inference.receptive_field import reach_of
+from wg.inference.streaming import Stream
+from wg.inference.vocoder import Vocoder
+from wg.processes.devices import synchronise
 from wg.report.table import markdown
-from wg.stages.decode import synchronise
-from wg.streaming import Stream
-from wg.vocoder import Synthesis, Vocoder
 
 
 def parser() -> Options:

@@ -12,10 +12,10 @@ from wg.commands.options import Options
 from wg.config import load_experiment
 from wg.errors import InputError
 from wg.models import check_told, config_class
-from wg.stages.launch import end_with_launcher
+from wg.processes.devices import Devices
+from wg.processes.launch import end_with_launcher
 from wg.stages.loop import STAGES, number_of, run_stages, stage_table
 from wg.stages.stage import Context
-from wg.training.devices import Devices
 
 
 def recipe_parser(program: str) -> argparse.ArgumentParser:

@@ -9,9 +9,9 @@ from pathlib import Path
 from wg.commands.options import Options
 from wg.diffusion.samplers import sampler
 from wg.errors import InputError
-from wg.stages.search import features_beside, run
-from wg.stages.trials import Job
-from wg.vocoder import Vocoder
+from wg.inference.vocoder import Vocoder
+from wg.tuning.search import features_beside, run
+from wg.tuning.trials import Job
 
 
 def parser() -> Options:
@@ -33,7 +33,7 @@ def parser() -> Options:
 
 
 def schedule(arguments: Sequence[str]) -> None:
-    """Searches and stores; see `wg.stages.search`."""
+    """Searches and stores; see `wg.tuning.search`."""
     if arguments[:1] != ["search"]:
         raise InputError("wg schedule: give the command: wg schedule search --help")
     options = parser().parse_args(arguments[1:])

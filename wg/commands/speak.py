@@ -11,7 +11,7 @@ from wg.commands.options import FORCE, Options
 from wg.commands.vocode import device_of
 from wg.errors import InputError
 from wg.files import MODEL_FILES, check_file, check_names, own
-from wg.speech import TextToSpeech, Voice
+from wg.inference.text_to_speech import TextToSpeech, Voice
 from wg.text.lexicon import read_lexicon
 
 _NAMED = 5  # blank lines spelt out in the notice

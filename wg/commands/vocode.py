@@ -18,12 +18,13 @@ from wg.commands.options import FORCE, Options
 from wg.diffusion.samplers import Clip, sampler
 from wg.errors import InputError
 from wg.files import MODEL_FILES, check_file, check_sidecar, write_json
-from wg.hub import DEFAULT, SHIPPED
+from wg.inference.model import Synthesis
+from wg.inference.pretrained import DEFAULT, SHIPPED
+from wg.inference.vocoder import Vocoder
 from wg.mel.convert import obstacles, refusal
 from wg.mel.extract import log_mel
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
-from wg.vocoder import Synthesis, Vocoder
 
 DESCRIBED = ("vocoder", "sampler", "levels", "seed")  # in the JSON beside a wav
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
+from torch import Tensor
 
 from wg.data.containers import CONTAINERS, LOSSLESS, LOSSY, truncated
 from wg.data.state import content_of
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EIGHT_BIT = {"PCM_S8", "PCM_U8", "ULAW", "ALAW"}
+FULL_SCALE = 32767 / 32768  # of 16 bits
 _SILENT = 2 / 32768  # from the mean: the last bit of 16
 CONTENT = "content"  # of a cut: the digest of its file
 _LISTED = 5  # problems spelt out in one message
@@ -83,6 +86,20 @@ def write_audio(path: Path, audio: np.ndarray, sample_rate: int) -> None:
 def as_written(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """Samples [T] as they come back, float32, from a file of `write_audio`."""
     return soundfile.read(io.BytesIO(_encoded(audio, sample_rate)), dtype="float32")[0]
+
+
+def protect_peak(wave: Tensor) -> tuple[Tensor, float]:
+    """The wave within 16-bit full scale, and the gain it took (1: untouched).
+
+    InputError for a wave that is not finite.
+    """
+    peak = float(wave.abs().max())
+    if not math.isfinite(peak):
+        raise InputError(
+            "the network's output is not finite; train it longer, or choose another schedule"
+        )
+    gain = 1.0 if peak <= FULL_SCALE else FULL_SCALE / peak
+    return wave * gain, gain
 
 
 def _encoded(audio: np.ndarray, sample_rate: int) -> bytes:

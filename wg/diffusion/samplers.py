@@ -3,7 +3,7 @@
 A denoiser is a callable `(x [B, T], level: float) -> eps [B, T]`; a noise source a callable
 `(step) -> [B, T]`. The levels decide where to start and where to end, so a sampler also
 continues from a half-noisy signal. What a sampler does with one estimate is its rule, a function
-of each sample alone: `wg.streaming` applies it piece by piece.
+of each sample alone: `wg.inference.streaming` applies it piece by piece.
 """
 
 from __future__ import annotations

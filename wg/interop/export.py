@@ -20,7 +20,8 @@ from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.samplers import sampler
 from wg.errors import InputError
 from wg.files import write_json
-from wg.vocoder import Synthesis, Vocoder
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 
 Part = Literal["step", "loop"]
 DESCRIBED = ("part", "sampler", "schedule", "levels", "told", "mel")  # in the JSON beside a graph

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError, nearest
-from wg.generator import Generator
+from wg.inference.generator import Generator
+from wg.inference.model import Synthesis
+from wg.inference.text_to_speech import TextToSpeech
+from wg.inference.vocoder import Vocoder
 from wg.interop.reading import read_checkpoint, read_config
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of
-from wg.speech import TextToSpeech
-from wg.vocoder import Synthesis, Vocoder
 
 
 @dataclass(frozen=True)

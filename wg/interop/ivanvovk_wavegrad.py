@@ -17,6 +17,7 @@ from torch import Tensor
 
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
+from wg.inference.model import Synthesis
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, layer, translate
 from wg.interop.reading import Settings, state_of
@@ -24,7 +25,6 @@ from wg.interop.sizes import dilations_named, linear_schedule, wavegrad_bands, w
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.models.wavegrad import WaveGradConfig
-from wg.vocoder import Synthesis
 
 BUFFERS = (
     *("betas", "alphas", "alphas_cumprod", "alphas_cumprod_prev", "sqrt_alphas_cumprod"),

@@ -18,6 +18,7 @@ from torch import Tensor
 from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
+from wg.inference.model import Synthesis
 from wg.interop import ivanvovk_wavegrad as ivanvovk
 from wg.interop.imported import Imported
 from wg.interop.layers import layer, translate
@@ -35,7 +36,6 @@ from wg.interop.text_models import (
     text_sizes,
 )
 from wg.models.wavegrad2 import WaveGrad2Config
-from wg.vocoder import Synthesis
 
 INITIALS = "b c ch d f g h j k l m n p q r s sh t w x y z zh".split()
 FINALS = (

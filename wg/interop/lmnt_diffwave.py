@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from wg.inference.model import Synthesis
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, layer, translate
 from wg.interop.reading import Settings, section, state_of
@@ -21,7 +22,6 @@ from wg.interop.sizes import diffwave_sizes, every_step, linear_betas, trained_o
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.models.diffwave import DiffWaveConfig
-from wg.vocoder import Synthesis
 
 SECONDS = 5  # of a clip that an unconditional model makes, unless its params say audio_len
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from wg.inference.model import Synthesis
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, layer, translate
 from wg.interop.reading import Settings, section, state_of
@@ -27,7 +28,6 @@ from wg.interop.sizes import (
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.models.wavegrad import WaveGradConfig
-from wg.vocoder import Synthesis
 
 FACTORS = (5, 5, 3, 2, 2)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
+from wg.inference.model import Synthesis
 from wg.interop import ivanvovk_wavegrad as ivanvovk
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, layer, translate
@@ -35,7 +36,6 @@ from wg.interop.text_models import (
     text_sizes,
 )
 from wg.models.wavegrad2 import WaveGrad2Config
-from wg.vocoder import Synthesis
 
 SYMBOLS = (
     *("<pad>", *LETTERS, *"!'(),-.:~? "),

@@ -15,13 +15,13 @@ from typing import Any
 from torch import Tensor
 
 from wg.diffusion.process import TrainingSchedule
+from wg.inference.model import Synthesis
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, fold_weight_norm, layer, translate
 from wg.interop.reading import Settings, state_of
 from wg.interop.sizes import diffwave_sizes, every_step
 from wg.mel.hub import named
 from wg.models.diffwave import DiffWaveConfig
-from wg.vocoder import Synthesis
 
 BLOCK = "residual_layer.residual_blocks.{}"
 

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
+from wg.inference.model import Synthesis
 from wg.interop.imported import Imported
 from wg.interop.lmnt_diffwave import network_of
 from wg.interop.reading import Settings, state_of
 from wg.interop.sizes import every_step
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
-from wg.vocoder import Synthesis
 
 WRAPPED = re.compile(r"\.(?:conv|w)\.(weight|bias)$")
 MEL = {

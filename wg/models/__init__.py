@@ -53,26 +53,26 @@ REGISTRY: dict[str, Entry] = {
     "wavegrad": Entry(
         config="wg.models.wavegrad:WaveGradConfig",
         network="wg.models.wavegrad:WaveGradNetwork",
-        system="wg.systems:WaveGrad",
+        system="wg.training.modules:WaveGrad",
     ),
     "diffwave": Entry(
         config="wg.models.diffwave:DiffWaveConfig",
         network="wg.models.diffwave:DiffWaveNetwork",
-        system="wg.systems:DiffWave",
+        system="wg.training.modules:DiffWave",
         conditions=None,
         told=("discrete",),
     ),
     "spectral": Entry(
         config="wg.models.spectral:SpectralConfig",
         network="wg.models.spectral:SpectralNetwork",
-        system="wg.systems:WaveGrad",
+        system="wg.training.modules:WaveGrad",
         told=("continuous",),
         domain="bins",
     ),
     "wavegrad2": Entry(
         config="wg.models.wavegrad2:WaveGrad2Config",
         network="wg.models.wavegrad2:WaveGrad2Network",
-        system="wg.systems:WaveGrad2",
+        system="wg.training.modules:WaveGrad2",
         conditions="text",
     ),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -13,22 +12,23 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
-from wg.data.audio import write_audio
+from wg.data.audio import protect_peak, write_audio
 from wg.data.dump import Dump
 from wg.diffusion.consistency import check_invertible
 from wg.diffusion.noise import seed_of
 from wg.diffusion.plan import sampling_levels
 from wg.errors import InputError
 from wg.files import write_bytes
+from wg.inference.checkpoint import find_checkpoint, vocoder_from_checkpoint
+from wg.inference.model import Trained
+from wg.inference.vocoder import Vocoder
 from wg.models import conditions_of
-from wg.stages.launch import place, relaunch, wait_for_all
-from wg.stages.stage import Context, Stage, features_of
-from wg.vocoder import Trained, Vocoder
+from wg.processes.devices import synchronise
+from wg.processes.launch import place, wait_for_all
+from wg.stages.stage import Context, Stage, features_of, relaunch
 
 Item = TypeVar("Item")
 
-FULL_SCALE = 32767 / 32768
 WARM_UP = 50  # frames
 
 
@@ -49,26 +49,6 @@ def check(context: Context) -> None:
     except InputError as error:
         raise InputError(f"decode: {error}") from None
     context.devices.check()
-
-
-def protect_peak(wave: Tensor) -> tuple[Tensor, float]:
-    """The wave within 16-bit full scale, and the gain it took (1: untouched).
-
-    InputError for a wave that is not finite.
-    """
-    peak = float(wave.abs().max())
-    if not math.isfinite(peak):
-        raise InputError(
-            "the network's output is not finite; train it longer, or choose another schedule"
-        )
-    gain = 1.0 if peak <= FULL_SCALE else FULL_SCALE / peak
-    return wave * gain, gain
-
-
-def synchronise(device: torch.device) -> None:
-    """Waits until the device has done all it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def padded_batch(dump: Dump, indices: list[int]) -> tuple[Tensor, Tensor]:

@@ -128,8 +128,8 @@ def from_aligner(
     """Trains an aligner on the training set, or goes on with one; it then aligns any utterance."""
     from lightning import seed_everything
 
-    from wg.aligner import CHECKPOINT, Aligner, align, train_aligner
-    from wg.data.spoken import SpokenUtterances
+    from wg.alignment.aligner import CHECKPOINT, Aligner, align, train_aligner
+    from wg.alignment.batches import SpokenUtterances
 
     fitting = [one for one in spoken["train"] if fits(dumps["train"], one)]
     if not fitting:

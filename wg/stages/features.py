@@ -19,8 +19,8 @@ from wg.errors import InputError
 from wg.files import ABANDONED, own
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
-from wg.stages.launch import place, wait_for_all
-from wg.stages.pool import in_processes
+from wg.processes.launch import place, wait_for_all
+from wg.processes.pool import in_processes
 from wg.stages.stage import Context, Stage, digest
 
 SHARD = "shard-{}.safetensors"

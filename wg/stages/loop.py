@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from wg import __version__
 from wg.errors import InputError, nearest
+from wg.processes.launch import place, wait_for_all
 from wg.stages import features, phonemes, prepare, speaking, train
-from wg.stages.launch import place, wait_for_all
 from wg.stages.places import check_places
 from wg.stages.stage import FILES, Context, Stage, changes, digest, read_stamp, write_stamp
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import soundfile
 
-from wg.checkpoint import find_checkpoint, vocoder_from_checkpoint
 from wg.data.dump import Dump
 from wg.errors import InputError
 from wg.files import MODEL, PAGE, SEARCHED, fresh_folder
-from wg.history import History
+from wg.inference.checkpoint import find_checkpoint, vocoder_from_checkpoint
+from wg.inference.history import History
+from wg.inference.model import Trained
 from wg.report.page import Audio, Row, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
 from wg.stages.stage import Context, Stage, features_of, read_stamp
-from wg.vocoder import Trained
 
 PAGE_ROWS = 10
 

@@ -18,9 +18,9 @@ from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.files import write_bytes
 from wg.models import conditions_of
+from wg.processes.launch import place, wait_for_all
+from wg.processes.pool import in_processes
 from wg.stages.durations import Spoken, find_durations, textgrids_folder
-from wg.stages.launch import place, wait_for_all
-from wg.stages.pool import in_processes
 from wg.stages.stage import Context, Stage, features_of
 from wg.text import tagger
 from wg.text.frontend import Word, words_of

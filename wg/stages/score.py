@@ -13,17 +13,16 @@ import numpy as np
 import soundfile
 import torch
 
-from wg.data.audio import as_written
+from wg.data.audio import as_written, protect_peak
 from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError, nearest
 from wg.mel.griffinlim import griffin_lim
 from wg.metrics import METRICS, check_metrics, score
+from wg.processes.pool import in_processes
 from wg.report.scores import defined, scores_content, write_scores
 from wg.report.table import print_scores
-from wg.stages.decode import protect_peak
 from wg.stages.phonemes import reads_text
-from wg.stages.pool import in_processes
 from wg.stages.stage import Context, Stage, features_of
 
 

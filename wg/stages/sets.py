@@ -14,12 +14,13 @@ from typing import Any
 
 import soundfile
 
-from wg.checkpoint import find_checkpoint, generator_from_checkpoint
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.files import MODEL, PAGE, fresh_folder
-from wg.generator import Generator
+from wg.inference.checkpoint import find_checkpoint, generator_from_checkpoint
+from wg.inference.generator import Generator
 from wg.models import conditions_of
+from wg.processes.devices import synchronise
 from wg.report.page import Row, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
 from wg.stages import decode, pack, score
@@ -83,10 +84,10 @@ def write_batch(
     levels = generator.levels(generator.synthesis).tolist()
     seeds = [seed_of(name, decoding.seed) for name, _ in batch]
     classes = [kind for _, kind in batch if kind is not None] or None
-    decode.synchronise(generator.device)
+    synchronise(generator.device)
     started = time.perf_counter()
     waves = generator(seeds, classes)
-    decode.synchronise(generator.device)
+    synchronise(generator.device)
     seconds = (time.perf_counter() - started) / len(batch)
     for wave, (name, kind), seed in zip(waves.float().cpu(), batch, seeds, strict=True):
         made = {

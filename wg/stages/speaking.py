@@ -9,10 +9,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from wg.checkpoint import find_checkpoint, speech_from_checkpoint
 from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
-from wg.speech import TextToSpeech, Utterance, Voice
+from wg.inference.checkpoint import find_checkpoint, speech_from_checkpoint
+from wg.inference.text_to_speech import TextToSpeech, Utterance, Voice
+from wg.processes.devices import synchronise
 from wg.stages import decode, hearing, pack, sets
 from wg.stages.spoken import phonemes_of, training_features, with_speakers
 from wg.stages.stage import Context
@@ -57,10 +58,10 @@ def write_batch(
     """Speech of one batch; an utterance does not depend on what else is in it."""
     decoding, rate = context.experiment.decode, model.mel_spec.sample_rate
     levels = model.levels(model.synthesis).tolist()
-    decode.synchronise(model.device)
+    synchronise(model.device)
     started = time.perf_counter()
     spoken = model.utter([utterance for _, utterance in batch])
-    decode.synchronise(model.device)
+    synchronise(model.device)
     seconds = (time.perf_counter() - started) / sum(len(speech.wave) for speech in spoken)
     for (name, utterance), speech in zip(batch, spoken, strict=True):
         made = {

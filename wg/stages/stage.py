@@ -15,7 +15,8 @@ from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError
 from wg.files import write_bytes
 from wg.models import conditions_of
-from wg.training.devices import Devices
+from wg.processes.devices import Devices
+from wg.processes.launch import torchrun
 
 FILES = "corpus files"
 STAMP = "stage-{name}.json"
@@ -78,6 +79,16 @@ def features_of(context: Context, split: str) -> Dump:
     if dump.spec != context.experiment.mel:
         raise InputError(f"{dump.folder}: features of another MelSpec; run stage 2 (features)")
     return dump
+
+
+def relaunch(context: Context, stage: str, processes: int) -> None:
+    """Runs a stage again under torchrun, `processes` on each node."""
+    arguments = [
+        *("stage", stage, str(context.recipe), "--model", context.name),
+        *("--work-dir", str(context.work), "--ngpu", str(context.devices.gpus)),
+        *("--nodes", str(context.devices.nodes), "--jobs", str(context.jobs), *context.overrides),
+    ]
+    torchrun(arguments, processes, context.devices.nodes)
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,17 @@ from typing import Any
 
 from torch import nn
 
-from wg.checkpoint import FREE, IDENTITY
 from wg.config import Experiment, flatten, to_dict
 from wg.data.dump import Dump
 from wg.errors import InputError
-from wg.folder import checksum, read_config
-from wg.generator import Generator
-from wg.hub import local_folder
+from wg.inference.checkpoint import FREE, IDENTITY
+from wg.inference.folder import checksum, read_config
+from wg.inference.generator import Generator
+from wg.inference.model import Trained
+from wg.inference.pretrained import local_folder
+from wg.inference.text_to_speech import TextToSpeech
+from wg.inference.vocoder import Vocoder
 from wg.models import conditions_of, entry
-from wg.speech import TextToSpeech
-from wg.vocoder import Trained, Vocoder
 
 KINDS: dict[str, type[Trained]] = {
     "mel": Vocoder,

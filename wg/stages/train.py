@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from wg.checkpoint import FREE, find_checkpoint
 from wg.config import TrainConfig, flatten, load_experiment_file, save_experiment, to_dict
 from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.files import keep_aside, own, write_bytes
-from wg.hub import local_folder
+from wg.inference.checkpoint import FREE, find_checkpoint
+from wg.inference.pretrained import local_folder
 from wg.models import conditions_of, config_class
-from wg.stages.launch import place, relaunch
+from wg.processes.launch import place
 from wg.stages.phonemes import STAGE as PHONEMES
 from wg.stages.phonemes import reads_text
 from wg.stages.spoken import training_features, with_speakers
@@ -27,6 +27,7 @@ from wg.stages.stage import (
     changes,
     features_of,
     read_stamp,
+    relaunch,
 )
 from wg.stages.starting import begin, open_start
 
@@ -176,7 +177,7 @@ def run(context: Context) -> Mapping[str, Any]:
     if count_processes(context) > 1 and place().world == 1:
         relaunch(context, STAGE.name, devices.gpus or experiment.train.processes)
     else:
-        from wg.systems import build_system
+        from wg.training.modules import build_system
         from wg.training.trainer import fit
 
         seed_everything(experiment.train.seed, verbose=False)

@@ -24,8 +24,8 @@ from wg.data.segments import (
     validation_loader,
 )
 from wg.errors import InputError
+from wg.processes.devices import Devices
 from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
-from wg.training.devices import Devices
 from wg.training.resume import newest_sound
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}

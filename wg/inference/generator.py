@@ -13,8 +13,8 @@ from torch import Tensor
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import diffuse
 from wg.errors import InputError
+from wg.inference.model import Synthesis, Trained
 from wg.models.denoiser import Known
-from wg.vocoder import Synthesis, Trained
 
 
 class Generator(Trained):

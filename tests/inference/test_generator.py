@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
-from wg.generator import Generator
+from wg.inference.generator import Generator
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.mel.hub import named
 from wg.models import build_network
 from wg.models.diffwave import DiffWaveConfig
-from wg.vocoder import Synthesis, Vocoder
 
 MEL = replace(named("diffwave-paper"), n_mels=6, hop_length=16)
 TRAINING = TrainingSchedule(start=1e-4, end=0.05, steps=20, conditioning="discrete")

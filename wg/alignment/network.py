@@ -1,13 +1,26 @@
-"""The network of the learned aligner.
+"""The network of the learned aligner, and the configuration of both.
 
 Shapes: B utterances, N symbols, F frames, C channels, D features of a frame.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
-from wg.config import AlignerConfig
+
+@dataclass(frozen=True)
+class AlignerConfig:
+    """The learned aligner, of models that read text."""
+
+    steps: int = 500
+    batch_size: int = 8  # utterances
+    learning_rate: float = 3e-3
+    channels: int = 64
+    temperature: float = 0.15  # of the squared distance
+    prior: float = 1.0  # scale of the beta-binomial prior; smaller is wider
+    binarise: float = 0.5  # share of the steps after which the alignment is made hard; 1: never
 
 
 class AlignerNetwork(nn.Module):

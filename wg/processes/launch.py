@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wg.errors import InputError
-from wg.stages.stage import Context
 
 LAUNCHER = "WG_LAUNCHER"  # environment: the process that started torchrun
 
@@ -49,16 +48,6 @@ def wait_for_all() -> None:
     dist.barrier()
 
 
-def relaunch(context: Context, stage: str, processes: int) -> None:
-    """Runs a stage again under torchrun, `processes` on each node."""
-    arguments = [
-        *("stage", stage, str(context.recipe), "--model", context.name),
-        *("--work-dir", str(context.work), "--ngpu", str(context.devices.gpus)),
-        *("--nodes", str(context.devices.nodes), "--jobs", str(context.jobs), *context.overrides),
-    ]
-    torchrun(arguments, processes, context.devices.nodes)
-
-
 def torchrun(arguments: Sequence[str], processes: int, nodes: int = 1) -> None:
     """Runs a `wg` command under torchrun, `processes` on each node."""
     command = [
@@ -74,7 +63,7 @@ def torchrun(arguments: Sequence[str], processes: int, nodes: int = 1) -> None:
 
 
 def end_with_launcher() -> None:
-    """Ends this process soon after the one that ran `relaunch`, were it killed.
+    """Ends this process soon after the one that ran `torchrun`, were it killed.
 
     torchrun itself would go on, and the same command, given again, would train beside it.
     """

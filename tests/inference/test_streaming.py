@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
+from wg.inference.model import Synthesis
+from wg.inference.receptive_field import reach_of
+from wg.inference.streaming import Stream
+from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
 from wg.models import build_network
 from wg.models.diffwave import DiffWaveConfig
 from wg.models.wavegrad import WaveGradConfig
-from wg.reach import reach_of
-from wg.streaming import Stream
-from wg.vocoder import Synthesis, Vocoder
 
 MEL = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=6)
 WAVEGRAD = WaveGradConfig(

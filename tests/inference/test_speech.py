@@ -13,9 +13,18 @@ from tiny_speech import TINY, VOICES, tiny_speech
 from torch import Tensor
 
 from wg.errors import InputError
-from wg.speech import FADE_S, PAUSE_S, Speech, TextToSpeech, Utterance, Voice, join
+from wg.inference.model import Synthesis
+from wg.inference.text_to_speech import (
+    FADE_S,
+    PAUSE_S,
+    Speech,
+    TextToSpeech,
+    Utterance,
+    Voice,
+    join,
+)
+from wg.inference.vocoder import Vocoder
 from wg.text.symbols import VERSION
-from wg.vocoder import Synthesis, Vocoder
 
 ANNA, BERT = Voice("anna", seed=1), Voice("bert", seed=2)
 LONG, SHORT = ("sil", "HH", "AH0", "L", "OW1", "eos"), ("sil", "AY1", "eos")

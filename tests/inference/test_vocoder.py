@@ -15,7 +15,8 @@ from tiny_recipe import Outcome, TinyRecipe
 
 from wg.diffusion.samplers import SAMPLERS
 from wg.errors import InputError
-from wg.vocoder import Synthesis, Vocoder
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 
 GENTLE = Synthesis(schedule="diffwave-fast-base", clip=1.0)  # a long way through the network
 
@@ -79,7 +80,7 @@ def test_the_schedule_is_the_packed_one_unless_another_is_given(vocoder: Vocoder
 def test_the_weights_are_the_averaged_ones(
     finished: tuple[TinyRecipe, Outcome], vocoder: Vocoder
 ) -> None:
-    from wg.checkpoint import find_checkpoint, read_checkpoint
+    from wg.inference.checkpoint import find_checkpoint, read_checkpoint
 
     content = read_checkpoint(find_checkpoint(finished[0].exp, "best"))
     name = "wave_conv.weight"
@@ -193,7 +194,7 @@ import sys
 for name in ("lightning", "omegaconf", "lhotse", "librosa", "torchaudio"):
     sys.modules[name] = None
 import torch
-from wg.vocoder import Vocoder
+from wg.inference.vocoder import Vocoder
 print(len(Vocoder.from_pretrained({str(packed)!r})(torch.zeros(10, 4))))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

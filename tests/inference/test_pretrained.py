@@ -14,16 +14,16 @@ import soundfile
 import torch
 from tiny_recipe import wg
 
-import wg.hub as hub
+import wg.inference.pretrained as hub
 from wg.diffusion.consistency import Consistency
 from wg.errors import InputError
-from wg.hub import PRETRAINED, SHIPPED
+from wg.inference.pretrained import PRETRAINED, SHIPPED
+from wg.inference.vocoder import Vocoder
 from wg.mel.extract import log_mel
 from wg.mel.griffinlim import griffin_lim
 from wg.metrics import score
-from wg.vocoder import Vocoder
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 SPEECH = REPOSITORY / "../shared/data/ljspeech/LJSpeech-1.1/wavs/LJ001-0002.wav"
 MOST = 25e6  # bytes of all weights
 

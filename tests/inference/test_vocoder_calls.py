@@ -15,7 +15,7 @@ import torch
 from tiny_vocoder import MEL, random_mel, tiny_vocoder
 
 from wg.errors import InputError
-from wg.vocoder import Vocoder
+from wg.inference.vocoder import Vocoder
 
 MODELS = ("wavegrad", "diffwave", "spectral")
 

@@ -18,7 +18,7 @@ from tiny_vocoder import random_mel, tiny_vocoder
 
 from wg import Vocoder
 from wg.errors import InputError
-from wg.hub import local_folder, push
+from wg.inference.pretrained import local_folder, push
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from wg.errors import InputError, nearest
 
-PRETRAINED = Path(__file__).parent / "pretrained"
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SHIPPED = ("ljspeech", "voices")  # vocoders in that folder
 DEFAULT = "ljspeech"
 FILES = ("config.json", "model.safetensors", "README.md")

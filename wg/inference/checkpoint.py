@@ -12,11 +12,12 @@ from torch import nn
 
 from wg.config import Experiment, compose, flatten, to_dict
 from wg.errors import InputError
-from wg.generator import Generator
-from wg.history import History, Start
+from wg.inference.generator import Generator
+from wg.inference.history import History, Start
+from wg.inference.model import Synthesis, Trained
+from wg.inference.text_to_speech import TextToSpeech
+from wg.inference.vocoder import Vocoder
 from wg.models import build_network, config_class
-from wg.speech import TextToSpeech
-from wg.vocoder import Synthesis, Trained, Vocoder
 
 Kind = TypeVar("Kind", bound=Trained)
 LOSS = re.compile(r"step-(\d+)-loss-([\d.]+)\.ckpt")

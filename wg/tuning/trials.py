@@ -19,9 +19,10 @@ from wg.diffusion.noise import seed_of
 from wg.diffusion.samplers import Clip
 from wg.diffusion.search import starts
 from wg.errors import InputError, nearest
-from wg.folder import checksum
+from wg.inference.folder import checksum
+from wg.inference.model import Synthesis
+from wg.inference.vocoder import Vocoder
 from wg.metrics import METRICS
-from wg.vocoder import Synthesis, Vocoder
 
 Levels = tuple[float, ...]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from wg.errors import InputError
 
 
@@ -16,10 +18,14 @@ class Devices:
 
     def check(self) -> None:
         """InputError if this machine lacks what was asked for."""
-        import torch
-
         found = torch.cuda.device_count()
         if self.gpus > found:
             raise InputError(
                 f"--ngpu {self.gpus}: this machine has {found} CUDA devices; give --ngpu {found}"
             )
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits until the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

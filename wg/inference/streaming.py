@@ -21,7 +21,6 @@ Shapes: M mels, F frames, T = F * hop samples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -40,13 +39,10 @@ from wg.diffusion.samplers import (
 )
 from wg.diffusion.sampling import correction
 from wg.errors import InputError
+from wg.inference.model import Synthesis, Trained
+from wg.inference.receptive_field import Reach, reach_of
 from wg.mel.frames import Frames
 from wg.models.denoiser import Known
-from wg.reach import Reach, reach_of
-
-if TYPE_CHECKING:
-    from wg.vocoder import Synthesis, Vocoder
-
 
 LONGEST_LATENCY = 5.0  # seconds; what waits longer is no streaming
 
@@ -79,7 +75,7 @@ class Line:
 class Stream:
     """What is kept between chunks; `push` gives the audio that a chunk makes known."""
 
-    def __init__(self, vocoder: Vocoder, options: Synthesis, seed: int) -> None:
+    def __init__(self, vocoder: Trained, options: Synthesis, seed: int) -> None:
         check_clip(options.clip)
         self.vocoder, self.options = vocoder, options
         self.denoiser = vocoder.denoiser
@@ -185,7 +181,7 @@ def wider(reach: Reach, frames: int) -> Reach:
 
 
 def stream(
-    vocoder: Vocoder,
+    vocoder: Trained,
     chunks: Iterable[Tensor | np.ndarray],
     options: Synthesis,
     seed: int,
@@ -209,7 +205,7 @@ def stream(
     return pieces()
 
 
-def checked(given: Tensor | np.ndarray, number: int, vocoder: Vocoder) -> Tensor:
+def checked(given: Tensor | np.ndarray, number: int, vocoder: Trained) -> Tensor:
     """The chunk, float32 on the vocoder's device; InputError unless it is a mel [M, F > 0]."""
     bands = vocoder.mel_spec.n_mels
     if not isinstance(given, Tensor | np.ndarray):

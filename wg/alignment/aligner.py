@@ -20,14 +20,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from wg.alignment.batches import SpokenBatch, SpokenUtterances, collate_spoken, spoken
 from wg.alignment.losses import binarisation, forward_sum, posteriors
-from wg.alignment.search import monotonic_search
-from wg.config import AlignerConfig
+from wg.alignment.monotonic import monotonic_search
+from wg.alignment.network import AlignerConfig, AlignerNetwork
 from wg.data.segments import EndlessBatches, Share
-from wg.data.spoken import SpokenBatch, SpokenUtterances, collate_spoken, spoken
-from wg.models.aligner import AlignerNetwork
+from wg.processes.devices import Devices
 from wg.text.symbols import SYMBOLS
-from wg.training.devices import Devices
 
 CHECKPOINT = "aligner.ckpt"
 _NEVER = -1e4  # score of symbols that an utterance does not have

@@ -16,11 +16,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from wg.diffusion.noise import PositionalNoise, mix_seed
 from wg.errors import InputError
+from wg.inference.model import Synthesis, Trained
 from wg.text.frontend import text_to_symbols
 from wg.text.pronounce import Lexicon
 from wg.text.sentences import sentences
 from wg.text.symbols import to_ids, with_pauses
-from wg.vocoder import Synthesis, Trained
 
 FADE_S = 0.005  # at both ends of a sentence
 PAUSE_S = 0.1  # between two sentences

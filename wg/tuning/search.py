@@ -20,11 +20,11 @@ from wg.config import load_experiment_file
 from wg.diffusion.search import RESAMPLED, Span, search, starts
 from wg.errors import InputError
 from wg.files import write_bytes
-from wg.history import Found, History
+from wg.inference.history import Found, History
 from wg.metrics import METRICS, Summary, paired_difference, summarise
 from wg.models import config_class
-from wg.stages.pool import workers
-from wg.stages.trials import (
+from wg.processes.pool import workers
+from wg.tuning.trials import (
     Job,
     Levels,
     check,

@@ -1,0 +1,1 @@
+"""A trained model in use: mel, text or nothing to waveform. Torch, numpy and safetensors only."""

@@ -1,0 +1,1 @@
+"""Devices and processes: where a run computes, starting and joining its processes."""

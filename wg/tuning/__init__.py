@@ -1,0 +1,1 @@
+"""Search for schedules of few steps, for a packed vocoder."""
