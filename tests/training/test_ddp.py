@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ddp_worker import MADE, gradients, untrained
+from ddp_worker import MADE, gradients, spoken, untrained
 from tiny import dumps
 from tiny_recipe import TinyRecipe, running, wait_until
 
@@ -82,6 +82,21 @@ def test_processes_agree_to_the_bit(seen: list[dict[str, dict[str, torch.Tensor]
     for part in ("first", "last"):
         for name, value in seen[0][part].items():
             assert torch.equal(value, seen[1][part][name]), (part, name)
+
+
+def test_batch_norm_and_the_mean_over_symbols_are_of_all_processes(
+    seen: list[dict[str, dict[str, torch.Tensor]]],
+) -> None:
+    one, two = (process["spoken"] for process in seen)
+    whole = spoken([0, 1, 2, 3])
+    assert one.keys() == whole.keys()
+    for name, expected in whole.items():
+        if name.startswith("gradient"):
+            got = (one[name] + two[name]) / 2  # as DDP does
+            torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+        else:
+            torch.testing.assert_close(one[name], expected, rtol=1e-5, atol=1e-7)
+            assert torch.equal(one[name], two[name])
 
 
 def test_processes_write_one_set_of_checkpoints(folder: Path) -> None:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
+from wg.models.shared import SharedNorm, share_of
 from wg.models.upsampling import (
     CONVENTIONS,
     Predictor,
@@ -123,7 +124,7 @@ class Encoder(nn.Module):
         self.embedding = nn.Embedding(len(config.symbols), width)
         self.convs = nn.ModuleList(nn.Conv1d(width, width, 5, padding=2) for _ in range(3))
         momentum = round(1 - config.norm_decay, 9)
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width, momentum=momentum) for _ in range(3))
+        self.norms = nn.ModuleList(SharedNorm(width, momentum=momentum) for _ in range(3))
         self.lstm = ZoneoutLSTM(width, width // 2, config.zoneout)
 
     def forward(self, symbols: Tensor, lengths: Tensor, real: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ class Encoder(nn.Module):
         x = self.embedding(symbols) * real[..., None]
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = conv(x.transpose(1, 2)).transpose(1, 2)
-            # Statistics of the real symbols alone, whatever they are padded with.
+            # Statistics of the real symbols alone, whatever they are padded with, of all processes.
             normal = norm(x[real])
             normal = normal.relu() if self.activates else normal
             normal = F.dropout(normal, self.dropout, self.training)
@@ -214,7 +215,8 @@ class WaveGrad2Network(nn.Module):
     def duration_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
         """Mean over symbols of the squared error in seconds or of ln(frames + 1), [B].
 
-        With duration_mean "symbols", what has that mean over all symbols as its mean over B.
+        With duration_mean "symbols", what has that mean over all symbols, in training those of all
+        processes, as its mean over B and the processes.
         """
         durations, lengths = batch["durations"].float(), batch["symbol_lengths"]
         log = self.config.duration_domain == "log"
@@ -223,7 +225,8 @@ class WaveGrad2Network(nn.Module):
         total = ((spoken.predicted - wanted) ** 2 * real).sum(1)
         if self.config.duration_mean == "utterance":
             return total / lengths
-        return total / lengths.sum() * len(lengths)
+        count = lengths.sum()
+        return total / (share_of(count) if self.training else count) * len(lengths)
 
     def mel_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
         """Mean absolute error of a mel that is a projection of the features, [B]."""

@@ -1,0 +1,69 @@
+"""What is counted over all processes that train together, on GPUs and CPUs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+class Summed(torch.autograd.Function):
+    """Sum of a tensor over all processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """The sum, the same to the bit in each process."""
+        total = x.detach().clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # pyright: ignore
+        """Of the sum of the processes' losses."""
+        return Summed.apply(grads[0])  # pyright: ignore
+
+
+def process_count() -> int:
+    """Processes that train together; 1 where there are no others."""
+    together = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if together else 1
+
+
+class SharedNorm(nn.BatchNorm1d):
+    """Batch norm whose statistics in training are those of the rows of all processes.
+
+    torch's SyncBatchNorm knows no CPUs. Each process counts by its rows, of which it may have any
+    number. One process alone, and evaluation, are `nn.BatchNorm1d` to the bit.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore
+        """Rows [R, C] -> [R, C]."""
+        if not self.training or process_count() == 1:
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            rows = x.float()
+            first: Tensor = Summed.apply(  # pyright: ignore
+                torch.cat([rows.sum(0), rows.new_full((1,), len(rows))])
+            )
+            count = first[-1].detach()
+            mean = first[:-1] / count
+            # Squares of what is centred already: their sum keeps its digits.
+            variance: Tensor = Summed.apply((rows - mean).square().sum(0)) / count  # pyright: ignore
+            normal = (rows - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
+            self._follow(mean.detach(), variance.detach() * count / (count - 1))
+        return normal.to(x.dtype)
+
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        """Running statistics, with the unbiased variance, as `nn.BatchNorm1d` has them."""
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.momentum is not None and self.num_batches_tracked is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+        self.num_batches_tracked += 1
+
+
+def share_of(count: Tensor) -> Tensor:
+    """Mean of a count over all processes: its part of what they count together."""
+    together = process_count()
+    return count if together == 1 else Summed.apply(count) / together  # pyright: ignore
