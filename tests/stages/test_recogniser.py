@@ -27,8 +27,18 @@ SAID = {
     "LJ001-0002": "in being comparatively modern.",
     "LJ001-0008": "has never been surpassed.",
 }
-needs_sphinx = pytest.mark.skipif(
-    importlib.util.find_spec("pocketsphinx") is None, reason="the package pocketsphinx is absent"
+PACKAGES = {"moonshine": "moonshine_voice", "pocketsphinx": "pocketsphinx"}
+offline = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec(package) is None, reason=f"the package {package} is absent"
+            ),
+        )
+        for name, package in PACKAGES.items()
+    ],
 )
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason="the LJSpeech clips are absent")
 
@@ -38,10 +48,10 @@ def loaded_anew() -> None:
     load_recogniser.cache_clear()
 
 
-@needs_sphinx
+@offline
 @needs_clips
-def test_pocketsphinx_hears_most_words_whatever_it_heard_before() -> None:
-    hear = load_recogniser("pocketsphinx")
+def test_most_words_are_heard_whatever_was_heard_before(name: str) -> None:
+    hear = load_recogniser(name)
     clips = {name: soundfile.read(CLIPS / f"{name}.wav") for name in SAID}
     first = {name: hear(*clips[name]) for name in SAID}
     again = {name: hear(*clips[name]) for name in reversed(SAID)}
@@ -50,9 +60,9 @@ def test_pocketsphinx_hears_most_words_whatever_it_heard_before() -> None:
         assert error_rates(spoken_letters(text), first[name])["cer"] < 0.2
 
 
-@needs_sphinx
-def test_pocketsphinx_hears_nothing_in_nothing() -> None:
-    hear = load_recogniser("pocketsphinx")
+@offline
+def test_nothing_is_heard_in_nothing(name: str) -> None:
+    hear = load_recogniser(name)
     assert hear(np.zeros(100), 8000) == ""
     assert len(hear(np.random.default_rng(0).standard_normal(8000), 8000)) < 40
 
@@ -74,14 +84,23 @@ def test_a_folder_without_a_model_is_a_reason(
     assert chosen is None and f"{tmp_path / 'model.bin'}: no such file" in line
 
 
-def test_pocketsphinx_stands_in_for_the_default_without_weights(
+def test_the_best_that_is_installed_stands_in_for_the_default_without_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: "/nowhere")
-    monkeypatch.setattr(recogniser, "Sphinx", lambda: lambda wave, rate: "")
+    for name in ("Moonshine", "Sphinx"):
+        monkeypatch.setattr(recogniser, name, lambda: lambda wave, rate: "")
     chosen, (line,) = choose_recogniser(DEFAULT)
-    assert chosen == "pocketsphinx"
-    assert line.startswith("heard by pocketsphinx, since the weights of WAV2VEC2_ASR_BASE_960H")
+    assert chosen == "moonshine"
+    assert line.startswith("heard by moonshine, since the weights of WAV2VEC2_ASR_BASE_960H")
+
+    def absent() -> None:
+        raise RecogniserMissing("the package moonshine-voice is not installed")
+
+    load_recogniser.cache_clear()
+    monkeypatch.setattr(recogniser, "Moonshine", absent)
+    chosen, (line,) = choose_recogniser(DEFAULT)
+    assert chosen == "pocketsphinx" and "moonshine-voice is not installed" in line
     load_recogniser.cache_clear()
     assert choose_recogniser("WAV2VEC2_ASR_BASE_10M")[0] is None, "and for no other"
 

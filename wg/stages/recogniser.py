@@ -1,5 +1,6 @@
 """Speech recognisers whose weights are on this machine, by name: nothing is downloaded here.
 
+- `moonshine`: the package moonshine-voice brings Moonshine tiny (English) up to version 0.1.0.
 - `pocketsphinx`: the package brings its model; words of a dictionary by a triphone HMM.
 - `faster-whisper:FOLDER`: a Whisper model in CTranslate2's format, in a folder of yours.
 - torchaudio's CTC bundles (`WAV2VEC2_ASR_BASE_960H` ...): where torch.hub has their weights.
@@ -24,7 +25,9 @@ from wg.metrics.perceptual import WIDE, resample
 from wg.text.normalise import normalise
 
 BLANK, SPACE = "-", "|"  # of the CTC labels
+MOONSHINE = "moonshine"
 SPHINX = "pocketsphinx"
+STAND_INS = (MOONSHINE, SPHINX)  # for the default one; the best first
 WHISPER = "faster-whisper"
 DEFAULT = "WAV2VEC2_ASR_BASE_960H"
 Recogniser = Callable[[np.ndarray, int], str]  # a waveform [T] and its rate in Hz to `letters`
@@ -47,7 +50,7 @@ class Ctc:
 
         bundles = [key for key in vars(pipelines) if "_ASR_" in key]
         if name not in bundles:
-            known = (*bundles, SPHINX, f"{WHISPER}:FOLDER")
+            known = (*bundles, *STAND_INS, f"{WHISPER}:FOLDER")
             raise InputError(f"recogniser {name!r} is unknown; {nearest(name, known)}")
         bundle: Any = vars(pipelines)[name]
         weights = Path(torch.hub.get_dir()) / "checkpoints" / bundle._path
@@ -66,6 +69,32 @@ class Ctc:
         best = emission.argmax(-1).unique_consecutive().tolist()
         heard = "".join(self.labels[place] for place in best if self.labels[place] != BLANK)
         return letters(heard.replace(SPACE, " "))
+
+
+class Moonshine:
+    """Moonshine tiny (2410.15608) by moonshine-voice, with the English weights of its package."""
+
+    def __init__(self) -> None:
+        needs_package("moonshine_voice", "recognise")
+        from moonshine_voice import (  # pyright: ignore[reportMissingImports]
+            ModelArch,
+            Transcriber,
+            get_model_path,
+        )
+
+        folder = get_model_path("tiny-en")
+        if not (folder / "encoder_model.ort").is_file():
+            raise RecogniserMissing(
+                "this version of moonshine-voice brings no weights; run "
+                "pip install 'moonshine-voice<=0.1.0'"
+            )
+        self.transcriber: Any = Transcriber(folder, ModelArch.TINY)
+
+    def __call__(self, wave: np.ndarray, rate: int) -> str:
+        """What is heard in a waveform, its numbers as words."""
+        audio = resample(wave, rate, WIDE).astype(np.float32)
+        lines = self.transcriber.transcribe_without_streaming(audio.tolist(), WIDE).lines
+        return letters(normalise(" ".join(line.text for line in lines)))
 
 
 class Sphinx:
@@ -127,6 +156,8 @@ def needs_package(module: str, extra: str) -> None:
 def load_recogniser(name: str) -> Recogniser:
     """The recogniser of a name; RecogniserMissing where it cannot run here."""
     kind, _, folder = name.partition(":")
+    if kind == MOONSHINE:
+        return Moonshine()
     if kind == SPHINX:
         return Sphinx()
     return Whisper(Path(folder)) if kind == WHISPER else Ctc.load(name)
@@ -135,16 +166,16 @@ def load_recogniser(name: str) -> Recogniser:
 def choose_recogniser(name: str) -> tuple[str | None, list[str]]:
     """The name of a recogniser that can run here, None for none; and what is to be said of it.
 
-    Where the default one lacks, pocketsphinx stands in if it is installed.
+    Where the default one lacks, the first of the stand-ins that is installed takes its place.
     """
     reasons = []
-    for candidate in (name, SPHINX) if name == DEFAULT else (name,):
+    for candidate in (name, *STAND_INS) if name == DEFAULT else (name,):
         try:
             load_recogniser(candidate)
         except RecogniserMissing as reason:
             reasons.append(str(reason))
         else:
-            stands = [f"heard by {candidate}, since {reasons[0]}"] if reasons else []
+            stands = [f"heard by {candidate}, since {'; '.join(reasons)}"] if reasons else []
             return candidate, stands
     return None, [f"no error rates of words and characters: {'; '.join(reasons)}"]
 
