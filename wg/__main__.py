@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sample": ("wg.commands.generate:sample", "clips from a model that takes no mel"),
     "denoise": ("wg.commands.generate:denoise", "a noisy clip through such a model"),
     "interpolate": ("wg.commands.generate:interpolate", "a clip between two, by such a model"),
-    "score": ("wg.commands.score:score", "any folders of audio against recordings"),
+    "score": ("wg.commands.score:score", "folders of audio against recordings; a model's bound"),
     "bench": ("wg.commands.bench:bench", "vocoders side by side; latency of streaming"),
     "listen": ("wg.commands.listen:listen", "listening pages, and what listeners said"),
     "egs": ("wg.commands.egs:egs", "the catalogue of experiments, egs.yaml"),

@@ -1,4 +1,7 @@
-"""`wg score`: any folders of audio against a folder of recordings."""
+"""`wg score`: any folders of audio against a folder of recordings.
+
+`wg score bound` asks a trained model how probable recordings are.
+"""
 
 from __future__ import annotations
 
@@ -101,6 +104,16 @@ def check_rate(rate: int | None) -> None:
 
 
 def score(arguments: Sequence[str]) -> None:
+    """Pairs of folders, or a model's bound of the density of recordings."""
+    if arguments[:1] == ["bound"]:
+        from wg.commands.bound import bound
+
+        bound(arguments[1:])
+    else:
+        score_folders(arguments)
+
+
+def score_folders(arguments: Sequence[str]) -> None:
     """Finds the pairs, checks every file, scores, prints and writes."""
     options = parser().parse_args(arguments)
     if options.jobs < 1:
