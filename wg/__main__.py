@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
+import warnings
+from typing import TextIO
 
 from wg import __version__
-from wg.errors import InputError, nearest
+from wg.errors import InputError, InputWarning, nearest
 
 # Command -> module:function and what it does. Only the chosen one is imported.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -48,6 +50,21 @@ def run(arguments: list[str]) -> None:
     vars(importlib.import_module(module))[function](arguments[1:])
 
 
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning of wg on one line; others as Python shows them."""
+    if issubclass(category, InputWarning):
+        print(f"wg: warning: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr)
+
+
 def main() -> int:
     """Runs a command; a user's mistake is one line and exit status 2."""
     arguments = sys.argv[1:]
@@ -55,7 +72,9 @@ def main() -> int:
         print(usage())
         return 0
     try:
-        run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            run(arguments)
     except InputError as error:
         print(f"wg: error: {error}", file=sys.stderr)
         return 2

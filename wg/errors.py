@@ -14,6 +14,10 @@ class InputError(ValueError):
     """
 
 
+class InputWarning(UserWarning):
+    """Something that a user probably did not mean; the command line prints it on one line."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Hint for an unknown name: the closest valid one, then all of them."""
     options = sorted(choices)

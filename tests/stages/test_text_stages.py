@@ -100,7 +100,11 @@ def test_scores_have_durations_beside_those_of_the_phonemes_mean(
     assert set(scores["durations"]) == set(SYMBOLS)
     assert scores["durations"]["OW1"]["count"] == 3
     absent = "the weights of WAV2VEC2_ASR_BASE_960H are not"
-    said = ("no error rates of words and characters: ", "heard by moonshine, since ", "heard by pocketsphinx, since ")
+    said = (
+        "no error rates of words and characters: ",
+        "heard by moonshine, since ",
+        "heard by pocketsphinx, since ",
+    )
     assert any(start + absent in outcome.out for start in said)
 
 

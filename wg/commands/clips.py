@@ -1,4 +1,4 @@
-"""Clips in and out of commands: one channel, the model's rate, 16 bits."""
+"""Clips in and out of commands: any rate and channels in, one channel and 16 bits out."""
 
 from __future__ import annotations
 
@@ -13,30 +13,38 @@ import soundfile
 import torch
 from torch import Tensor
 
-from wg.data.audio import load_audio, protect_peak, write_audio
+from wg.data.audio import protect_peak, write_audio
 from wg.errors import InputError
+from wg.metrics.perceptual import resample
 
 BLOCK = 1 << 20  # bytes
 
 
 def read_clip(path: Path, rate: int) -> Tensor:
-    """Samples [T] of a mono file at `rate` Hz; InputError with the remedy for any other."""
+    """Samples [T] at `rate` Hz, float32; says where channels were mixed or the rate was changed.
+
+    InputError for a file that cannot be read or holds nothing.
+    """
+    wave, found = read_audio(path)
+    if found == rate:
+        return wave
+    print(f"{path}: resampled from {found} to {rate} Hz")
+    return torch.from_numpy(resample(wave.numpy(), found, rate))
+
+
+def read_audio(path: Path) -> tuple[Tensor, int]:
+    """Samples [T] of a file as it is, float32, and its rate in Hz; several channels are mixed."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        found = soundfile.info(path)
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path}: not readable audio ({error.error_string})") from None
-    if found.channels != 1:
-        raise InputError(f"{path}: {found.channels} channels; mix down to one first")
-    if found.samplerate != rate:
-        raise InputError(
-            f"{path}: {found.samplerate} Hz, but the model works at {rate} Hz; "
-            f"resample first: sox {path} -r {rate} OUT.wav"
-        )
-    if not found.frames:
+    if not len(audio):
         raise InputError(f"{path}: holds no samples")
-    return torch.from_numpy(load_audio(path, 0, found.frames))
+    if audio.shape[1] > 1:
+        print(f"{path}: {audio.shape[1]} channels, mixed down to one")
+    return torch.from_numpy(audio.mean(1)), rate
 
 
 def open_array(path: Path) -> np.ndarray:

@@ -23,7 +23,7 @@ from wg.inference.pretrained import DEFAULT, SHIPPED
 from wg.inference.vocoder import Vocoder
 from wg.mel.convert import obstacles, refusal
 from wg.mel.extract import log_mel
-from wg.mel.hub import named
+from wg.mel.hub import changed, named
 from wg.mel.spec import MelSpec
 
 DESCRIBED = ("vocoder", "sampler", "levels", "seed")  # in the JSON beside a wav
@@ -41,7 +41,10 @@ def parser() -> Options:
         "[%(default)s]",
     )
     options.add_argument(
-        "--mel", help="what the .npy is, if not the vocoder's own: a named spec, or JSON"
+        "--mel",
+        metavar="SPEC",
+        help="what the .npy is, if not the vocoder's own: a named spec (docs/mels.md), log=log10 "
+        "and the like, or a JSON file; wg check-mel tells",
     )
     options.add_argument(
         "--accept",
@@ -98,7 +101,7 @@ def converter(options: argparse.Namespace, spec: MelSpec) -> Callable[[np.ndarra
 
     if options.mel is None:
         return plain
-    source = spec_of(options.mel)
+    source = spec_of(options.mel, spec)
     if blocking := obstacles(source, spec, options.accept):
         raise InputError(refusal(source, spec, blocking))
     return lambda part: source.convert(plain(part), spec, options.accept)
@@ -111,8 +114,13 @@ def split(mel: np.ndarray, frames: int) -> Iterator[np.ndarray]:
         yield mel[..., first : first + frames]
 
 
-def spec_of(text: str) -> MelSpec:
-    """A named spec, or the one in a JSON file (of `wg check-mel --save`)."""
+def spec_of(text: str, own: MelSpec) -> MelSpec:
+    """A named spec, `own` with other values, or a JSON file's (of `wg check-mel --save`)."""
+    if "=" in text and not Path(text).exists():
+        try:
+            return changed(own, text)
+        except InputError as error:
+            raise InputError(f"--mel {text}: {error}") from None
     if not text.endswith(".json"):
         return named(text)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from operator import index
 from typing import TypeVar
@@ -14,12 +15,17 @@ from wg.diffusion.consistency import Consistency
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.sampling import Progress, correction
 from wg.diffusion.schedules import Schedule
-from wg.errors import InputError
+from wg.errors import InputError, InputWarning
 from wg.inference.model import Synthesis, Trained
 from wg.inference.streaming import stream
+from wg.mel.recognise import oddity
 
 LONGEST = 30 * 60  # seconds of audio in a call
 Array = TypeVar("Array", Tensor, np.ndarray)
+
+
+class UnlikelyMel(InputWarning):
+    """A mel that a vocoder takes, whose values are probably of another convention."""
 
 
 class Vocoder(Trained):
@@ -30,6 +36,7 @@ class Vocoder(Trained):
     """
 
     takes = ("mel",)
+    _warned = False
 
     @torch.inference_mode()
     def __call__(
@@ -56,6 +63,7 @@ class Vocoder(Trained):
         options = (synthesis or self.synthesis).override(steps, schedule, sampler, consistency)
         given: Tensor = as_tensor(mel) if isinstance(mel, np.ndarray) else mel
         batch = self._batch(given, lengths)
+        self._look_at(batch["mel"][0], lengths)
         count, length = len(batch["mel"]), batch["mel"].shape[-1] * self.mel_spec.hop_length
         seeds = whole_seeds(seed, count)
         levels = self.levels(options)
@@ -90,6 +98,19 @@ class Vocoder(Trained):
         """
         options = (synthesis or self.synthesis).override(steps, schedule, sampler, consistency)
         return stream(self, chunks, options, whole_seeds(seed, 1)[0])
+
+    def _look_at(self, mel: Tensor, lengths: Sequence[int] | Tensor | None) -> None:
+        """Warns, once, of a mel [M, F] whose values are not what this vocoder was trained on."""
+        if self._warned:
+            return
+        end = mel.shape[-1] if lengths is None else int(lengths[0])
+        try:
+            problem = oddity(mel[:, :end], self.mel_spec)
+        except ModuleNotFoundError:  # torchaudio, which inference needs for nothing else
+            return
+        if problem:
+            self._warned = True
+            warnings.warn(problem, UnlikelyMel, stacklevel=4)
 
     def _batch(self, mel: Tensor, lengths: Sequence[int] | Tensor | None) -> dict[str, Tensor]:
         """What the network is conditioned on; InputError for a mel or lengths that are none."""

@@ -36,9 +36,6 @@ def convert(mel: Tensor, source: MelSpec, to: MelSpec, accept: Collection[str] =
     specs side by side for any other difference, for another band count and for values that are
     not finite.
     """
-    for name in accept:
-        if name not in ACCEPTABLE:
-            raise InputError(f"accept {name!r}; {nearest(name, ACCEPTABLE)}")
     if blocking := obstacles(source, to, accept):
         raise InputError(refusal(source, to, blocking))
     if mel.ndim < 2 or mel.shape[-2] != source.n_mels or not mel.is_floating_point():
@@ -52,7 +49,13 @@ def convert(mel: Tensor, source: MelSpec, to: MelSpec, accept: Collection[str] =
 
 
 def obstacles(source: MelSpec, to: MelSpec, accept: Collection[str] = ()) -> list[str]:
-    """Fields in which the specs differ and that no conversion undoes; []: `convert` works."""
+    """Fields in which the specs differ and that no conversion undoes; []: `convert` works.
+
+    InputError for an `accept` that is none of `ACCEPTABLE`.
+    """
+    for name in accept:
+        if name not in ACCEPTABLE:
+            raise InputError(f"accept {name!r}; {nearest(name, ACCEPTABLE)}")
     different = set(source.differences(to)) - {*VALUES, *accept}
     if not (source.magnitude_eps and to.magnitude_eps):
         different -= {"magnitude_eps_mode"}
@@ -71,10 +74,10 @@ def _factor(source: MelSpec, to: MelSpec) -> Tensor:
 
 def refusal(source: MelSpec, to: MelSpec, blocking: Collection[str]) -> str:
     """Why there is no conversion, with both specs side by side; `>` marks what is in the way."""
-    advice = [f"accept={name!r}: {ACCEPTABLE[name]}" for name in blocking if name in ACCEPTABLE]
+    advice = [f"{name}: {ACCEPTABLE[name]}" for name in blocking if name in ACCEPTABLE]
     hint = ""
     if len(advice) == len(blocking):
-        hint = f" (can be borne: {'; '.join(advice)})"
+        hint = f"; or accept the differences ({'; '.join(advice)}): --accept {' '.join(blocking)}"
     return "\n".join(
         [
             f"no exact conversion of this mel: {', '.join(blocking)} differ; compute it again from "
@@ -85,17 +88,13 @@ def refusal(source: MelSpec, to: MelSpec, blocking: Collection[str]) -> str:
 
 
 def side_by_side(source: MelSpec, to: MelSpec, blocking: Collection[str]) -> list[str]:
-    """A line a field: `>` for one of `blocking`, `~` for one that differs and is converted."""
-    different = source.differences(to)
+    """A line a field that differs: `>` for one of `blocking`, `~` for one that is converted."""
     rows = [("", "field", "mel", "wanted")]
-    for name, (have, want) in {
-        key: (value, to.to_dict()[key]) for key, value in source.to_dict().items()
-    }.items():
-        mark = ">" if name in blocking else "~" if name in different else ""
-        rows.append((mark, name, _short(have), _short(want)))
+    for name, (have, want) in source.differences(to).items():
+        rows.append((">" if name in blocking else "~", name, _short(have), _short(want)))
     width = max(len(row[2]) for row in rows)
     return [f"{mark:1} {name:18} {have:{width}} {want}" for mark, name, have, want in rows]
 
 
 def _short(value: object) -> str:
-    return f"{len(value)} values" if isinstance(value, list) else str(value)
+    return f"{len(value)} values" if isinstance(value, tuple) else str(value)

@@ -6,6 +6,9 @@ Shapes: T samples, K = n_fft // 2 + 1 bins, M bands, F = spec.frames(T) frames; 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -14,13 +17,18 @@ from wg.errors import InputError
 from wg.mel.bank import weights
 from wg.mel.spec import MelSpec
 
+Array = TypeVar("Array", Tensor, np.ndarray)
+CHANNELS = 8  # at most, of recordings
 
-def log_mel(wave: Tensor, spec: MelSpec) -> Tensor:
+
+def log_mel(wave: Array, spec: MelSpec) -> Array:
     """Log mel [M, F] or [B, M, F] of a waveform at `spec.sample_rate`, full scale +-1.
 
-    InputError for a waveform that is not floating point, of another shape, not finite or shorter
-    than `spec.min_samples`, and for a filterbank with empty bands.
+    Numpy for numpy. InputError for a waveform that is not floating point, of another shape, not
+    finite or shorter than `spec.min_samples`, and for a filterbank with empty bands.
     """
+    if isinstance(wave, np.ndarray):
+        return log_mel(_as_tensor(wave), spec).numpy()  # pyright: ignore[reportReturnType]
     return spec.compress(linear_mel(wave, spec))
 
 
@@ -56,6 +64,12 @@ def filterbank(spec: MelSpec) -> Tensor:
     return weights(spec.bands).float()
 
 
+def _as_tensor(wave: np.ndarray) -> Tensor:
+    if wave.dtype.kind != "f":
+        raise InputError(f"waveform of {wave.dtype}; give floating point samples in -1..1")
+    return torch.from_numpy(np.array(wave, np.float64 if wave.dtype == np.float64 else np.float32))
+
+
 def _rooted(spectrum: Tensor, spec: MelSpec) -> Tensor:
     if not spec.magnitude_eps:
         return spectrum.abs()  # unlike a root of squares, it has a gradient at 0
@@ -70,6 +84,11 @@ def _check(wave: Tensor, spec: MelSpec) -> None:
         raise InputError(f"waveform of {wave.dtype}; give floating point samples in -1..1")
     if wave.ndim not in (1, 2):
         raise InputError(f"waveform of shape {list(wave.shape)}; give [T] or [B, T]")
+    if wave.ndim == 2 and wave.shape[1] <= CHANNELS < wave.shape[0]:
+        raise InputError(
+            f"waveform of shape {list(wave.shape)}: {wave.shape[1]} channels, last; mix down to "
+            "one first: wave.mean(-1)"
+        )
     if wave.shape[-1] < spec.min_samples:
         raise InputError(
             f"waveform of {wave.shape[-1]} samples; mel.n_fft {spec.n_fft} needs at least "

@@ -139,6 +139,46 @@ SPECS: dict[str, MelSpec] = {
 }
 
 
+OWN = "own"  # the vocoder's
+
+# Other values of one analysis: what changes in them, and in words.
+VARIANTS = {
+    "log=ln": "natural-log",
+    "log=log10": "log10",
+    "log=db": "dB",
+    "log=none": "linear (no logarithm)",
+    "log=db,gain=0.01,offset=0.8,clip_min=0,clip_max=1": "dB, scaled to 0..1",
+    "log=db,gain=0.08,offset=2.4,clip_min=-4,clip_max=4": "dB, scaled to -4..4",
+}
+_UNCHANGED = {  # the values of a spec before anything is said of them
+    **{"log": "ln", "floor": 1e-12, "floor_mode": "clip", "gain": 1.0, "offset": 0.0},
+    **dict.fromkeys(("clip_min", "clip_max", "zero", "mean", "std")),
+}
+
+
+def changed(own: MelSpec, text: str) -> MelSpec:
+    """`own`'s analysis with other values, of "log=log10" or "log=db,gain=0.01,offset=0.8".
+
+    What is not said is plain: natural log, gain 1, offset 0, nothing clipped, no statistics.
+    InputError for a key that is none of the values', and for what `MelSpec` does not take.
+    """
+    values: dict[str, object] = {}
+    for part in text.split(","):
+        key, _, value = part.strip().partition("=")
+        if key not in _UNCHANGED or key in ("mean", "std"):
+            keys = [name for name in _UNCHANGED if name not in ("mean", "std")]
+            raise InputError(f"{part!r} in {text!r}: {nearest(key, keys)}")
+        values[key] = value if key in ("log", "floor_mode") else _number(key, value)
+    return replace(own, **(_UNCHANGED | values))
+
+
+def _number(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"mel.{key} is {text!r}; give a number") from None
+
+
 def named(name: str) -> MelSpec:
     """Spec of another system; InputError with the nearest name for an unknown one."""
     if name not in SPECS:

@@ -3,6 +3,8 @@
 Speech at a usual level has quantiles that are much the same from voice to voice. Read back as a
 linear mel, a mel has them only if it is read with its own log and scaling. Conventions that share
 these (HiFi-GAN's and Tacotron 2's) look alike; `wg.mel.regress` tells them apart, with audio.
+
+Shapes: M bands, F frames.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 
 from wg.mel.extract import linear_mel
-from wg.mel.hub import SPECS
+from wg.mel.hub import OWN, SPECS, VARIANTS, changed
 from wg.mel.spec import MelSpec
 
 QUANTILES = (0.3, 0.5, 0.7, 0.9, 0.99)
@@ -23,6 +25,14 @@ LOUDNESS = 2.0  # nepers by which recordings differ without being called unlikel
 LIKELY = 1.0  # nepers; above it not even the best guess is one
 ALIKE = 0.35  # nepers; closer guesses are not told apart
 LEAST = 1e-12  # linear mel; 0 has no log
+UNLIKE = 0.55  # nepers; so much nearer, another reading is taken for the right one unasked
+FEWEST = 16  # frames of which something can be told
+ENOUGH = 100  # frames, a second or more, of which something is told unasked
+LOOKED_AT = 1 << 16  # values, evenly spread, that the quantiles are of
+BEYOND = 1.0  # nepers by which predictions overshoot what a spec can give
+STRAY = 0.01  # share of values further out than that, which no mel of a spec has
+NORMALISED = "normalised"  # to mean 0 and deviation 1 over a corpus
+BY_BAND = "normalised band by band"
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,72 @@ def likely(guesses: list[Guess]) -> list[Guess]:
     return [guess for guess in guesses if guess.distance < guesses[0].distance + ALIKE]
 
 
+def readings(own: MelSpec) -> dict[str, MelSpec]:
+    """What the values of a mel of `own`'s analysis can be: its own, other logs, normalised."""
+    found = {OWN: own}
+    for name in VARIANTS:
+        other = changed(own, name)
+        if own.mean or _values(other) != _values(own):
+            found[name] = other
+    return found | _normalised(own)
+
+
+def oddity(mel: Tensor, own: MelSpec) -> str | None:
+    """Why the values [M, F] are probably not those of `own`, with the remedy; None: they may be.
+
+    Of too few frames only what lies outside of the spec's range is told.
+    """
+    values = mel.detach().cpu().double()
+    if (share := _outside(values, own)) > STRAY:
+        return (
+            f"{share:.0%} of the mel's values lie outside of what this vocoder's mels can be; "
+            "wg check-mel says what they are (docs/mels.md)"
+        )
+    guesses = recognise(values, readings(own)) if values.shape[1] >= ENOUGH else []
+    distances = {guess.name: guess.distance for guess in guesses}
+    if guesses and guesses[0].distance < min(ALIKE, distances.get(OWN, LIKELY) - UNLIKE):
+        return (
+            f"the mel's values look like {title(guesses[0].name)} mels, not like this vocoder's "
+            "own; wg check-mel says how to convert them (docs/mels.md)"
+        )
+    return None
+
+
+def title(name: str) -> str:
+    """A reading or a named spec in words."""
+    return VARIANTS.get(name, name)
+
+
+def _values(spec: MelSpec) -> tuple[str, float, float]:
+    return spec.log, spec.gain, spec.offset
+
+
+def _outside(mel: Tensor, spec: MelSpec) -> float:
+    """Share of the values that lie below silence or above full scale by more than `BEYOND`."""
+    loudest = replace(spec, clip_max=None).compress(torch.full((spec.n_mels, 1), _ceiling(spec)))
+    slack = BEYOND * spec.slope if spec.log != "none" else 1e-3 * float(loudest.max())
+    silence = spec.silence.double()[:, None]
+    scale = 1 if spec.std is None else 1 / torch.tensor(spec.std, dtype=torch.float64)[:, None]
+    low = torch.minimum(silence, replace(spec, zero=None).silence.double()[:, None])
+    return float(((mel < low - slack * scale) | (mel > loudest + slack * scale)).double().mean())
+
+
+def _ceiling(spec: MelSpec) -> float:
+    """More than any band of full-scale audio: all the window's energy at each of its bins."""
+    loudest = float(spec.hann.sum()) / spec.magnitude_divisor
+    return (loudest * spec.n_fft) ** spec.power
+
+
+def _normalised(own: MelSpec) -> dict[str, MelSpec]:
+    """Readings of values whose statistics are unknown, with those of something like speech."""
+    plain = changed(own, "log=ln")
+    value = plain.compress(linear_mel(speech_like(own.sample_rate), own))
+    mean, std = float(value.mean()), float(value.std())
+    whole = replace(plain, gain=1 / std, offset=-mean / std)
+    means, stds = value.mean(1).tolist(), value.std(1).clamp(min=0.1).tolist()
+    return {NORMALISED: whole, BY_BAND: replace(plain, mean=tuple(means), std=tuple(stds))}
+
+
 def _possible(mel: Tensor, spec: MelSpec) -> bool:
     """Whether every value lies between the spec's silence and its upper clip."""
     slack = 1e-3 * spec.gain
@@ -72,7 +148,8 @@ def _distance(mel: Tensor, spec: MelSpec) -> float:
 
 def _quantiles(linear: Tensor) -> Tensor:
     levels = torch.tensor(QUANTILES, dtype=torch.float64)
-    return linear.clamp(min=LEAST).log().flatten()[: 2**23].quantile(levels)
+    values = linear.clamp(min=LEAST).flatten()
+    return values[:: -(-len(values) // LOOKED_AT)].log().quantile(levels)
 
 
 @lru_cache
@@ -82,6 +159,7 @@ def _typical(spec: MelSpec) -> Tensor:
     return _quantiles(spec.decompress(spec.compress(linear)))
 
 
+@lru_cache
 def speech_like(rate: int, seconds: float = 3.0) -> Tensor:
     """Harmonics and noise under a speech spectrum's slope, in syllables; RMS 0.07, float64 [T]."""
     generator = torch.Generator().manual_seed(0)

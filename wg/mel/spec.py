@@ -5,7 +5,7 @@ In order, for a frame with spectrum S (window w, filterbank W [bins, bands]):
     magnitude   a = sqrt(|S|^2 + magnitude_eps) / (sqrt(sum w^2) if window_norm else 1)
     bands       m = W^T a^power                                     (the linear mel)
     log         v = gain * log(max(m, floor) or m + floor) + offset, then clipped to clip_min..max
-                (v = zero where m = 0, if the spec has such a value)
+                (v = zero where m = 0, if the spec has such a value; log "none" takes none)
     statistics  v = (v - mean) / std
 
 Shapes: M bands, F frames, T samples. Frame f stands for samples [f * hop, (f + 1) * hop).
@@ -27,7 +27,7 @@ from wg.errors import InputError, nearest
 from wg.mel.bank import Bands, MelNorm, MelScale, weights
 from wg.mel.fields import checked
 
-LOG_FACTOR = {"ln": 1.0, "log10": 1 / math.log(10), "db": 20 / math.log(10)}  # of ln m
+LOG_FACTOR = {"ln": 1.0, "log10": 1 / math.log(10), "db": 20 / math.log(10), "none": 1.0}  # of ln m
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class MelSpec:
     fmax: float | None = None  # Hz; None: half the sample rate
     mel_scale: MelScale = "slaney"
     mel_norm: MelNorm = "slaney"  # slaney: triangles of equal area; none: of height 1
-    log: Literal["ln", "log10", "db"] = "ln"  # db: 20 log10, whatever `power` is
+    log: Literal["ln", "log10", "db", "none"] = "ln"  # db: 20 log10, whatever `power` is
     floor: float = 1e-5  # linear mel
     floor_mode: Literal["clip", "add"] = "clip"
     gain: float = 1.0
@@ -141,6 +141,11 @@ class MelSpec:
         return float(self.hann.square().sum().sqrt()) if self.window_norm else 1.0
 
     @property
+    def slope(self) -> float:
+        """Change of a value for one neper of the linear mel, or for one of it without a log."""
+        return self.gain * LOG_FACTOR[self.log]
+
+    @property
     def silence(self) -> Tensor:
         """Frame [M] of digital silence, float32: what padding a mel takes."""
         linear = torch.zeros(self.n_mels)
@@ -160,8 +165,8 @@ class MelSpec:
     def compress(self, linear: Tensor) -> Tensor:
         """Log mel of a linear mel, both [..., M, F]: floor, log, affine, clip, statistics."""
         clip = self.floor_mode == "clip"
-        value = torch.log(linear.clamp(min=self.floor) if clip else linear + self.floor)
-        value = value * (self.gain * LOG_FACTOR[self.log]) + self.offset
+        value = linear.clamp(min=self.floor) if clip else linear + self.floor
+        value = (value if self.log == "none" else value.log()) * self.slope + self.offset
         if self.clip_min is not None or self.clip_max is not None:
             value = value.clamp(self.clip_min, self.clip_max)
         if self.zero is not None:
@@ -175,7 +180,8 @@ class MelSpec:
         value = log_mel
         if self.mean is not None and self.std is not None:
             value = value * _column(self.std, value) + _column(self.mean, value)
-        linear = torch.exp((value - self.offset) / (self.gain * LOG_FACTOR[self.log]))
+        value_of = (value - self.offset) / self.slope
+        linear = value_of if self.log == "none" else value_of.exp()
         if self.floor_mode == "add":
             linear = (linear - self.floor).clamp(min=0)
         return linear if self.zero is None else linear.masked_fill(value == self.zero, 0)

@@ -34,7 +34,7 @@ MEANINGS = {
     "mel.n_mels": "mel bands",
     "mel.window": "Hann, divided by win_length or by win_length - 1",
     "mel.mel_scale": "of the filterbank",
-    "mel.log": "ln, log10; db: 20 log10, whatever `power` is",
+    "mel.log": "ln, log10; db: 20 log10, whatever `power` is; none: no logarithm",
     "mel.floor_mode": "clip: max(m, floor); add: m + floor",
     "mel.gain": "factor of the log mel",
     "mel.offset": "added to the log mel after the gain",
