@@ -9,7 +9,7 @@ import warnings
 from typing import TextIO
 
 from wg import __version__
-from wg.errors import InputError, InputWarning, nearest
+from wg.errors import InputError, InputWarning, PartlyDone, nearest
 
 # Command -> module:function and what it does. Only the chosen one is imported.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -66,7 +66,7 @@ def show_warning(
 
 
 def main() -> int:
-    """Runs a command; a user's mistake is one line and exit status 2."""
+    """Runs a command; a user's mistake is one line and exit status 2, 1 where the rest is done."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
@@ -77,7 +77,7 @@ def main() -> int:
             run(arguments)
     except InputError as error:
         print(f"wg: error: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, PartlyDone) else 2
     except OSError as error:
         if error.errno not in (*FULL, *UNREACHABLE):
             raise

@@ -14,6 +14,10 @@ class InputError(ValueError):
     """
 
 
+class PartlyDone(InputError):
+    """Some of many things could not be done and were named; the rest is done. Exit status 1."""
+
+
 class InputWarning(UserWarning):
     """Something that a user probably did not mean; the command line prints it on one line."""
 

@@ -15,6 +15,7 @@ import torch
 from tiny_recipe import RATE, Outcome, TinyRecipe, tone, wg
 
 from wg.data.dump import Dump
+from wg.metrics.perceptual import resample
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +125,7 @@ def npy(path: Path, array: object) -> Path:
 INPUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda d: d / "no.wav", "no.wav: no such file"),
     "missing mel": (lambda d: d / "no.npy", "no.npy: no such file"),
-    "folder": (lambda d: d, "no such file"),
-    "rate": (lambda d: wav(d / "a.wav", tone(1), 11025), "11025 Hz, but the model works at 8000"),
-    "stereo": (lambda d: wav(d / "a.wav", np.stack([tone(1)] * 2, 1)), "2 channels; mix down"),
+    "folder": (lambda d: d, "no file that ends in .wav, .flac"),
     "short": (lambda d: wav(d / "a.wav", tone(1)[:50]), "a.wav: waveform of 50 samples"),
     "empty": (lambda d: wav(d / "a.wav", tone(1)[:0]), "a.wav: holds no samples"),
     "whole": (lambda d: npy(d / "a.npy", [[1, 2]]), "a.npy: holds int64; a mel holds float"),
@@ -153,6 +152,52 @@ def test_an_input_that_cannot_be_used_is_one_line(
     outcome = vocode(ran, make(tmp_path), "-o", tmp_path / "out.wav")
     assert re.search(message, outcome.complaint()), outcome
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_recording_of_another_rate_and_two_channels_is_brought_over(
+    ran: TinyRecipe, tmp_path: Path
+) -> None:
+    slow = resample(tone(9), RATE, 2 * RATE)
+    source = wav(tmp_path / "a.wav", np.stack([slow, slow], 1), 2 * RATE)
+    outcome = vocode(ran, source, "-o", tmp_path / "out.wav")
+    assert outcome.code == 0 and f"{source}: 2 channels, mixed down to one" in outcome.out
+    assert f"{source}: resampled from 16000 to 8000 Hz" in outcome.out
+    assert abs(len(samples(tmp_path / "out.wav")) - len(tone(9))) < 64
+
+
+def test_of_a_folder_with_a_broken_file_the_rest_is_done(ran: TinyRecipe, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "deeper").mkdir(parents=True)
+    shutil.copy(ran.corpus / "wavs" / "tone-09.wav", folder / "a.wav")
+    np.save(folder / "deeper" / "mel.npy", Dump(ran.dump / "test").mel(0).numpy())
+    (folder / "broken.wav").write_text("words")
+    (folder / "notes.txt").write_text("no audio")
+    outcome = vocode(ran, folder, "-o", tmp_path / "out")
+    assert outcome.code == 1
+    broken, last = outcome.err.splitlines()
+    assert broken.startswith(f"wg: error: {folder / 'broken.wav'}: not readable audio")
+    assert last == "wg: error: 1 of 3 files failed, named above"
+    assert "2 files, " in outcome.out and "real-time factor" in outcome.out
+    written = sorted(
+        str(path.relative_to(tmp_path / "out")) for path in tmp_path.rglob("out/**/*.*")
+    )
+    assert written == [".wg.json", "a.json", "a.wav", "deeper/mel.json", "deeper/mel.wav"]
+    one = tmp_path / "one.wav"
+    assert vocode(ran, folder / "a.wav", "-o", one).code == 0
+    assert one.read_bytes() == (tmp_path / "out" / "a.wav").read_bytes()
+    (folder / "broken.wav").unlink()
+    assert vocode(ran, folder, "-o", tmp_path / "out").code == 0  # over its own
+
+
+def test_what_would_be_lost_among_many_files_is_refused(ran: TinyRecipe, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        shutil.copy(ran.corpus / "wavs" / "tone-09.wav", tmp_path / name / "a.wav")
+    one, two = tmp_path / "one", tmp_path / "two"
+    line = vocode(ran, one, two, "-o", tmp_path / "out").complaint()
+    assert f"{one / 'a.wav'} and {two / 'a.wav'}: both would become a.wav" in line
+    assert "a.wav that wg did not write" in vocode(ran, one, "-o", two).complaint()
+    assert "would replace the input" in vocode(ran, one, "-o", one, "--force").complaint()
 
 
 def test_a_file_that_is_neither_audio_nor_a_mel_is_named(ran: TinyRecipe, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +20,19 @@ from wg.metrics.perceptual import resample
 BLOCK = 1 << 20  # bytes
 
 
-def read_clip(path: Path, rate: int) -> Tensor:
+def read_clip(path: Path, rate: int, say: Callable[[str], object] = print) -> Tensor:
     """Samples [T] at `rate` Hz, float32; says where channels were mixed or the rate was changed.
 
     InputError for a file that cannot be read or holds nothing.
     """
-    wave, found = read_audio(path)
+    wave, found = read_audio(path, say)
     if found == rate:
         return wave
-    print(f"{path}: resampled from {found} to {rate} Hz")
+    say(f"{path}: resampled from {found} to {rate} Hz")
     return torch.from_numpy(resample(wave.numpy(), found, rate))
 
 
-def read_audio(path: Path) -> tuple[Tensor, int]:
+def read_audio(path: Path, say: Callable[[str], object] = print) -> tuple[Tensor, int]:
     """Samples [T] of a file as it is, float32, and its rate in Hz; several channels are mixed."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -43,7 +43,7 @@ def read_audio(path: Path) -> tuple[Tensor, int]:
     if not len(audio):
         raise InputError(f"{path}: holds no samples")
     if audio.shape[1] > 1:
-        print(f"{path}: {audio.shape[1]} channels, mixed down to one")
+        say(f"{path}: {audio.shape[1]} channels, mixed down to one")
     return torch.from_numpy(audio.mean(1)), rate
 
 
@@ -70,11 +70,14 @@ def write_clip(path: Path, wave: Tensor, rate: int) -> None:
     """A 16-bit wav, whole or not at all; says if it had to be turned down."""
     safe, gain = protect_peak(wave.float().cpu())
     write_audio(path, safe.numpy(), rate)
-    say(path, len(wave) / rate, gain)
+    print(written(path, len(wave) / rate, gain))
 
 
-def write_stream(path: Path, pieces: Iterable[Tensor], rate: int) -> None:
-    """As `write_clip`, from pieces [T] and in constant memory: the peak is known at the end."""
+def write_stream(path: Path, pieces: Iterable[Tensor], rate: int) -> tuple[float, float]:
+    """As `write_clip`, from pieces [T] and in constant memory: the peak is known at the end.
+
+    Seconds of audio, and the gain that kept it within full scale.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with tempfile.TemporaryFile(dir=path.parent) as raw:
@@ -93,11 +96,11 @@ def write_stream(path: Path, pieces: Iterable[Tensor], rate: int) -> None:
         raise InputError(f"cannot write {path}: {reason}; choose another file") from None
     finally:
         temporary.unlink(missing_ok=True)
-    say(path, length / rate, gain)
+    return length / rate, gain
 
 
-def say(path: Path, seconds: float, gain: float) -> None:
+def written(path: Path, seconds: float, gain: float) -> str:
     """One line about a written file."""
     down = f"{-20 * math.log10(gain):.1f}"
     turned = "" if float(down) == 0 else f", turned down by {down} dB (full scale)"
-    print(f"{path}: {seconds:.2f} s{turned}")
+    return f"{path}: {seconds:.2f} s{turned}"

@@ -1,23 +1,26 @@
-"""`wg vocode`: audio (analysed first) or a mel through a trained vocoder."""
+"""`wg vocode`: audio (analysed first) or mels through a trained vocoder, one file or many."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from wg.commands.clips import open_array, read_clip, write_stream
+from wg.commands.clips import open_array, read_clip, write_stream, written
 from wg.commands.options import FORCE, Options
 from wg.diffusion.samplers import Clip, sampler
-from wg.errors import InputError
-from wg.files import MODEL_FILES, check_file, check_sidecar, write_json
+from wg.errors import InputError, PartlyDone
+from wg.files import MODEL_FILES, check_file, check_names, check_sidecar, own, write_json
 from wg.inference.model import Synthesis
 from wg.inference.pretrained import DEFAULT, SHIPPED
 from wg.inference.vocoder import Vocoder
@@ -25,15 +28,29 @@ from wg.mel.convert import obstacles, refusal
 from wg.mel.extract import log_mel
 from wg.mel.hub import changed, named
 from wg.mel.spec import MelSpec
+from wg.processes.progress import progress
 
+READ = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".npy")  # of the files in a folder
 DESCRIBED = ("vocoder", "sampler", "levels", "seed")  # in the JSON beside a wav
 
 
 def parser() -> Options:
     """Options."""
     options = Options(prog="wg vocode", allow_abbrev=False)
-    options.add_argument("input", type=Path, help="audio file, or mel as .npy [bands, frames]")
-    options.add_argument("-o", "--output", type=Path, required=True, help="16-bit wav to write")
+    options.add_argument(
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="INPUT",
+        help="audio files of any rate, mels as .npy [bands, frames], and folders of such",
+    )
+    options.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="16-bit wav to write; of several inputs or a folder: a folder",
+    )
     options.add_argument(
         "--vocoder",
         default=DEFAULT,
@@ -69,19 +86,66 @@ def parser() -> Options:
     return options
 
 
-def check_output(options: argparse.Namespace) -> None:
-    """InputError for an output that is an input, or whose JSON would replace a foreign file."""
-    inputs = [options.input, *(Path(options.vocoder) / name for name in MODEL_FILES)]
-    inputs += [Path(name) for name in (options.mel, options.steps) if name]
-    check_file(options.output, (".wav",), inputs, "-o")
-    check_sidecar(options.output.with_suffix(".json"), DESCRIBED, inputs, options.force)
+@dataclass(frozen=True)
+class Job:
+    """A file to read and the wav to write."""
+
+    source: Path
+    target: Path
 
 
-def read_mel(options: argparse.Namespace, vocoder: Vocoder) -> np.ndarray:
+def jobs_of(options: argparse.Namespace) -> list[Job]:
+    """What is to be done; InputError for outputs that must not or cannot be written."""
+    inputs = options.inputs
+    others = [Path(options.vocoder) / name for name in MODEL_FILES]
+    others += [Path(name) for name in (options.mel, options.steps) if name]
+    if len(inputs) == 1 and not inputs[0].is_dir():
+        job = Job(inputs[0], options.output)
+        check_file(job.target, (".wav",), [job.source, *others], "-o")
+        check_sidecar(described(job), DESCRIBED, [job.source, *others], options.force)
+        return [job]
+    jobs = [Job(path, options.output / name) for path, name in named_outputs(inputs)]
+    files = {job.target.relative_to(options.output) for job in jobs}
+    names = [str(name) for file in files for name in (file, file.with_suffix(".json"))]
+    check_names(options.output, names, others, options.force)
+    sources = {job.source.resolve() for job in jobs}
+    for job in jobs:
+        if job.target.resolve() in sources:
+            raise InputError(f"-o {options.output}: would replace the input {job.target}")
+    own(options.output, names)
+    return jobs
+
+
+def named_outputs(inputs: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Each file of the inputs, and the name of its wav; InputError where two have one name."""
+    found: dict[Path, Path] = {}  # name -> source
+    for given in inputs:
+        inner = sorted(path for path in given.rglob("*") if path.suffix.lower() in READ)
+        if given.is_dir() and not inner:
+            raise InputError(f"{given}: no file that ends in {', '.join(READ)}")
+        for path in inner if given.is_dir() else [given]:
+            name = (path.relative_to(given) if given.is_dir() else Path(path.name)).with_suffix(
+                ".wav"
+            )
+            if name in found:
+                raise InputError(f"{found[name]} and {path}: both would become {name}; rename one")
+            found[name] = path
+    return [(source, name) for name, source in found.items()]
+
+
+def described(job: Job) -> Path:
+    """The JSON of what made a wav."""
+    return job.target.with_suffix(".json")
+
+
+def read_mel(
+    path: Path, options: argparse.Namespace, spec: MelSpec, say: Callable[[str], object]
+) -> np.ndarray:
     """The mel [M, F] of an audio file, or the array in a .npy file, which stays on disk."""
-    path = options.input
     if path.suffix == ".npy":
         mel = open_array(path)
+        if mel.ndim == 3 and len(mel) == 1:
+            return mel[0]
         if mel.ndim == 3:
             raise InputError(
                 f"mel of shape {list(mel.shape)}; save one mel a file, [bands, frames]: mel[0], ..."
@@ -89,8 +153,7 @@ def read_mel(options: argparse.Namespace, vocoder: Vocoder) -> np.ndarray:
         return mel
     if options.mel is not None:
         raise InputError(f"--mel {options.mel}: for a .npy file; {path} is analysed here")
-    spec = vocoder.mel_spec
-    return log_mel(read_clip(path, spec.sample_rate), spec).numpy()
+    return log_mel(read_clip(path, spec.sample_rate, say), spec).numpy()
 
 
 def converter(options: argparse.Namespace, spec: MelSpec) -> Callable[[np.ndarray], Tensor]:
@@ -178,36 +241,86 @@ def chosen(
 
 
 def vocode(arguments: Sequence[str]) -> None:
-    """Reads, synthesises, writes; says how fast."""
+    """Reads, synthesises, writes; says how fast. PartlyDone where some of many inputs failed."""
     options = parser().parse_args(arguments)
-    check_output(options)
+    jobs = jobs_of(options)
     if options.chunk is not None and options.chunk < 1:
         raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
     synthesis, levels = chosen(vocoder, options.steps, options.sampler, options.consistency)
     if options.clip is not None:
         synthesis = replace(synthesis, clip=clip_of(options.clip))
+    work = Work(options, vocoder, synthesis, levels)
+    if len(jobs) == 1:
+        print(written(jobs[0].target, *work.one(jobs[0], print)))
+    else:
+        work.many(jobs)
 
-    def pieces() -> Iterator[Tensor]:
+
+@dataclass(frozen=True)
+class Work:
+    """What all files have in common."""
+
+    options: argparse.Namespace
+    vocoder: Vocoder
+    synthesis: Synthesis
+    levels: Tensor
+
+    def one(self, job: Job, say: Callable[[str], object]) -> tuple[float, float]:
+        """Writes a wav and what made it: seconds, and the gain that kept it within full scale."""
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        rate = self.vocoder.mel_spec.sample_rate
+        made = write_stream(job.target, self.pieces(job.source, say), rate)
+        write_json(described(job), self.description())
+        return made
+
+    def many(self, jobs: Sequence[Job]) -> None:
+        """Writes all that can be, names what cannot, and says how fast it was."""
+        said: list[str] = []
+        failed, audio, loud, started = 0, 0.0, 0, time.monotonic()
+        with progress("vocode", len(jobs)) as shown:
+            for job in jobs:
+                try:
+                    seconds, gain = self.one(job, said.append)
+                    audio, loud = audio + seconds, loud + (gain < 1)
+                except InputError as error:
+                    failed += 1
+                    print(f"wg: error: {error}", file=sys.stderr, flush=True)
+                shown.advance()
+        took = time.monotonic() - started
+        speed = f", real-time factor {took / audio:.3g}" if audio else ""
+        print(f"{len(jobs) - failed} files, {audio:.1f} s of audio in {took:.1f} s{speed}")
+        if said:
+            print(f"brought to {self.vocoder.mel_spec.sample_rate} Hz and one channel: {len(said)}")
+        if loud:
+            print(f"turned down to full scale: {loud}")
+        if failed:
+            raise PartlyDone(f"{failed} of {len(jobs)} files failed, named above")
+
+    def pieces(self, path: Path, say: Callable[[str], object]) -> Iterator[Tensor]:
+        """Audio [T] of a file, in one piece or by --chunk; InputError names the file."""
+        options, vocoder = self.options, self.vocoder
         try:
-            mel = read_mel(options, vocoder)
+            mel = read_mel(path, options, vocoder.mel_spec, say)
             convert = converter(options, vocoder.mel_spec)
             if options.chunk is None:
-                yield vocoder(convert(mel), synthesis, seed=options.seed)
+                yield vocoder(convert(mel), self.synthesis, seed=options.seed)
             else:
                 chunks = map(convert, split(mel, options.chunk))
-                yield from vocoder.stream(chunks, synthesis, options.seed)
+                yield from vocoder.stream(chunks, self.synthesis, options.seed)
         except InputError as error:
-            prefix = "" if str(error).startswith((str(options.input), "--")) else options.input
-            raise InputError(f"{prefix}: {error}" if prefix else str(error)) from None
+            if str(error).startswith((str(path), "--")):
+                raise
+            raise InputError(f"{path}: {error}") from None
 
-    write_stream(options.output, pieces(), vocoder.mel_spec.sample_rate)
-    made = {
-        "vocoder": str(options.vocoder),
-        "sampler": synthesis.sampler,
-        "levels": levels.tolist(),
-        "clip": synthesis.clip,
-        "consistency": asdict(synthesis.consistency) if synthesis.consistency else None,
-        "seed": options.seed,
-    }
-    write_json(options.output.with_suffix(".json"), made)
+    def description(self) -> dict[str, Any]:
+        """What makes the same wav again."""
+        consistency = self.synthesis.consistency
+        return {
+            "vocoder": str(self.options.vocoder),
+            "sampler": self.synthesis.sampler,
+            "levels": self.levels.tolist(),
+            "clip": self.synthesis.clip,
+            "consistency": asdict(consistency) if consistency else None,
+            "seed": self.options.seed,
+        }
