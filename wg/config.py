@@ -7,6 +7,7 @@ Later sources win: defaults below, `recipes/<corpus>/corpus.yaml`,
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import MarkedYAMLError, YAMLError
 
 from wg.alignment.network import AlignerConfig
 from wg.diffusion.consistency import Consistency
@@ -263,7 +264,8 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
                 words = as_words(values, sections[section])
                 configs[section] = OmegaConf.merge(configs[section], OmegaConf.create(words))
             except OmegaConfBaseException as error:
-                raise InputError(f"{label}: {explain(section, error)}") from None
+                told = complaint(section, values, sections[section]) or explain(section, error)
+                raise InputError(f"{label}: {told}") from None
     experiment = Experiment(**{key: to_object(key, config) for key, config in configs.items()})
     experiment.check()
     return experiment
@@ -311,10 +313,60 @@ def as_words(values: Mapping[str, Any], schema: type) -> dict[str, Any]:
 
 def to_object(section: str, config: Any) -> Any:
     """The dataclass of a section; InputError for a key without a value."""
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise InputError(f"{section}.{missing[0]} is missing; set it in corpus.yaml")
-    return OmegaConf.to_object(config)
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise InputError(f"{section}.{missing[0]} is missing; set it in corpus.yaml")
+        return OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        key = f"{section}.{error.full_key}"
+        raise InputError(f"{key}: ${{...}} refers to what is not there; write a value") from None
+
+
+def complaint(prefix: str, values: Mapping[str, Any], schema: type) -> str | None:
+    """Which value of a section its schema does not take, and what it takes; None: each alone."""
+    hints = get_type_hints(schema)
+    for key, value in values.items():
+        name = f"{prefix}.{key}"
+        if key not in hints:
+            return f"unknown key '{name}'; {nearest(str(key), hints)}"
+        inner = section_of(hints[key])
+        if inner is not None and isinstance(value, Mapping):
+            if found := complaint(name, value, inner):
+                return found
+            continue
+        try:
+            OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create({key: value}))
+        except OmegaConfBaseException:
+            return f"{name} is {in_yaml(value)}; {wanted(hints[key], name, value)}"
+    return None
+
+
+def section_of(hint: Any) -> type | None:
+    """The dataclass that a key holds, if it does."""
+    options = [option for option in (hint, *get_args(hint)) if dataclasses.is_dataclass(option)]
+    return options[0] if options else None  # pyright: ignore[reportReturnType]
+
+
+def wanted(hint: Any, name: str, value: Any) -> str:
+    """What a key takes, in words."""
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if get_origin(hint) is Literal:
+        choices = [str(choice) for choice in get_args(hint)]
+        return nearest(str(value), choices)
+    if inner := section_of(hint):
+        fields = ", ".join(f.name for f in dataclasses.fields(inner))
+        return f"it is a section of keys: {name}.KEY=VALUE of {fields}"
+    null = " or null" if type(None) in get_args(hint) else ""
+    if tuple in (get_origin(hint), *map(get_origin, get_args(hint))):
+        return f"give a list{null}: {name}=[A,B]"
+    options = [option for option in get_args(hint) or (hint,) if option in words]
+    return f"give {' or '.join(words[option] for option in options)}{null}"
+
+
+def in_yaml(value: Any) -> str:
+    """A value as a file or the command line has it."""
+    return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
 
 
 def explain(section: str, error: OmegaConfBaseException) -> str:
@@ -343,6 +395,10 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         raise InputError(f"{path}: no such file")
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InputError(f"{path}{where}: not valid YAML ({error.problem})") from None
     except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
         raise InputError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(content, Mapping):
@@ -357,6 +413,8 @@ def parse_override(item: str) -> Mapping[str, Any]:
         raise InputError(f"{item!r}: not an override; write section.key=value")
     try:
         content = OmegaConf.to_container(OmegaConf.from_dotlist([item]))
+    except MarkedYAMLError as error:
+        raise InputError(f"{item[:200]!r}: not valid YAML ({error.problem})") from None
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise InputError(f"{item[:200]!r}: {str(error).splitlines()[0]}") from None
     assert isinstance(content, Mapping)

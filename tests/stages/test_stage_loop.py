@@ -160,7 +160,7 @@ MISTAKES = {
     "model name": (["model.name=wavgrad"], "model.name 'wavgrad' .*did you mean 'wavegrad'"),
     "key": (["train.max_step=3"], r"unknown key 'train.max_step'; did you mean 'max_steps'"),
     "section": (["trian.max_steps=3"], "unknown key 'trian'; did you mean 'train'"),
-    "type": (["train.max_steps=many"], "train.max_steps: .*'many'.* could not be converted"),
+    "type": (["train.max_steps=many"], "train.max_steps is many; give a whole number"),
     "choice": (["train.loss=l3"], "train.loss: .*'l3'"),
     "no key": (["max_steps=3"], "'max_steps=3': not an override; write section.key=value"),
     "hop": (["mel.hop_length=60"], "segment_samples 512 is not a multiple of mel.hop_length 60"),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wg.metrics import METRICS, Metric
 from wg.metrics.generation import SET_METRICS, SetMetric
 from wg.metrics.spoken import SPOKEN_METRICS
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 COLUMNS: dict[str, Metric | SetMetric] = {**METRICS, **SET_METRICS, **SPOKEN_METRICS}
 WIDE = 9  # columns that fit a page
@@ -85,9 +88,9 @@ def difference_cell(statistics: Mapping[str, Any]) -> str:
 
 
 def print_scores(means: Means) -> None:
-    """Prints the table: a system a row, or where there are many metrics, a metric a row."""
+    """Prints the table: a system a row, or where that is too wide, a metric a row."""
     header, rows = score_rows(means)
-    if len(header) > WIDE:
+    if len(header) > WIDE or not fits(table_of(header, rows)):
         header, *rows = ([*column] for column in zip(header, *rows, strict=True))
     print_table(header, rows)
 
@@ -100,19 +103,40 @@ def print_differences(differences: Means) -> None:
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:
-    """Prints a table."""
+    """Prints a table, or where it is wider than the terminal, a block of lines for each row."""
     from rich.console import Console
+
+    table = table_of(header, rows)
+    if fits(table):
+        Console().print(table)
+        return
+    width = max(len(name) for name in header[1:])
+    for first, *cells in rows:
+        print(first)
+        for name, value in zip(header[1:], cells, strict=True):
+            if value:
+                print(f"  {name:{width}} {value}")
+
+
+def fits(table: Table) -> bool:
+    """Whether it is no wider than the terminal; a log file has 80 columns."""
+    from rich.console import Console
+
+    console = Console()
+    return console.measure(table).maximum <= console.width
+
+
+def table_of(header: list[str], rows: list[list[str]]) -> Table:
+    """A table whose first column names its rows."""
     from rich.table import Table
 
     table = Table()
-    table.add_column(header[0], no_wrap=True, min_width=max(len(row[0]) for row in rows or [[""]]))
+    table.add_column(header[0], no_wrap=True)
     for name in header[1:]:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    # A log file has no width of its own; narrower tables would lose columns.
-    console = Console()
-    Console(width=max(console.width, 130)).print(table)
+    return table
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
