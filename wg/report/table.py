@@ -123,7 +123,8 @@ def fits(table: Table) -> bool:
     from rich.console import Console
 
     console = Console()
-    return console.measure(table).maximum <= console.width
+    unbounded = console.options.update(max_width=10_000)
+    return console.measure(table, options=unbounded).maximum <= console.width
 
 
 def table_of(header: list[str], rows: list[list[str]]) -> Table:
