@@ -39,7 +39,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room for a file
 def usage() -> str:
     """A line a command."""
     lines = [f"  {name:11} {summary}" for name, (_, summary) in COMMANDS.items()]
-    return "\n".join([f"wg {__version__}", "usage: wg COMMAND ...; wg COMMAND --help", *lines])
+    first = [f"wg {__version__}", "usage: wg COMMAND ...; wg COMMAND --help", *lines]
+    other = "where wg is WireGuard's: wg-speech COMMAND ..., or python -m wg COMMAND ..."
+    return "\n".join([*first, other])
 
 
 def run(arguments: list[str]) -> None:

@@ -17,6 +17,12 @@ from wg.processes.launch import end_with_launcher
 from wg.stages.loop import STAGES, number_of, run_stages, stage_table
 from wg.stages.stage import Context
 
+OVERRIDES = (
+    "section.key=value changes the configuration, after corpus.yaml and conf/MODEL.yaml, as in",
+    "  train.max_steps=20000 train.precision=bf16 decode.steps=6 corpus.test=[id-1,id-7..id-9]",
+    "Every key: docs/configuration.md. What it means for the stages: --dry-run.",
+)
+
 
 def recipe_parser(program: str) -> argparse.ArgumentParser:
     """Options of a recipe; everything else is `section.key=value`."""
@@ -33,7 +39,9 @@ def recipe_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--work-dir", type=Path, help="where data, dump and exp go [the recipe]")
     parser.add_argument("--textgrids", type=Path, help="durations from Montreal Forced Aligner")
     parser.add_argument("--skip-bad", action="store_true", help="leave unusable clips out")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="section.key=value", help="changes of the configuration"
+    )
     return parser
 
 
@@ -75,7 +83,8 @@ def recipe(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and why")
     models = sorted(path.stem for path in folder.glob("conf/*.yaml")) if folder else []
-    parser.epilog = "\n".join(["stages:", *stage_table(), "", "models: " + ", ".join(models)])
+    stages = ["stages:", *stage_table(), "", "models: " + ", ".join(models)]
+    parser.epilog = "\n".join([*OVERRIDES, "", *stages])
     options = parser.parse_intermixed_args(arguments[1:] if folder else arguments)
     if folder is None:
         raise InputError("wg recipe: give a recipe folder first, then the options")

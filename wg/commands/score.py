@@ -14,6 +14,7 @@ from pathlib import Path
 from wg.bench.folders import Pair, Scoring, delayed, listed, score_pairs, usable
 from wg.bench.heard import RATES, check_texts, hear_all
 from wg.bench.plan import CEILING
+from wg.bench.plan import METRICS as METRICS_SHOWN
 from wg.commands.options import Options
 from wg.errors import InputError
 from wg.metrics import METRICS, SIGNAL, check_metrics
@@ -21,6 +22,8 @@ from wg.metrics.pairs import LOWEST_RATE
 from wg.report.scores import check_ending, scores_content, write_scores
 from wg.report.table import print_differences, print_scores
 from wg.stages.recogniser import DEFAULT
+
+SETS = {"fast": METRICS_SHOWN, "signal": SIGNAL}
 
 
 def parser() -> Options:
@@ -37,8 +40,9 @@ def parser() -> Options:
     )
     options.add_argument(
         "--metrics",
-        default="signal",
-        help="names with commas; signal: all that no network predicts; all [%(default)s]",
+        default="fast",
+        help=f"names with commas; fast: {', '.join(METRICS_SHOWN)}; signal: all that no network "
+        "predicts; all [%(default)s]",
     )
     options.add_argument(
         "--texts", type=Path, help="metadata.csv of id|text: adds wer and cer of what is heard"
@@ -58,8 +62,8 @@ def parser() -> Options:
 
 def chosen(names: str) -> tuple[str, ...]:
     """The metrics of `--metrics`; says which of "all" cannot be computed here, and why."""
-    if names == "signal":
-        return SIGNAL
+    if names in SETS:
+        return SETS[names]
     if names != "all":
         check_metrics(names.split(","), "--metrics")
         return tuple(names.split(","))

@@ -114,6 +114,14 @@ class Trained:
         self.history = history or History()
         self._compiled: Callable[..., Tensor] | None = None
 
+    def __repr__(self) -> str:
+        said = self.info()
+        count = f"{said['parameters'] / 1e6:.3g} M parameters"
+        mel = f"{said['bands']} bands, hop {said['hop_length']}, {said['sample_rate']} Hz"
+        sampling = f"schedule {said['schedule']}, {said['sampler']}"
+        where = f"{said['dtype']} on {said['device']}"
+        return f"{type(self).__name__}({said['model']}: {count}; {mel}; {sampling}; {where})"
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

@@ -39,7 +39,7 @@ def local_folder(source: Path | str, revision: str | None = None) -> Path:
             )
         return folder
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(source, revision=revision, allow_patterns=list(FILES)))
@@ -48,11 +48,16 @@ def local_folder(source: Path | str, revision: str | None = None) -> Path:
             f"{source}: no such folder, and as a hub id it is not in the cache and the hub cannot "
             "be reached; give a folder, or load it once with a network"
         ) from None
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # of the library, and of those that it is built on
         raise InputError(
-            f"{source}: no such folder, and not to be had as a hub id: {reason}"
+            f"{source}: no such folder, and not to be had as a hub id: {reason(error)}"
         ) from None
+
+
+def reason(error: Exception) -> str:
+    """The first line of a library's exception, with its name where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def shipped(name: str) -> Path:
@@ -72,13 +77,11 @@ def push(folder: Path, repo_id: str, private: bool, token: str | None) -> str:
     if not HUB_ID.fullmatch(repo_id):
         raise InputError(f"repo_id {repo_id!r}: give USER/NAME")
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     api: Any = HfApi(token=token)
     try:
         url = api.create_repo(repo_id, private=private, exist_ok=True)
         api.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=list(FILES))
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{repo_id}: the hub did not take it: {reason}") from None
+    except Exception as error:  # of the library, and of those that it is built on
+        raise InputError(f"{repo_id}: the hub did not take it: {reason(error)}") from None
     return str(url)
