@@ -68,7 +68,7 @@ def test_the_loop_in_onnxruntime_agrees_for_every_length_and_batch(exported: Pat
         )
         print(f"loop of {vocoder.model.name}, {frames} frames, batch {count}: {error:.1e}")
         assert float(error) < AGREEMENT
-    described = json.loads((exported / "loop.json").read_text())
+    described = json.loads((exported / "loop.onnx.json").read_text())
     assert described["mel"] == MEL.to_dict() and len(described["levels"]) == STEPS + 1
 
 
@@ -97,7 +97,7 @@ def test_the_loop_through_torch_export_agrees(name: str, tmp_path: Path) -> None
     wave = loaded(mel, loop_noise(seeds, STEPS, 9, MEL.hop_length))
     expected = vocoder(mel, short(vocoder), seed=seeds)
     torch.testing.assert_close(wave.flatten(1), expected, atol=1e-5, rtol=0)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["loop.json", "loop.pt2"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["loop.pt2", "loop.pt2.json"]
 
 
 def test_the_command_says_what_it_wrote_and_names_mistakes(tmp_path: Path) -> None:

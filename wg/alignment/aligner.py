@@ -26,6 +26,7 @@ from wg.alignment.monotonic import monotonic_search
 from wg.alignment.network import AlignerConfig, AlignerNetwork
 from wg.data.segments import EndlessBatches, Share
 from wg.processes.devices import Devices
+from wg.processes.progress import Bar, progress
 from wg.text.symbols import SYMBOLS
 
 CHECKPOINT = "aligner.ckpt"
@@ -42,6 +43,7 @@ class Aligner(LightningModule):
         self.config, self.utterances = config, utterances
         bands = utterances.dump.spec.n_mels
         self.network = AlignerNetwork(config, len(SYMBOLS), 2 * bands)
+        self.shown = Bar("aligner", config.steps)  # silent until training begins
 
     def scores(self, batch: SpokenBatch) -> Tensor:
         """Log-likelihood and log-prior [B, F, N] of each symbol in each frame."""
@@ -60,7 +62,8 @@ class Aligner(LightningModule):
             loss = loss + weight * binarisation(scores.log_softmax(-1), hard)
         step = self.global_step + 1
         if step % max(1, self.config.steps // _LINES) == 0:
-            print(f"aligner step {step}/{self.config.steps}  loss {loss.item():.3f}", flush=True)
+            self.shown.line(f"aligner step {step}/{self.config.steps}  loss {loss.item():.3f}")
+        self.shown.advance(step - self.shown.done)
         return loss
 
     def _binarise_weight(self) -> float:
@@ -132,7 +135,8 @@ def train_aligner(aligner: Aligner, folder: Path, devices: Devices) -> None:
     )
     if last.exists():
         print(f"resuming from {last}", flush=True)
-    trainer.fit(aligner, ckpt_path=last if last.exists() else None, weights_only=True)
+    with progress("aligner", aligner.config.steps) as aligner.shown:
+        trainer.fit(aligner, ckpt_path=last if last.exists() else None, weights_only=True)
 
 
 @torch.inference_mode()

@@ -24,6 +24,7 @@ from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.files import write_bytes
 from wg.metrics.pairs import LOWEST_RATE
+from wg.processes.progress import track
 from wg.report.record import CELL
 from wg.report.scores import defined, means
 
@@ -196,7 +197,7 @@ def measure(work: Work, cell: Cell) -> dict[str, Any]:
         wanted = [Pair(name, path, folder / f"{name}.wav") for name, path in paths.items()]
         gains = {
             name: synthesise(made, name, wave, rate, work.bench.seed, folder)
-            for name, wave in waves.items()
+            for name, wave in track(waves.items(), cell.system, len(waves))
         }
     metrics = work.bench.metrics
     scoring = Scoring(metrics, rate=work.bench.corpora[cell.corpus].rate)

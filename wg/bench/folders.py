@@ -179,7 +179,7 @@ def score_pair(pair: Pair, scoring: Scoring) -> dict[str, float]:
 
 def score_pairs(wanted: Sequence[Pair], scoring: Scoring, jobs: int) -> dict[str, dict[str, float]]:
     """Scores by id, over processes; the values do not depend on how many."""
-    rows = in_processes(partial(score_pair, scoring=scoring), wanted, jobs)
+    rows = in_processes(partial(score_pair, scoring=scoring), wanted, jobs, "score")
     return {pair.id: row for pair, row in zip(wanted, rows, strict=True)}
 
 

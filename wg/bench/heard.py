@@ -59,7 +59,7 @@ def hear_all(
         return {name: {} for name in audio}
     known = read_texts(texts, list(audio))
     wanted = [Said(path, known[name]) for name, path in audio.items()]
-    rates = in_processes(partial(hear, recogniser=chosen), wanted, jobs)
+    rates = in_processes(partial(hear, recogniser=chosen), wanted, jobs, "listen")
     return dict(zip(audio, rates, strict=True))
 
 

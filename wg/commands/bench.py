@@ -23,6 +23,7 @@ from wg.errors import InputError
 from wg.files import check_filled, own
 from wg.processes.devices import Devices
 from wg.processes.launch import end_with_launcher, place, torchrun
+from wg.processes.progress import progress
 from wg.report.table import number
 
 POLL_S = 1.0
@@ -95,14 +96,16 @@ def check_output(work: Work) -> None:
 
 def run_cells(work: Work, cells: Sequence[Cell]) -> None:
     """Runs what is to run, a line a cell."""
-    for count, cell in enumerate(cells, 1):
-        where = f"[{count}/{len(cells)}] {cell.corpus}, {cell.system}"
-        if (before := resume(work, cell)) != "to run":
-            print(f"{where}: {before} before", flush=True)
-            continue
-        started = time.monotonic()
-        result = run_cell(work, cell)
-        print(f"{where}: {told(result)} ({time.monotonic() - started:.1f} s)", flush=True)
+    with progress("cells", len(cells)) as shown:
+        for count, cell in enumerate(cells, 1):
+            where = f"[{count}/{len(cells)}] {cell.corpus}, {cell.system}"
+            if (before := resume(work, cell)) != "to run":
+                shown.line(f"{where}: {before} before")
+            else:
+                started = time.monotonic()
+                result = run_cell(work, cell)
+                shown.line(f"{where}: {told(result)} ({time.monotonic() - started:.1f} s)")
+            shown.advance()
 
 
 def told(result: dict[str, Any]) -> str:

@@ -10,7 +10,8 @@ from wg.commands.vocode import chosen
 from wg.files import MODEL_FILES, check_file, check_sidecar
 from wg.inference.pretrained import DEFAULT
 from wg.inference.vocoder import Vocoder
-from wg.interop.export import DESCRIBED, save_onnx, save_program
+from wg.interop.export import DESCRIBED, described, save_onnx, save_program
+from wg.processes.progress import progress
 
 KINDS = {"onnx": (save_onnx, ".onnx"), "torch": (save_program, ".pt2")}
 
@@ -34,9 +35,10 @@ def export(arguments: Sequence[str]) -> None:
     save, suffix = KINDS[options.kind]
     inputs = [Path(options.vocoder) / name for name in MODEL_FILES]
     check_file(options.output, (suffix,), inputs, "-o")
-    check_sidecar(options.output.with_suffix(".json"), DESCRIBED, inputs, options.force)
+    check_sidecar(described(options.output), DESCRIBED, inputs, options.force)
     vocoder = Vocoder.from_pretrained(options.vocoder)
     synthesis, _ = chosen(vocoder, options.steps, options.sampler, options.consistency)
-    save(vocoder, options.part, synthesis, options.output)
+    with progress(f"export to {options.output}"):
+        save(vocoder, options.part, synthesis, options.output)
     print(f"{options.output}: {options.part}, {options.output.stat().st_size / 1e6:.1f} MB")
-    print(f"{options.output.with_suffix('.json')}: its inputs, levels and mel")
+    print(f"{described(options.output)}: its inputs, levels and mel")

@@ -50,7 +50,8 @@ def parser() -> Options:
     options.add_argument(
         "--recogniser",
         default=DEFAULT,
-        help="moonshine, pocketsphinx, faster-whisper:FOLDER or a bundle of torchaudio [%(default)s]",
+        help="moonshine, pocketsphinx, faster-whisper:FOLDER or a bundle of torchaudio "
+        "[%(default)s]",
     )
     options.add_argument("--rate", type=int, help="resample both sides to it first, Hz")
     options.add_argument("--as-is", action="store_true", help="do not take a constant delay out")

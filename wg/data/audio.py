@@ -19,6 +19,7 @@ from wg.data.containers import CONTAINERS, LOSSLESS, LOSSY, truncated
 from wg.data.state import content_of
 from wg.errors import InputError
 from wg.files import write_bytes
+from wg.processes.progress import track
 
 if TYPE_CHECKING:
     from lhotse import CutSet, Recording
@@ -124,7 +125,8 @@ def check_audio(
     # Threads, not processes: decoding runs outside Python's lock, and a spawned process takes
     # longer to start (it imports its caller anew) than hundreds of files take to check.
     with ThreadPoolExecutor(max(1, jobs)) as pool:
-        found = list(pool.map(partial(find_problem, sample_rate=sample_rate), paths))
+        checked = pool.map(partial(find_problem, sample_rate=sample_rate), paths)
+        found = list(track(checked, "check audio", len(paths)))
         kept = [cut for cut, problem in zip(everything, found, strict=True) if not problem]
         contents = pool.map(content_of, [Path(cut.recording.sources[0].source) for cut in kept])
         for cut, content in zip(kept, contents, strict=True):

@@ -162,6 +162,11 @@ def save_onnx(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) ->
     describe(vocoder, part, synthesis, path)
 
 
+def described(path: Path) -> Path:
+    """The JSON beside a graph; its whole name is in it, so that no two graphs share one."""
+    return path.with_name(f"{path.name}.json")
+
+
 def describe(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
     """The JSON beside a graph: what its inputs mean, and the mel it takes."""
     levels = vocoder.levels(synthesis)
@@ -173,4 +178,4 @@ def describe(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> 
         "told": vocoder.diffusion.network_input(levels[1:]).tolist(),
         "mel": vocoder.mel_spec.to_dict(),
     }
-    write_json(path.with_suffix(".json"), content)
+    write_json(described(path), content)

@@ -15,17 +15,21 @@ from typing import Any, TypeVar
 import torch
 
 from wg.errors import InputError
+from wg.processes.progress import track
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def in_processes(
-    function: Callable[[Item], Result], items: Sequence[Item], processes: int
+    function: Callable[[Item], Result], items: Sequence[Item], processes: int, what: str = "work"
 ) -> list[Result]:
-    """Results in order, over processes of one thread each; one process is this one."""
+    """Results in order, over processes of one thread each; one process is this one.
+
+    `what` is done stands beside the bar.
+    """
     with workers(min(processes, len(items))) as over:
-        return list(over(function, items))
+        return list(track(over(function, items), what, len(items)))
 
 
 @contextmanager

@@ -12,9 +12,12 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from wg.processes.launch import place
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Item = TypeVar("Item")
 
@@ -88,24 +91,15 @@ class Lines(Bar):
 
 
 class Terminal(Bar):
-    """A bar of rich."""
+    """A bar of rich; one inside another stands below it while it lasts."""
+
+    live: ClassVar[Progress | None] = None
 
     def __init__(self, what: str, total: int | None, done: int = 0) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
         super().__init__(what, total, done)
-        columns: list[Any] = [TextColumn("{task.description}"), BarColumn(bar_width=None)]
-        columns += [MofNCompleteColumn()] if total is not None else []
-        columns += [TimeElapsedColumn()]
-        columns += [TimeRemainingColumn()] if total is not None else []
-        self.rich = Progress(*columns, expand=True)
+        self.outermost = Terminal.live is None
+        self.rich = Terminal.live or display()
+        Terminal.live = self.rich
         self.task = self.rich.add_task(what, total=total, completed=done)
         self.rich.start()
 
@@ -120,21 +114,43 @@ class Terminal(Bar):
         self.rich.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Leaves the bar as it stands."""
-        self.rich.stop()
+        """Leaves the bar as it stands; one inside another goes."""
+        if self.outermost:
+            self.rich.stop()
+            Terminal.live = None
+        else:
+            self.rich.remove_task(self.task)
+
+
+def display() -> Progress:
+    """Name, bar, count, elapsed and remaining time."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    name = TextColumn("{task.description}", markup=False)
+    times = TimeElapsedColumn(), TimeRemainingColumn()
+    return Progress(name, BarColumn(bar_width=None), MofNCompleteColumn(), *times, expand=True)
 
 
 def bar(what: str, total: int | None = None, done: int = 0) -> Bar:
-    """The bar that suits where this runs; `done` of `total` were done before. Close it."""
-    if multiprocessing.parent_process() is not None or place().rank:
-        return Bar(what, total, done)
+    """The bar that suits where this prints; `done` of `total` were done before. Close it."""
     return (Terminal if sys.stdout.isatty() else Lines)(what, total, done)
 
 
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Bar]:
-    """A bar for the time of a block; total None: nobody knows how much there is to do."""
-    shown = bar(what, total)
+    """A bar for the time of a block; total None: nobody knows how much there is to do.
+
+    A process that others started, or that is not the first, shows none.
+    """
+    silent = multiprocessing.parent_process() is not None or place().rank
+    shown = Bar(what, total) if silent else bar(what, total)
     try:
         yield shown
     finally:

@@ -138,7 +138,7 @@ def run(context: Context) -> Mapping[str, Any]:
     if len(missing) < len(mine):
         print(f"{len(mine) - len(missing)} of {len(mine)} shards are there already")
     started = time.monotonic()
-    seconds = sum(in_processes(write_job, missing, context.jobs))
+    seconds = sum(in_processes(write_job, missing, context.jobs, "features, shards"))
     if seconds:
         elapsed = time.monotonic() - started
         print(f"{seconds / 3600:.2f} h of audio in {elapsed:.1f} s ({len(missing)} shards)")

@@ -122,7 +122,7 @@ def pronounce(
     ]
     tagger.available()  # says here, once, what its absence means
     started = time.monotonic()
-    found = list(chain.from_iterable(in_processes(pronounce_texts, jobs, processes)))
+    found = list(chain.from_iterable(in_processes(pronounce_texts, jobs, processes, "phonemes")))
     seconds = time.monotonic() - started
     print(f"{len(texts)} texts to phonemes in {seconds:.1f} s, {len(texts) / seconds:.0f} a second")
     spoken: dict[str, list[Spoken]] = {split: [] for split in dumps}

@@ -111,7 +111,7 @@ def score_waves(context: Context, names: list[str], copies: bool = True) -> Rows
     dump = features_of(context, context.experiment.decode.split)
     task = Task(dump.folder, context.decoded, wanted.metrics, wanted.baselines, copies)
     started = time.monotonic()
-    rows = in_processes(partial(score_utterance, task), names, context.jobs)
+    rows = in_processes(partial(score_utterance, task), names, context.jobs, "score")
     print(f"{len(names)} utterances scored in {time.monotonic() - started:.1f} s")
     return dict(zip(names, rows, strict=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import soundfile
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 from wg.config import Experiment
@@ -20,54 +22,70 @@ from wg.diffusion.plan import sampling_levels
 from wg.diffusion.sampling import correction, reverse
 from wg.errors import InputError
 from wg.pictures import pixels_of, spectrogram_pair
+from wg.processes.progress import Bar, bar, clock
 
 
 class TrainingDiverged(InputError):
     """The loss is not a number, or above `train.max_loss`."""
 
 
-def clock(seconds: float) -> str:
-    """Duration as h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
 class ProgressLines(Callback):
-    """A line every `train.log_every` steps: loss, speed in audio-hours per hour, time left."""
+    """A bar, and a line every `train.log_every` steps: loss, best validation loss, speed."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.train = experiment.train
         segment_s = self.train.segment_samples / experiment.mel.sample_rate
         self.hours_a_step = self.train.batch_size * self.train.accumulate * segment_s / 3600
-        self.started, self.first, self.last = 0.0, 0, -1
+        self.started, self.first, self.last, self.best = 0.0, 0, -1, math.inf
+        self.shown: Bar | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
+        """Starts the clock, and says what the speed means."""
         self.started, self.first = time.monotonic(), trainer.global_step
+        kept = trainer.checkpoint_callback
+        if isinstance(kept, ModelCheckpoint) and kept.best_model_score is not None:  # resumed
+            self.best = float(kept.best_model_score)
+        if trainer.is_global_zero:
+            if self.first < self.train.max_steps:
+                print("audio-h/h: hours of audio trained on in an hour; best: validation loss")
+            self.shown = bar("train", self.train.max_steps, self.first)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Prints after the first step and then at the interval."""
+        """Moves the bar; prints after the first step and then at the interval."""
         step, train = trainer.global_step, self.train
+        if self.shown is None or step in (self.first, self.last):
+            return
         due = step == self.first + 1 or step % train.log_every == 0 or step == train.max_steps
-        if not due or step in (self.first, self.last) or not trainer.is_global_zero:
+        if not due:
+            self.shown.advance(step - self.shown.done)
             return
         self.last = step
         elapsed = time.monotonic() - self.started
         speed = (step - self.first) / elapsed
-        print(
-            f"step {step}/{train.max_steps}  loss {float(outputs['loss']):.4f}  "
-            f"{speed:.2f} steps/s  {speed * self.hours_a_step * 3600:.1f} audio-h/h  "
-            f"left {clock((train.max_steps - step) / speed)}",
-            flush=True,
+        best = f"  best {self.best:.4f}" if self.best < math.inf else ""
+        loss = f"loss {float(outputs['loss']):.4f}{best}"
+        self.shown.advance(step - self.shown.done, loss)
+        self.shown.line(
+            f"step {step}/{train.max_steps}  {loss}  {speed:.2f} steps/s  "
+            f"{speed * self.hours_a_step * 3600:.1f} audio-h/h  "
+            f"left {clock((train.max_steps - step) / speed)}"
         )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints the validation loss."""
-        if trainer.is_global_zero and not trainer.sanity_checking:
+        if self.shown is not None and not trainer.sanity_checking:
             loss = float(trainer.callback_metrics["valid/loss"])
-            print(f"step {trainer.global_step}  validation loss {loss:.4f}", flush=True)
+            better = " (best so far)" if loss < self.best < math.inf else ""
+            self.best = min(self.best, loss)
+            self.shown.line(f"step {trainer.global_step}  validation loss {loss:.4f}{better}")
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Ends the bar, however training ended."""
+        if self.shown is not None:
+            self.shown.close()
+            self.shown = None
 
 
 class StopOnDivergence(Callback):

@@ -24,6 +24,7 @@ from wg.inference.history import Found, History
 from wg.metrics import METRICS, Summary, paired_difference, summarise
 from wg.models import config_class
 from wg.processes.pool import workers
+from wg.processes.progress import Bar, progress
 from wg.tuning.trials import (
     Job,
     Levels,
@@ -69,8 +70,10 @@ class Log:
 class Scorer:
     """Scores schedules over processes, each once, and counts what it was asked."""
 
-    def __init__(self, function: Callable[[Levels], float], over: Any, log: Log) -> None:
-        self.function, self.over, self.log = function, over, log
+    def __init__(
+        self, function: Callable[[Levels], float], over: Any, log: Log, shown: Bar
+    ) -> None:
+        self.function, self.over, self.log, self.shown = function, over, log, shown
         self.asked: dict[Levels, float] = {}
 
     def __call__(self, schedules: Sequence[Tensor]) -> list[float]:
@@ -82,8 +85,9 @@ class Scorer:
         for key in keys:
             loss = self.log.known[key]
             if loss < min(self.asked.values(), default=math.inf):
-                print(f"evaluation {len(self.asked) + 1:4d}  {loss:.4g}", flush=True)
+                self.shown.line(f"evaluation {len(self.asked) + 1:4d}  {loss:.4g}")
             self.asked[key] = loss
+        self.shown.advance(len(self.asked) - self.shown.done)
         return [self.log.known[key] for key in keys]
 
     @property
@@ -105,11 +109,11 @@ def run(job: Job, processes: int) -> Found | None:
         print(f"going on from {len(log.known)} evaluations in {path}")
     known = starts(job.steps, vocoder.diffusion, job.sampler)
     begin = dict(list(known.items())[: job.evaluations])
-    with workers(processes) as over:
-        scorer = Scorer(partial(loss_of, job, mine), over, log)
+    with workers(processes) as over, progress("search", job.evaluations) as shown:
+        scorer = Scorer(partial(loss_of, job, mine), over, log, shown)
         losses = dict(zip(begin, scorer(list(begin.values())), strict=True))
         for label, loss in sorted(losses.items(), key=lambda item: item[1]):
-            print(f"  {label:34} {loss:.4g}")
+            shown.line(f"  {label:34} {loss:.4g}")
         first = min(losses, key=lambda label: losses[label])
         if not math.isfinite(losses[first]):
             raise InputError(f"every known schedule of {job.steps} steps diverges; give --clip 1")
