@@ -106,42 +106,50 @@ class MelConsistency:
         scale = spec.magnitude_divisor / unit
         linear = spec.decompress(mel.float()) * scale**spec.power  # [B, M, F]
         self.linear = linear.transpose(1, 2)  # [B, F, M]
-        # Bins in which the mel shows something; the estimate's own magnitudes stay elsewhere.
-        self.shown = self.bank.sum(1) > 0
-        self.hidden = (~self.shown).float()
-        self.share = self.bank / self.bank.sum(1, keepdim=True).clamp(min=TINY)  # [K, M]
+        # Bins in which the mel shows something, one span of them; the estimate's own magnitudes
+        # stay elsewhere.
+        shown = (self.bank.sum(1) > 0).nonzero().flatten()
+        self.shown = slice(int(shown[0]), int(shown[-1]) + 1)
+        self.bank = self.bank[self.shown].contiguous()  # [K', M]
+        self.share = (self.bank / self.bank.sum(1, keepdim=True)).T.contiguous()  # [M, K']
         if options.magnitudes == "inverse":
-            inverse = torch.linalg.pinv(bank.T).float().to(device)  # [K, M]
+            inverse = torch.linalg.pinv(bank.T).float()[self.shown].to(device)  # [K', M]
             sums = (self.linear @ inverse.T).clamp(min=0)
-            self.target = sums if spec.power == 1 else sums.sqrt()  # [B, F, K]
+            self.target = sums if spec.power == 1 else sums.sqrt()  # [B, F, K']
 
     def __call__(self, x_0: Tensor) -> Tensor:
         """The estimate [B, T], corrected."""
         spectrum = self.frames.spectrum(x_0.float())
-        own = spectrum.abs()
+        wanted: Tensor | None = None
+        if self.options.magnitudes == "inverse":
+            wanted = spectrum.abs()
+            wanted[..., self.shown] = self.target
         before: Tensor | None = None
         for _ in range(self.options.iterations):
-            rebuilt = self.frames.spectrum(
-                self.frames.wave(self._projected(spectrum, own), self.real)
-            )
-            spectrum = rebuilt
-            if before is not None:
-                spectrum = rebuilt + self.options.momentum * (rebuilt - before)
+            rebuilt = self.frames.spectrum(self.frames.wave(self._projected(spectrum, wanted), self.real))
+            if before is None:
+                spectrum = rebuilt.clone()
+            else:  # rebuilt + momentum (rebuilt - before)
+                pair = torch.view_as_real(before), torch.view_as_real(rebuilt)
+                spectrum = torch.view_as_complex(pair[0].lerp(pair[1], 1 + self.options.momentum))
             before = rebuilt
-        return self.frames.wave(self._projected(spectrum, own), self.real).to(x_0)
+        return self.frames.wave(self._projected(spectrum, wanted), self.real).to(x_0)
 
-    def _projected(self, spectrum: Tensor, own: Tensor) -> Tensor:
-        """The nearest bins [B, F, K], by their phases, of the magnitudes wanted."""
-        magnitude = (spectrum.real.square() + spectrum.imag.square()).sqrt()  # faster than abs
-        if self.options.magnitudes == "inverse":
-            wanted = torch.where(self.shown, self.target, own)
-            gain = wanted / magnitude.clamp(min=TINY)
-        else:
-            bands = (magnitude if self.power == 1 else magnitude.square()) @ self.bank
-            ratio = (self.linear / bands.clamp(min=TINY)).clamp(1 / GAIN, GAIN)
-            gain = ratio @ self.share.T
-            gain = (gain if self.power == 1 else gain.sqrt()) + self.hidden
-        return spectrum * gain
+    def _projected(self, spectrum: Tensor, wanted: Tensor | None) -> Tensor:
+        """The same bins [B, F, K], now with their own phases and the magnitudes wanted.
+
+        Those are given, or are their own, scaled to the bands of the mel.
+        """
+        if wanted is not None:
+            return spectrum.mul_(wanted / spectrum.abs().clamp_(min=TINY))
+        squares = torch.view_as_real(spectrum[..., self.shown]).square()
+        magnitude = squares[..., 0] + squares[..., 1]
+        if self.power == 1:
+            magnitude.sqrt_()  # faster than abs, which minds overflow
+        bands = (magnitude @ self.bank).clamp_(min=TINY)
+        gain = (self.linear / bands).clamp_(1 / GAIN, GAIN) @ self.share
+        spectrum[..., self.shown] *= gain if self.power == 1 else gain.sqrt_()
+        return spectrum
 
 
 def check_invertible(spec: MelSpec) -> None:

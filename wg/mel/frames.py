@@ -110,18 +110,18 @@ class Frames:
         """[B, T] of samples [B, F, size], windowed once more and over the windows' sum."""
         if frames is None and not torch.compiler.is_exporting():
             cover = cover_of(self, cut.shape[1], cut.dtype, cut.device)
-            return self._join(cut * self.weights(cut)) / cover
+            return self._join(cut, self.weights(cut)) / cover
         real = torch.ones_like(cut[..., :1])
         if frames is not None:
             index = torch.arange(cut.shape[1], device=cut.device)
             real = (index < frames[:, None].to(cut.device))[..., None].to(cut)
         cover = self._cover(self.weights(cut), real)
-        return self.kept(self._join(cut * self.weights(cut) * real) / cover, frames)
+        return self.kept(self._join(cut * real, self.weights(cut)) / cover, frames)
 
     def _cover(self, window: Tensor, real: Tensor) -> Tensor:
         """Sum [B, T] of the squared windows of real frames [B, F, 1], not below a hundredth."""
         floor = LEAST_COVER / self.hop  # it is 1 / hop on average
-        return self._join(window.square() * real).clamp(min=floor)
+        return self._join(real.expand(-1, -1, self.size), window.square()).clamp(min=floor)
 
     def kept(self, x: Tensor, frames: Tensor | None) -> Tensor:
         """Waveforms [B, T] without what follows the first `frames` [B] frames of each."""
@@ -130,20 +130,21 @@ class Frames:
         place = torch.arange(x.shape[1], device=x.device)
         return x * (place < frames[:, None].to(x.device) * self.hop)
 
-    def _join(self, cut: Tensor) -> Tensor:
-        """Sum [B, T] of [B, F, size] in their places."""
-        length = cut.shape[1] * self.hop
-        whole = length + self.size - self.hop
+    def _join(self, cut: Tensor, window: Tensor) -> Tensor:
+        """Sum [B, T] of [B, F, size], windowed, in their places."""
+        batch, count, _ = cut.shape
+        whole = (count - 1) * self.hop + self.size
         if self.size % self.hop:
-            total = fold(cut.transpose(1, 2), (1, whole), (1, self.size), stride=(1, self.hop))
-            total = total[:, 0, 0]
+            rows = (cut * window).transpose(1, 2)
+            total = fold(rows, (1, whole), (1, self.size), stride=(1, self.hop))[:, 0, 0]
         else:  # several times as fast
-            last = self.size // self.hop - 1
-            parts = cut.unflatten(-1, (last + 1, self.hop)).unbind(2)
-            total = sum(pad(part, (0, 0, i, last - i)) for i, part in enumerate(parts))
-            assert isinstance(total, Tensor)
+            parts = cut.unflatten(-1, (-1, self.hop)).unbind(2)
+            pieces = window.view(-1, self.hop)
+            total = cut.new_zeros(batch, count + len(parts) - 1, self.hop)
+            for i, (part, piece) in enumerate(zip(parts, pieces, strict=True)):
+                total[:, i : i + count].addcmul_(part, piece)
             total = total.flatten(1)
-        return total[:, self.before : self.before + length]
+        return total[:, self.before : self.before + count * self.hop]
 
     def _waves(self, like: Tensor) -> Tensor:
         """Cosines and negative sines [size, 2 K]: the transform as one product."""

@@ -95,7 +95,7 @@ class Block(nn.Module):
         else:
             y = torch.addcmul(shift, self.norm(rows), 1 + scale)
         y = self.first(masked(y.permute(0, 3, 1, 2), mask))
-        return x + self.second(masked(F.silu(y), mask))
+        return self.second(masked(F.silu(y), mask)).add_(x)
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -160,11 +160,13 @@ class SpectralNetwork(nn.Module):
         x = self.enter(masked(image.to(self.place), cond.mask)) + cond.maps
         for block in self.blocks:
             x = block(x, told, cond.mask)
-        out = self.leave(x).unflatten(1, (TAPS + 1, 2, OVERLAP))
-        taps = out.transpose(3, 4).flatten(3, 4).to(y)  # [B, TAPS + 1, 2, K', F]
+        # A product, not the convolution that it is: its channels come out one after another.
+        out = self.leave.weight.flatten(1) @ x.flatten(2) + self.leave.bias[:, None]
+        taps = out.unflatten(1, (TAPS + 1, 2, OVERLAP)).unflatten(-1, x.shape[2:]).to(y)
         # The less noise, the less is to be said: without it early training fails near l = 1.
-        spread = 2 * (1 + (2 * level).exp()).rsqrt().to(y)[:, None, None, None]
-        filtered = spread * (taps[:, TAPS] + apply(taps[:, :TAPS], y_kept))
+        spread = 2 * (1 + (2 * level).exp()).rsqrt().to(y)[:, None, None, None, None]
+        filtered = spread * apply(taps, y_kept)
+        filtered = filtered.transpose(2, 3).flatten(2, 3)  # [B, 2, 4 N, F]
         return F.pad(filtered, (0, 0, 0, y.shape[2] - self.bins))
 
     def fitted(self, bins: Tensor) -> Tensor:
@@ -178,7 +180,7 @@ class SpectralNetwork(nn.Module):
 
     def image(self, bins: Tensor) -> Tensor:
         """[B, R, 4 N, F] -> [B, R * 4, N, F]: bin k is channel k mod 4 of cell k // 4."""
-        image = bins.unflatten(2, (self.cells, OVERLAP)).transpose(2, 3).flatten(1, 2)
+        image = in_cells(bins).flatten(1, 2)
         return image.contiguous(memory_format=torch.channels_last)  # as the blocks' norm has it
 
 
@@ -203,16 +205,24 @@ def features(y: Tensor, log_snr: Tensor) -> Tensor:
     return torch.cat([y, 0.1 * log_snr, 0.3 * (power + SOFT**4).log(), turn], 1)
 
 
+def in_cells(bins: Tensor) -> Tensor:
+    """[B, R, 4 N, F] -> [B, R, 4, N, F]: bin k is number k mod 4 of cell k // 4."""
+    return bins.unflatten(2, (-1, OVERLAP)).transpose(2, 3)
+
+
 def apply(taps: Tensor, y: Tensor) -> Tensor:
-    """Bins [B, 2, K, F] of y filtered by complex taps [B, TAPS, 2, K, F]."""
+    """Bins y [B, 2, 4 N, F] filtered by complex taps [B, TAPS + 1, 2, 4, N, F], in cells.
+
+    The last tap is added as it is.
+    """
     frames, bins = y.shape[3], y.shape[2]
-    late, wide = F.pad(y, (AHEAD, AHEAD)), F.pad(y, (0, 0, 1, 1))
+    late, wide = F.pad(in_cells(y), (AHEAD, AHEAD)), F.pad(y, (0, 0, 1, 1))
     around = [late[..., i : i + frames] for i in range(2 * AHEAD + 1)]
-    around += [wide[:, :, :bins], wide[:, :, 2:]]
-    real = imaginary = torch.zeros_like(y[:, 0])
-    for tap, there in zip(taps.unbind(1), around, strict=True):
-        real = real + tap[:, 0] * there[:, 0] - tap[:, 1] * there[:, 1]
-        imaginary = imaginary + tap[:, 0] * there[:, 1] + tap[:, 1] * there[:, 0]
+    around += [in_cells(wide[:, :, first : first + bins]).contiguous() for first in (0, 2)]
+    real, imaginary = taps[:, TAPS].unbind(1)
+    for tap, there in zip(taps[:, :TAPS].unbind(1), around, strict=True):
+        real = real.addcmul(tap[:, 0], there[:, 0]).addcmul(tap[:, 1], there[:, 1], value=-1)
+        imaginary = imaginary.addcmul(tap[:, 0], there[:, 1]).addcmul(tap[:, 1], there[:, 0])
     return torch.stack([real, imaginary], 1)
 
 
