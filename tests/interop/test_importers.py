@@ -367,6 +367,23 @@ def test_speechbrain_diffwave(tmp_path: Path) -> None:
     assert float((eps(zeros, x, step + 1.0, mel) - expected).abs().max()) > 0.02
 
 
+def test_speechbrains_own_class_is_what_is_imported(tmp_path: Path) -> None:
+    """Skips where SpeechBrain is missing; docs/hosts.md installs it."""
+    package = pytest.importorskip("speechbrain.lobes.models.DiffWave", exc_type=ImportError)
+    state = speechbrain_state(80, channels=6, layers=5, seed=4)
+    theirs = package.DiffWave(80, 5, 6, 2, 60).eval()
+    assert {name: value.shape for name, value in theirs.state_dict().items()} == {
+        name: value.shape for name, value in state.items()
+    }
+    theirs.load_state_dict(state)
+    config = tmp_path / "train.yaml"
+    config.write_text("train_timesteps: 60\nbeta_end: 0.02\ndilation_cycle_length: 2\n")
+    found = read_foreign("speechbrain-diffwave", saved(tmp_path, theirs.state_dict()), config)
+    mel, x, step = random(2, 80, 2), random(2, 512), torch.tensor([59, 3])
+    expected = theirs(x[:, None], step, mel)[:, 0].detach()
+    agreement("speechbrain-diffwave, its own class", expected, eps(found, x, step + 1.0, mel))
+
+
 def test_a_mirrored_end_is_the_same_in_a_batch_of_longer_ones(tmp_path: Path) -> None:
     state = speechbrain_state(80, channels=6, layers=5)
     found = read_foreign("speechbrain-diffwave", saved(tmp_path, state))

@@ -8,14 +8,24 @@ weights are those that the packages download, or a folder or file on disk.
 from __future__ import annotations
 
 import importlib
+import json
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from wg.errors import InputError
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
+
+WAVENET = (
+    *("layers", "stacks", "out_channels", "residual_channels", "gate_channels", "legacy"),
+    *("skip_out_channels", "kernel_size", "cin_channels", "weight_normalization"),
+    *("upsample_conditional_features", "upsample_scales", "freq_axis_kernel_size"),
+)  # what wavenet_vocoder's presets say of its network
 
 
 class Foreign(nn.Module):
@@ -42,7 +52,7 @@ def weights(load: Callable[[], Any], what: str) -> Any:
     """What a package's loader returns; InputError where it finds no weights."""
     try:
         return load()
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{what}: its weights cannot be loaded ({reason}); download them"
@@ -94,6 +104,50 @@ def hifigan(spec: MelSpec, checkpoint: str = "microsoft/speecht5_hifigan") -> nn
     module = package("transformers", "transformers")
     network = weights(lambda: module.SpeechT5HifiGan.from_pretrained(checkpoint), checkpoint)
     return Foreign(network, lambda net, mels: net(mels.mT))
+
+
+def wavernn(spec: MelSpec) -> nn.Module:
+    """WaveRNN (1802.08435) of LJSpeech, 8 bits, package `torchaudio`: a network call a sample."""
+    agree(spec, "torchaudio-wavernn")
+    bundle = package("torchaudio.pipelines", "torchaudio").TACOTRON2_WAVERNN_CHAR_LJSPEECH
+    network = weights(bundle.get_vocoder, "WaveRNN of torchaudio")
+    return Foreign(network, lambda net, mels: net(mels)[0])
+
+
+def wavenet(spec: MelSpec, checkpoint: str, preset: str) -> nn.Module:
+    """WaveNet (1609.03499) of mixed logistics, package `wavenet_vocoder`: a network call a sample.
+
+    `checkpoint`: a .pth of its training; `preset`: the JSON that it was trained with.
+    """
+    agree(spec, "wavenet-vocoder")
+    module = package("wavenet_vocoder", "wavenet_vocoder")
+    try:
+        settings = json.loads(Path(preset).read_text("utf-8"))
+        sizes = {key: settings[key] for key in WAVENET if key in settings}
+        kind, least = settings["input_type"], settings["log_scale_min"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"preset {preset}: no preset of wavenet_vocoder ({error!r})") from None
+    if kind != "raw":
+        raise InputError(f"preset {preset}: input_type is {kind!r}; only 'raw' can be run")
+
+    def load() -> Any:
+        network = module.WaveNet(**sizes, scalar_input=True)
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        network.load_state_dict(content["state_dict"])
+        return network
+
+    network = weights(load, checkpoint)
+    network.make_generation_fast_()
+
+    def call(net: Any, mels: Tensor) -> Tensor:
+        length, start = mels.shape[2] * spec.hop_length, mels.new_zeros(1, 1, 1)
+        rows = [
+            net.incremental_forward(start, c=mel[None], T=length, log_scale_min=least)[:, 0]
+            for mel in mels
+        ]
+        return torch.cat(rows)
+
+    return Foreign(network, call)
 
 
 def parallel_wavegan(spec: MelSpec, checkpoint: str) -> nn.Module:

@@ -94,6 +94,26 @@ _NEMO = replace(_TACOTRON2, window="hann_symmetric", floor_mode="add")
 # NVIDIA/NeMo, HiFi-GAN configs: exact_pad, clamp, and no epsilon when use_grads is false.
 _NEMO_HIFIGAN = replace(_TACOTRON2, window="hann_symmetric", framing="hop")
 
+# pytorch/audio, examples/pipeline_wavernn and the Tacotron 2 beside it: librosa's filterbank, ln.
+# Its vocoder turns that into 20 log10, from -100 dB to 0 dB, itself.
+_TORCHAUDIO_WAVERNN = replace(
+    _TACOTRON2, n_fft=2048, win_length=1100, hop_length=275, fmin=40.0, fmax=None
+)
+
+# r9y9/wavenet_vocoder, presets/ljspeech_mixture.json and audio.py: 20 log10 - 20 dB from -100 dB
+# to 0 dB. It analyses by lws, whose window (a root of Hann's) and ends no spec can say: features of
+# its own programs differ from these.
+_WAVENET_VOCODER = replace(
+    _TACOTRON2,
+    fmin=125.0,
+    fmax=7600.0,
+    log="db",
+    gain=0.01,
+    offset=0.8,
+    clip_min=0.0,
+    clip_max=1.0,
+)
+
 # gemelo-ai/vocos, the mel model with padding "center".
 _VOCOS = MelSpec(
     sample_rate=24000,
@@ -134,6 +154,8 @@ SPECS: dict[str, MelSpec] = {
     "speecht5": _SPEECHT5,
     "nemo": _NEMO,
     "nemo-hifigan": _NEMO_HIFIGAN,
+    "torchaudio-wavernn": _TORCHAUDIO_WAVERNN,
+    "wavenet-vocoder": _WAVENET_VOCODER,
     "vocos": _VOCOS,
     "coqui-wavegrad": _COQUI_WAVEGRAD,
 }
