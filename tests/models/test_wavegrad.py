@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -268,3 +269,22 @@ def test_a_bad_architecture_names_the_key(values, message) -> None:
 def test_a_mel_of_another_shape_is_refused() -> None:
     with pytest.raises(InputError, match=r"\[1, 80, 5\]; this model takes \[B, 128, frames\]"):
         network(SMALL).condition({"mel": torch.zeros(1, 80, 5)})
+
+
+def test_the_first_weights_are_ours_or_a_ports() -> None:
+    def begun(kind: Literal["zero", "orthogonal", "lmnt"] | None) -> WaveGradNetwork:
+        torch.manual_seed(0)
+        return WaveGradNetwork(replace(SMALL, initialisation=kind), PAPER)
+
+    ours, zero, orthogonal, lmnt = (begun(kind) for kind in (None, "zero", "orthogonal", "lmnt"))
+    assert not ours.out_conv.weight.any()
+    for name, value in ours.state_dict().items():
+        assert value.equal(zero.state_dict()[name])
+    assert orthogonal.out_conv.weight.norm().item() == pytest.approx(1)  # its only row
+    assert lmnt.out_conv.weight.equal(orthogonal.out_conv.weight)
+    assert lmnt.mel_conv.weight.equal(ours.mel_conv.weight)
+    for name, value in lmnt.films.named_parameters():
+        if name.endswith("weight"):
+            fan = (value.shape[0] + value.shape[1]) * value.shape[2]
+            assert value.abs().max().item() <= (6 / fan) ** 0.5  # Glorot and Bengio's bound
+            assert not value.equal(orthogonal.films.get_parameter(name))

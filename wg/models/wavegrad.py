@@ -60,6 +60,9 @@ class WaveGradConfig:
     up_repeats: int = 1  # UBlocks a resolution; the further ones do not resample
     down_repeats: int = 1
     repeat_shortcut: Literal["none", "conv"] = "none"  # of a further UBlock; conv: mindslab's 1x1
+    # Orthogonal everywhere, but the last layer zero (null is this), or not; or with Xavier's in
+    # the FiLMs, as lmnt and coqui begin.
+    initialisation: Literal["zero", "orthogonal", "lmnt"] | None = None
 
     def __post_init__(self) -> None:
         if len(self.up_channels) != len(self.down_channels) + 1:
@@ -342,7 +345,12 @@ class Decoder(nn.Module):
         self.out_conv = conv(ups[-1], 1, 3)
         # Orthogonal blocks are the paper's; of the last layer it says nothing. From zero, as in
         # DiffWave, training starts at the loss of "no noise" instead of far above it.
-        nn.init.zeros_(self.out_conv.weight)
+        if config.initialisation in (None, "zero"):
+            nn.init.zeros_(self.out_conv.weight)
+        if config.initialisation == "lmnt":
+            for layer in self.films.modules():
+                if isinstance(layer, nn.Conv1d):
+                    nn.init.xavier_uniform_(layer.weight)
 
     def enter(self, features: Tensor, frames: Tensor | None) -> Condition:
         """From features [B, M, F], of which `frames` [B] are real (None: all)."""

@@ -32,7 +32,7 @@ FIT = 500  # utterances that tell the power of the bins
 TRAINING = (
     *(f"model.{key}" for key in FREE),
     *("model.dropout", "model.zoneout", "model.duration_weight"),
-    *("model.mask_frames", "model.mask_channels"),
+    *("model.mask_frames", "model.mask_channels", "model.initialisation"),
     "diffusion.draws",
 )
 DRAWN = "diffusion.spacing"  # a network told of levels, not steps, takes them however spaced
