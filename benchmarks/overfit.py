@@ -23,7 +23,7 @@ from wg.data.audio import load_audio
 from wg.data.dump import Dump, Utterance, write_shard
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import diffuse
-from wg.inference.checkpoint import find_checkpoint, vocoder_from_checkpoint
+from wg.inference.checkpoint import find_checkpoint, model_from_checkpoint
 from wg.inference.vocoder import Vocoder
 from wg.mel.extract import log_mel
 from wg.metrics import score
@@ -54,7 +54,7 @@ def main() -> None:
         fit(experiment, build_system(experiment), (dump, dump), Path(folder), Devices())
         print(f"trained for {time.monotonic() - started:.0f} s")
         best = find_checkpoint(Path(folder), "best")
-        vocoder = vocoder_from_checkpoint(best, experiment)
+        vocoder = model_from_checkpoint(Vocoder, best, experiment)
     print(f"best checkpoint {best.name}")
     for kind, power in (("L1", 1), ("L2", 2)):
         print(f"fixed-noise {kind} loss {fixed_noise_loss(vocoder, audio, mel, power):.4f}")

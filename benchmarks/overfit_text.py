@@ -21,15 +21,15 @@ from wg.config import load_experiment
 from wg.data.dump import Dump, write_shard
 from wg.data.speech import SpokenDump
 from wg.errors import InputError
-from wg.inference.checkpoint import find_checkpoint, speech_from_checkpoint
-from wg.inference.text_to_speech import Utterance, Voice
+from wg.inference.checkpoint import find_checkpoint, model_from_checkpoint
+from wg.inference.text_to_speech import TextToSpeech, Utterance, Voice
 from wg.metrics import score
 from wg.metrics.spoken import duration_mae
 from wg.models import config_class
 from wg.pictures import spectrogram_pair
 from wg.processes.devices import Devices
-from wg.stages.spoken import phonemes_of, with_speakers
-from wg.stages.stage import Context, features_of
+from wg.tasks.context import Context, features_of, phonemes_of
+from wg.tasks.text_to_speech import TextToSpeechTask
 from wg.training.modules import build_system
 from wg.training.trainer import fit
 
@@ -53,7 +53,8 @@ def main() -> None:
     """Trains, speaks and prints the scores at several step counts."""
     recipe, conf, work, names, *overrides = sys.argv[1:]
     asked = load_experiment(Path(recipe), conf, overrides, config_class)
-    context = with_speakers(Context(Path(recipe), Path(work), conf, asked, Devices(), jobs=1))
+    task = TextToSpeechTask()
+    context = task.resolved(Context(Path(recipe), Path(work), conf, asked, Devices(), jobs=1))
     experiment, phonemes = context.experiment, phonemes_of(context, "train")
     with tempfile.TemporaryDirectory() as scratch:
         folder = only(features_of(context, "train"), names.split(","), Path(scratch) / "dump")
@@ -63,7 +64,7 @@ def main() -> None:
         fit(experiment, build_system(experiment), (dump, dump), Path(scratch), Devices())
         print(f"trained for {time.monotonic() - started:.0f} s")
         best = find_checkpoint(Path(scratch), "best")
-        model = speech_from_checkpoint(best, experiment)
+        model = model_from_checkpoint(TextToSpeech, best, experiment)
         rate = dump.spec.sample_rate
         for index, entry in enumerate(dump.utterances):
             speaker = entry.speaker if experiment.model.speakers else None

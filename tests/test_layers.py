@@ -32,10 +32,11 @@ ROWS = {
     "interop": 5,
     "report": 6,
     "tuning": 6,
-    "stages": 7,
-    "bench": 8,
-    "commands": 9,
-    "__main__": 9,
+    "tasks": 7,
+    "stages": 8,
+    "bench": 9,
+    "commands": 10,
+    "__main__": 10,
 }
 # Rooms of one row that know nothing of each other.
 APART = {

@@ -132,7 +132,7 @@ class ScoreConfig:
         *("ls_mse", "mcd", "f0_rmse_cents", "gpe", "vde", "ffe", "pesq_wb", "stoi"),
     )
     baselines: tuple[str, ...] = ("griffin-lim-1", "griffin-lim-32", "noise")
-    # For models that read text, see `wg.stages.recogniser`; "": none.
+    # For models that read text, see `wg.tasks.recogniser`; "": none.
     recogniser: str = "WAV2VEC2_ASR_BASE_960H"
     classifier_steps: int = 4000  # of the classifier that judges models which take no mel
     classifier: str = ""  # MODULE:FACTORY of another one, see docs/diffwave.md

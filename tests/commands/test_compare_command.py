@@ -23,7 +23,7 @@ from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
 from wg.models import build_network
 from wg.models.wavegrad import WaveGradConfig
-from wg.stages import recogniser
+from wg.tasks import recogniser
 
 SPEC = MelSpec(sample_rate=RATE, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10)
 FILE = """

@@ -17,7 +17,8 @@ from wg.processes.devices import Devices
 from wg.report.catalogue import Entry, Measured, Statistics, disagreements, read_catalogue
 from wg.report.results import replace_block, results_block
 from wg.stages.loop import BY_NAME
-from wg.stages.stage import Context, write_stamp
+from wg.stages.stage import write_stamp
+from wg.tasks.context import Context
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = tuple(BY_NAME)

@@ -21,7 +21,7 @@ from wg.data.dump import Dump
 from wg.errors import InputError
 from wg.inference.vocoder import Vocoder
 from wg.report.table import cell
-from wg.stages.score import baseline
+from wg.tasks.waveforms import baseline
 
 IDS = ["tone-09", "tone-10", "tone-11"]
 # One step of a barely trained network divides by a noise level: far beyond full scale.

@@ -12,8 +12,8 @@ import torch
 
 from wg.errors import InputError
 from wg.metrics.spoken import error_rates
-from wg.stages import recogniser
-from wg.stages.recogniser import (
+from wg.tasks import recogniser
+from wg.tasks.recogniser import (
     DEFAULT,
     RecogniserMissing,
     choose_recogniser,

@@ -17,8 +17,8 @@ from tiny_recipe import Outcome, wg
 
 from wg.data.phonemes import Phonemes, read_phonemes, write_phonemes
 from wg.inference.checkpoint import read_checkpoint
-from wg.stages import hearing, recogniser
-from wg.stages.recogniser import Ctc
+from wg.tasks import recogniser, speech_scores, text_to_speech
+from wg.tasks.recogniser import Ctc
 from wg.text.symbols import SYMBOLS as TABLE
 from wg.text.symbols import VERSION
 
@@ -90,13 +90,15 @@ def test_scores_have_durations_beside_those_of_the_phonemes_mean(
         for name, row in scores["means"].items()
     }
     assert set(means["wg"]) == {"mcd_dtw", "vde_dtw", "duration_mae", "phone_duration_mae"}
-    assert set(means[hearing.MEAN]) == {"duration_mae", "phone_duration_mae"}
+    assert set(means[speech_scores.MEAN]) == {"duration_mae", "phone_duration_mae"}
     assert set(means["noise"]) == {"mcd_dtw", "vde_dtw"}
     train = read_phonemes(recipe.phonemes, "train").values()
     average = {n: np.mean([one.durations[n] for one in train]) for n in range(len(SYMBOLS))}
     test = read_phonemes(recipe.phonemes, "test").values()
     error = np.mean([[abs(one.durations[n] - average[n]) for n in average] for one in test])
-    assert means[hearing.MEAN]["duration_mae"]["mean"] == pytest.approx(error * 8)  # 8 ms a frame
+    assert means[speech_scores.MEAN]["duration_mae"]["mean"] == pytest.approx(
+        error * 8
+    )  # 8 ms a frame
     assert set(scores["durations"]) == set(SYMBOLS)
     assert scores["durations"]["OW1"]["count"] == 3
     absent = "the weights of WAV2VEC2_ASR_BASE_960H are not"
@@ -143,7 +145,7 @@ def test_a_recogniser_on_disk_adds_the_character_error_rate(
 
     always = Ctc(Always(), ("-", "T", "O", "N", "|"), 16_000)
     monkeypatch.setattr(recogniser, "load_recogniser", lambda name: always)
-    monkeypatch.setattr(hearing, "load_recogniser", lambda name: always)
+    monkeypatch.setattr(text_to_speech, "load_recogniser", lambda name: always)
     outcome = done.run_text(*SCORE, "score.recogniser=WAV2VEC2_ASR_BASE_10M")
     assert outcome.code == 0, outcome
     means = json.loads((done.decoded / "scores.json").read_text())["means"]
@@ -155,7 +157,7 @@ def test_a_recogniser_on_disk_adds_the_character_error_rate(
 def test_numbers_are_heard_as_words(done: TextRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     shard = next((done.dump / "test").glob("*.safetensors"))
     shard.write_bytes(shard.read_bytes().replace(b"Tone.", b"$ 2. "))
-    for module in (recogniser, hearing):
+    for module in (recogniser, text_to_speech):
         hears: Any = lambda name: lambda wave, rate: "TWO DOLLARS"  # noqa: E731
         monkeypatch.setattr(module, "load_recogniser", hears)
     outcome = done.run_text(*SCORE, "score.recogniser=WAV2VEC2_ASR_BASE_10M")

@@ -12,10 +12,11 @@ from wg.data.dump import Dump, write_shard
 from wg.errors import InputError
 from wg.inference.checkpoint import (
     find_checkpoint,
-    generator_from_checkpoint,
+    model_from_checkpoint,
     network_from_checkpoint,
-    vocoder_from_checkpoint,
 )
+from wg.inference.generator import Generator
+from wg.inference.vocoder import Vocoder
 from wg.processes.devices import Devices
 from wg.training.modules import DiffWave, build_system
 from wg.training.trainer import fit
@@ -64,11 +65,10 @@ def test_training_lowers_the_loss_whatever_the_condition(tmp_path: Path, conditi
     best = find_checkpoint(tmp_path / "exp", "best")
     # The last layer starts at zero, so the loss starts at the noise's variance.
     assert float(best.stem.split("loss-")[1]) < 0.95
-    build = vocoder_from_checkpoint if conditions == "mel" else generator_from_checkpoint
-    other = generator_from_checkpoint if conditions == "mel" else vocoder_from_checkpoint
-    assert build(best, made).model == made.model
+    own, other = (Vocoder, Generator) if conditions == "mel" else (Generator, Vocoder)
+    assert model_from_checkpoint(own, best, made).model == made.model
     with pytest.raises(InputError, match="this model"):
-        other(best, made)
+        model_from_checkpoint(other, best, made)
 
 
 def test_what_is_cached_may_change_after_training(tmp_path: Path) -> None:

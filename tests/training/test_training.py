@@ -6,7 +6,8 @@ import torch
 from tiny import dumps, experiment
 
 from wg.errors import InputError
-from wg.inference.checkpoint import find_checkpoint, read_checkpoint, vocoder_from_checkpoint
+from wg.inference.checkpoint import find_checkpoint, model_from_checkpoint, read_checkpoint
+from wg.inference.vocoder import Vocoder
 from wg.processes.devices import Devices
 from wg.training.callbacks import TrainingDiverged
 from wg.training.modules import WaveGrad, build_system
@@ -200,9 +201,9 @@ def test_a_checkpoint_of_another_model_or_mel_is_refused(tmp_path: Path) -> None
     with pytest.raises(
         InputError, match=r"another model \(model.dilations: paper there, lmnt here"
     ):
-        vocoder_from_checkpoint(path, experiment(model={"dilations": "lmnt"}))
+        model_from_checkpoint(Vocoder, path, experiment(model={"dilations": "lmnt"}))
     with pytest.raises(InputError, match=r"another mel \(mel.fmax: None there, 3000.0 here"):
-        vocoder_from_checkpoint(path, experiment(mel={"fmax": 3000.0}))
+        model_from_checkpoint(Vocoder, path, experiment(mel={"fmax": 3000.0}))
 
 
 def test_a_missing_or_broken_checkpoint_is_one_clear_error(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_a_missing_or_broken_checkpoint_is_one_clear_error(tmp_path: Path) -> No
     broken = tmp_path / "broken.ckpt"
     broken.write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match="not a readable checkpoint"):
-        vocoder_from_checkpoint(broken, experiment())
+        model_from_checkpoint(Vocoder, broken, experiment())
 
 
 def test_a_batch_that_does_not_divide_by_the_processes_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from wg.data.layout import read_metadata
 from wg.errors import InputError
 from wg.metrics.spoken import error_rates
 from wg.processes.pool import in_processes
-from wg.stages.recogniser import choose_recogniser, load_recogniser, spoken_letters
+from wg.tasks.recogniser import choose_recogniser, load_recogniser, spoken_letters
 
 RATES = ("wer", "cer")
 

@@ -18,7 +18,7 @@ from wg.inference.history import History
 from wg.metrics import check_metrics
 from wg.metrics.pairs import LOWEST_RATE
 from wg.report.catalogue import convert
-from wg.stages.recogniser import DEFAULT, choose_recogniser
+from wg.tasks.recogniser import DEFAULT, choose_recogniser
 
 NEEDS: dict[str, tuple[str, ...]] = {  # kind -> keys that it needs and others must not have
     "wg": ("folder",),

@@ -17,15 +17,15 @@ from torch import Tensor
 from wg.commands.demo_parts import heading, require_gradio, sampling_row, sentence, sound
 from wg.commands.demo_text import text_page
 from wg.commands.options import Options
-from wg.commands.vocode import device_of
+from wg.commands.sampling import device_of
 from wg.data.audio import protect_peak
 from wg.errors import InputError
-from wg.inference.folder import read_config
-from wg.inference.pretrained import DEFAULT, local_folder
+from wg.inference.kinds import load_trained
+from wg.inference.model import NOT_FOR
+from wg.inference.pretrained import DEFAULT
 from wg.inference.text_to_speech import TextToSpeech
 from wg.inference.vocoder import Vocoder
 from wg.mel.extract import log_mel
-from wg.models import entry
 from wg.pictures import spectrogram_pair
 from wg.processes.devices import synchronise
 
@@ -71,14 +71,11 @@ def check_port(host: str, port: int) -> None:
 
 
 def loaded(source: str) -> Vocoder | TextToSpeech:
-    """The model of a folder or hub id, as what its config.json says it is."""
-    folder = local_folder(source, None)
-    try:
-        conditions = entry(read_config(folder)["model"]["name"]).conditions
-    except (KeyError, TypeError, InputError):  # from_pretrained says what is wrong
-        conditions = None
-    kind = TextToSpeech if conditions == "text" else Vocoder
-    return kind.from_pretrained(folder)
+    """The model of a folder or hub id; InputError for one that takes neither mel nor text."""
+    model = load_trained(source)
+    if isinstance(model, Vocoder | TextToSpeech):
+        return model
+    raise InputError(f"{source}: {NOT_FOR[model.info()['conditions']]}")
 
 
 def page_of(vocoder: Vocoder) -> Any:

@@ -28,7 +28,8 @@ from wg.report.record import (
 from wg.report.results import replace_block, results_block
 from wg.report.table import cell
 from wg.stages.loop import BY_NAME
-from wg.stages.stage import Context, changes
+from wg.stages.stage import changes
+from wg.tasks.context import Context
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_0-9]+)+=")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wg.commands.options import FORCE, Options
-from wg.commands.vocode import chosen
+from wg.commands.sampling import add_sampling, chosen
 from wg.files import MODEL_FILES, check_file, check_sidecar
 from wg.inference.pretrained import DEFAULT
 from wg.inference.vocoder import Vocoder
@@ -37,7 +37,7 @@ def export(arguments: Sequence[str]) -> None:
     check_file(options.output, (suffix,), inputs, "-o")
     check_sidecar(described(options.output), DESCRIBED, inputs, options.force)
     vocoder = Vocoder.from_pretrained(options.vocoder)
-    synthesis, _ = chosen(vocoder, options.steps, options.sampler, options.consistency)
+    synthesis, _ = chosen(vocoder, options, options.consistency)
     with progress(f"export to {options.output}"):
         save(vocoder, options.part, synthesis, options.output)
     print(f"{options.output}: {options.part}, {options.output.stat().st_size / 1e6:.1f} MB")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wg.commands.clips import read_clip, write_clip
 from wg.commands.options import FORCE, Options
-from wg.commands.vocode import device_of
+from wg.commands.sampling import add_sampling, chosen, device_of
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.files import MODEL_FILES, check_file, check_names, own
@@ -50,7 +50,7 @@ def sample(arguments: Sequence[str]) -> None:
     asked = parser("sample", "folder to write wavs into")
     asked.add_argument("-n", "--count", type=int, default=1, help="clips [%(default)s]")
     asked.add_argument("--samples", type=int, help="length of a clip [as trained]")
-    asked.add_argument("--steps", help="step count, published schedule or JSON file of betas")
+    add_sampling(asked)
     asked.add_argument("--batch-size", type=int, default=8, help="clips at a time [%(default)s]")
     asked.add_argument("--force", action="store_true", help=FORCE)
     options = asked.parse_args(arguments)
@@ -63,9 +63,7 @@ def sample(arguments: Sequence[str]) -> None:
     files = [f"{name}.wav" for name in names]
     check_names(options.output, files, (), options.force)
     generator = load(options)
-    synthesis = generator.synthesis
-    if options.steps is not None:
-        synthesis = synthesis.with_schedule(options.steps)
+    synthesis, _ = chosen(generator, options)
     if options.samples is not None:
         synthesis = replace(synthesis, samples=options.samples)
     for first in range(0, len(names), options.batch_size):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wg.commands.options import Options
-from wg.commands.vocode import chosen, device_of
+from wg.commands.sampling import add_sampling, chosen, device_of
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.inference.pretrained import DEFAULT
@@ -25,8 +25,7 @@ def parser() -> Options:
     """Options."""
     options = Options(prog="wg bench latency", allow_abbrev=False)
     options.add_argument("--vocoder", default=DEFAULT, help="folder, hub id or name [%(default)s]")
-    options.add_argument("--steps", help="step count, quantiles-N, published name or file")
-    options.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
+    add_sampling(options)
     options.add_argument("--chunk", type=int, default=20, help="frames at a time [%(default)s]")
     options.add_argument("--seconds", type=float, default=5.0, help="of audio [%(default)s]")
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
@@ -56,7 +55,7 @@ def latency(arguments: Sequence[str]) -> None:
     if options.chunk < 1:
         raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
-    synthesis, levels = chosen(vocoder, options.steps, options.sampler)
+    synthesis, levels = chosen(vocoder, options)
     spec = vocoder.mel_spec
     frame = spec.hop_length / spec.sample_rate
     if not options.chunk * frame <= options.seconds <= 3600:

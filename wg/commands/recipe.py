@@ -15,7 +15,7 @@ from wg.models import check_told, config_class
 from wg.processes.devices import Devices
 from wg.processes.launch import end_with_launcher
 from wg.stages.loop import STAGES, number_of, run_stages, stage_table
-from wg.stages.stage import Context
+from wg.tasks.context import Context
 
 OVERRIDES = (
     "section.key=value changes the configuration, after corpus.yaml and conf/MODEL.yaml, as in",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wg.commands.clips import write_clip
 from wg.commands.options import FORCE, Options
-from wg.commands.vocode import device_of
+from wg.commands.sampling import add_sampling, chosen, device_of
 from wg.errors import InputError
 from wg.files import MODEL_FILES, check_file, check_names, own
 from wg.inference.text_to_speech import TextToSpeech, Voice
@@ -29,7 +29,7 @@ def parser() -> Options:
     options.add_argument("--speaker", help="of a model that knows several")
     options.add_argument("--pace", type=float, default=1.0, help="1.2: a fifth faster [1]")
     options.add_argument("--lexicon", type=Path, help="lines of a word and its phonemes")
-    options.add_argument("--steps", help="step count, published schedule or JSON file of betas")
+    add_sampling(options)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--batch-size", type=int, default=8, help="sentences at a time [8]")
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
@@ -81,13 +81,7 @@ def speak(arguments: Sequence[str]) -> None:
     model = TextToSpeech.from_pretrained(options.model).to(device_of(options.device))
     if options.lexicon is not None:
         model.lexicon = read_lexicon(options.lexicon)
-    synthesis = model.synthesis
-    if options.steps is not None:
-        synthesis = synthesis.with_schedule(options.steps)
-        try:
-            model.levels(synthesis)
-        except InputError as error:
-            raise InputError(f"--steps: {error}") from None
+    synthesis, _ = chosen(model, options)
     voice = Voice(options.speaker, options.pace, options.seed)
     for number, text in texts.items():  # all of them, before the work begins
         try:

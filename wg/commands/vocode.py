@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from wg.commands.clips import open_array, read_clip, write_stream, written
 from wg.commands.options import FORCE, Options
-from wg.diffusion.samplers import Clip, sampler
+from wg.commands.sampling import add_sampling, chosen, device_of
 from wg.errors import InputError, PartlyDone
 from wg.files import MODEL_FILES, check_file, check_names, check_sidecar, own, write_json
 from wg.inference.model import Synthesis
@@ -70,9 +69,7 @@ def parser() -> Options:
         metavar="FIELD",
         help="differences to bear (docs/mels.md)",
     )
-    options.add_argument("--steps", help="step count, quantiles-N, published name or file")
-    options.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
-    options.add_argument("--clip", help="bound on the estimate of x_0; state: of 1 on the state")
+    add_sampling(options)
     options.add_argument(
         "--consistency",
         type=int,
@@ -198,48 +195,6 @@ def spec_of(text: str, own: MelSpec) -> MelSpec:
         raise InputError(f"--mel {text}: {error}") from None
 
 
-def device_of(name: str) -> torch.device:
-    """The device; InputError for one that this machine has not."""
-    kind, _, number = name.partition(":")
-    found = torch.cuda.device_count()
-    if name != "cpu" and (kind != "cuda" or (number and not number.isdigit())):
-        raise InputError(f"--device {name}: give cpu, cuda or cuda:NUMBER")
-    if kind == "cuda" and int(number or 0) >= found:
-        raise InputError(f"--device {name}: this machine has {found} CUDA devices")
-    return torch.device(name)
-
-
-def clip_of(text: str) -> Clip:
-    """A bound as the command line has it; InputError for none."""
-    if text == "state":
-        return "state"
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not value > 0:
-        raise InputError(f"--clip {text}: give a positive number, or state")
-    return value
-
-
-def chosen(
-    vocoder: Vocoder, steps: str | None, name: str | None, consistency: int | None = None
-) -> tuple[Synthesis, Tensor]:
-    """The vocoder's way to sample with what is asked for, and its levels."""
-    try:
-        synthesis = vocoder.synthesis.override(None, steps, name, consistency)
-    except InputError as error:
-        raise InputError(f"--consistency {consistency}: {error}") from None
-    try:
-        sampler(synthesis.sampler)
-    except InputError as error:
-        raise InputError(f"--sampler: {error}") from None
-    try:
-        return synthesis, vocoder.levels(synthesis)
-    except InputError as error:
-        raise InputError(f"--steps: {error}") from None
-
-
 def vocode(arguments: Sequence[str]) -> None:
     """Reads, synthesises, writes; says how fast. PartlyDone where some of many inputs failed."""
     options = parser().parse_args(arguments)
@@ -247,9 +202,7 @@ def vocode(arguments: Sequence[str]) -> None:
     if options.chunk is not None and options.chunk < 1:
         raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
-    synthesis, levels = chosen(vocoder, options.steps, options.sampler, options.consistency)
-    if options.clip is not None:
-        synthesis = replace(synthesis, clip=clip_of(options.clip))
+    synthesis, levels = chosen(vocoder, options, options.consistency)
     work = Work(options, vocoder, synthesis, levels)
     if len(jobs) == 1:
         print(written(jobs[0].target, *work.one(jobs[0], print)))

@@ -1,4 +1,4 @@
-"""Training checkpoints: finding them, and turning one into a vocoder."""
+"""Training checkpoints: finding them, and the trained model in one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from torch import nn
 
 from wg.config import Experiment, compose, flatten, to_dict
 from wg.errors import InputError
-from wg.inference.generator import Generator
 from wg.inference.history import History, Start
 from wg.inference.model import Synthesis, Trained
-from wg.inference.text_to_speech import TextToSpeech
-from wg.inference.vocoder import Vocoder
 from wg.models import build_network, config_class
 
 Kind = TypeVar("Kind", bound=Trained)
@@ -93,24 +90,13 @@ def network_from_checkpoint(path: Path, experiment: Experiment) -> tuple[nn.Modu
     return network, History(content["global_step"], path.name, start=start)
 
 
-def vocoder_from_checkpoint(path: Path, experiment: Experiment) -> Vocoder:
-    """The vocoder in a checkpoint."""
-    return _trained(Vocoder, path, experiment)
-
-
-def speech_from_checkpoint(path: Path, experiment: Experiment) -> TextToSpeech:
-    """The model that reads text in a checkpoint."""
-    return _trained(TextToSpeech, path, experiment)
-
-
-def generator_from_checkpoint(path: Path, experiment: Experiment) -> Generator:
-    """The generator in a checkpoint; it makes clips as long as its training segments."""
-    return _trained(Generator, path, experiment, experiment.train.segment_samples)
-
-
-def _trained(
+def model_from_checkpoint(
     kind: type[Kind], path: Path, experiment: Experiment, samples: int | None = None
 ) -> Kind:
+    """The model in a checkpoint, sampled as the experiment's `decode` section says.
+
+    `samples`: the length of its clips, of one that takes nothing to tell it.
+    """
     network, history = network_from_checkpoint(path, experiment)
     decode = experiment.decode
     synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip, decode.consistency, samples)

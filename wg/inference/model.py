@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -246,25 +246,41 @@ class Trained:
 
         A folder needs no network, nor does a hub id that the cache holds.
         """
-        folder = local_folder(source, revision)
-        path = folder / "config.json"
-        config = read_config(folder)
-        try:
-            model_class = load(entry(config["model"]["name"]).config)
-            model = from_plain(model_class, config["model"])
-            mel_spec = MelSpec.from_dict(config["mel"])
-            diffusion = from_plain(TrainingSchedule, config["diffusion"])
-            synthesis = from_plain(Synthesis, config["synthesis"])
-            sampler(synthesis.sampler)
-            check_clip(synthesis.clip)
-            history = History.from_dict(config["history"]) if "history" in config else None
-            with torch.device("meta"):
-                empty = build_network(model, mel_spec, diffusion)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-        except (TypeError, KeyError) as error:
-            raise InputError(f"{path}: not as wg wrote it ({error!r}); pack again") from None
-        check_sizes(empty, folder)
-        network = build_network(model, mel_spec, diffusion)
-        load_weights(network, folder, config)
-        return cls(network, model, mel_spec, diffusion, synthesis, history)
+        return cls(*parts_of(source, revision))
+
+
+class Parts(NamedTuple):
+    """What a trained model is made of, in the order of its arguments."""
+
+    network: nn.Module
+    model: Any  # its config
+    mel_spec: MelSpec
+    diffusion: TrainingSchedule
+    synthesis: Synthesis
+    history: History | None
+
+
+def parts_of(source: Path | str, revision: str | None = None) -> Parts:
+    """The parts of a model's folder; see `Trained.from_pretrained`."""
+    folder = local_folder(source, revision)
+    path = folder / "config.json"
+    config = read_config(folder)
+    try:
+        model_class = load(entry(config["model"]["name"]).config)
+        model = from_plain(model_class, config["model"])
+        mel_spec = MelSpec.from_dict(config["mel"])
+        diffusion = from_plain(TrainingSchedule, config["diffusion"])
+        synthesis = from_plain(Synthesis, config["synthesis"])
+        sampler(synthesis.sampler)
+        check_clip(synthesis.clip)
+        history = History.from_dict(config["history"]) if "history" in config else None
+        with torch.device("meta"):
+            empty = build_network(model, mel_spec, diffusion)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (TypeError, KeyError) as error:
+        raise InputError(f"{path}: not as wg wrote it ({error!r}); pack again") from None
+    check_sizes(empty, folder)
+    network = build_network(model, mel_spec, diffusion)
+    load_weights(network, folder, config)
+    return Parts(network, model, mel_spec, diffusion, synthesis, history)

@@ -13,12 +13,13 @@ from torch import Tensor
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError, nearest
 from wg.inference.generator import Generator
+from wg.inference.kinds import kind_of
 from wg.inference.model import Synthesis
 from wg.inference.text_to_speech import TextToSpeech
 from wg.inference.vocoder import Vocoder
 from wg.interop.reading import read_checkpoint, read_config
 from wg.mel.spec import MelSpec
-from wg.models import build_network, conditions_of
+from wg.models import build_network
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Imported:
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:300]
             raise InputError(f"the weights are of another architecture: {reason}") from None
-        kind = {"mel": Vocoder, "text": TextToSpeech}.get(conditions_of(self.model), Generator)
+        kind = kind_of(self.model)
         return kind(network, self.model, self.mel, self.diffusion, self.synthesis)
 
 

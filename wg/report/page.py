@@ -41,6 +41,14 @@ class Row:
     scores: Mapping[str, Mapping[str, float | None]]  # system -> metric -> value
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a page shows, besides the model's own waveforms."""
+
+    rows: Sequence[Row]
+    audio: Mapping[str, Audio]  # of the systems before it
+
+
 def write_page(
     folder: Path, title: str, rows: Sequence[Row], systems: Mapping[str, Audio], means: Means
 ) -> Path:

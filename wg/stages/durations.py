@@ -16,7 +16,8 @@ from wg.data.textgrids import import_textgrid
 from wg.errors import InputError
 from wg.files import write_bytes
 from wg.pictures import alignment
-from wg.stages.stage import STAMP, Context, digest, read_stamp
+from wg.stages.stage import digest
+from wg.tasks.context import STAMP, Context, read_stamp
 from wg.text.frontend import Word, symbols_of
 from wg.text.symbols import BOUNDARIES
 

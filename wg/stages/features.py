@@ -21,7 +21,8 @@ from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
 from wg.processes.launch import place, wait_for_all
 from wg.processes.pool import in_processes
-from wg.stages.stage import Context, Stage, digest
+from wg.stages.stage import Stage, digest
+from wg.tasks.context import Context
 
 SHARD = "shard-{}.safetensors"
 

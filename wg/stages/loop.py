@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from wg import __version__
 from wg.errors import InputError, nearest
 from wg.processes.launch import place, wait_for_all
-from wg.stages import features, phonemes, prepare, speaking, train
+from wg.stages import decode, features, pack, phonemes, prepare, score, train
 from wg.stages.places import check_places
-from wg.stages.stage import FILES, Context, Stage, changes, digest, read_stamp, write_stamp
+from wg.stages.stage import FILES, Stage, changes, digest, write_stamp
+from wg.tasks.context import Context, read_stamp
 
-STAGES: tuple[Stage, ...] = (
-    *(module.STAGE for module in (prepare, features, phonemes, train)),
-    *speaking.STAGES,
+STAGES: tuple[Stage, ...] = tuple(
+    module.STAGE for module in (prepare, features, phonemes, train, decode, score, pack)
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
 

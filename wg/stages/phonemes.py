@@ -17,11 +17,12 @@ from wg.data.speech import check_speakers
 from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.files import write_bytes
-from wg.models import conditions_of
 from wg.processes.launch import place, wait_for_all
 from wg.processes.pool import in_processes
 from wg.stages.durations import Spoken, find_durations, textgrids_folder
-from wg.stages.stage import Context, Stage, features_of
+from wg.stages.stage import Stage
+from wg.tasks.context import Context, features_of
+from wg.tasks.registry import task_of
 from wg.text import tagger
 from wg.text.frontend import Word, words_of
 from wg.text.lexicon import read_lexicon
@@ -54,7 +55,7 @@ def pronounce_texts(job: Job) -> list[list[Word] | str]:
 
 def reads_text(context: Context) -> bool:
     """Whether the model needs this stage."""
-    return conditions_of(context.experiment.model) == "text"
+    return STAGE.name in task_of(context).needs
 
 
 def lexicon_path(context: Context) -> Path | None:

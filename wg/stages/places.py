@@ -10,13 +10,11 @@ from pathlib import Path
 
 from wg.errors import InputError
 from wg.files import MANIFESTS, MODEL, PAGE, check_filled, check_folder, check_writable
-from wg.models import conditions_of
 from wg.stages.durations import textgrids_folder
 from wg.stages.phonemes import lexicon_path
 from wg.stages.prepare import corpus_before
-from wg.stages.stage import Context
-
-PUBLISHED = {"mel": "vocoder", "text": "speech"}  # what a model is told -> its folder in exp
+from wg.tasks.context import Context
+from wg.tasks.registry import task_of
 
 
 def check_places(context: Context, stages: Collection[str]) -> None:
@@ -37,9 +35,8 @@ def check_places(context: Context, stages: Collection[str]) -> None:
     if set(stages) - {"prepare", "features", "phonemes"}:
         check_filled(context.exp, str(context.exp))
     if "pack" in stages:
-        conditions = conditions_of(context.experiment.model)
-        kind = PUBLISHED[conditions] if conditions in PUBLISHED else "generator"
-        check_folder(context.exp / kind, MODEL, inputs, str(context.exp / kind))
+        target = context.exp / task_of(context).folder
+        check_folder(target, MODEL, inputs, str(target))
         check_folder(context.exp / "page", PAGE, inputs, str(context.exp / "page"))
 
 

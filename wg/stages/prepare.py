@@ -14,7 +14,8 @@ from wg.data.splits import SPLITS, hold_out
 from wg.data.state import corpus_state
 from wg.errors import InputError
 from wg.files import MANIFESTS, fresh_folder
-from wg.stages.stage import FILES, Context, Stage, digest, read_stamp
+from wg.stages.stage import FILES, Stage, digest
+from wg.tasks.context import Context, read_stamp
 
 
 def recipe_reader(recipe: Path) -> ModuleType:
@@ -50,7 +51,7 @@ def run(context: Context) -> Mapping[str, Any]:
     """Reads, checks and splits the corpus; prints hours and speakers of each split."""
     reader = recipe_reader(context.recipe)
     corpus_dir = find_corpus(context, reader)
-    files = state(replace(context, corpus_dir=corpus_dir))  # before they are read
+    files = files_of(replace(context, corpus_dir=corpus_dir))  # before they are read
     corpus = context.experiment.corpus
     splits = reader.read(corpus_dir, corpus)
     if corpus.hold_out is not None:
@@ -79,6 +80,13 @@ def run(context: Context) -> Mapping[str, Any]:
 
 
 def state(context: Context) -> dict[str, str]:
+    """The corpus's folder, if one is given, and its files."""
+    folder = context.corpus_dir
+    given = {} if folder is None else {"--corpus-dir": str(folder.resolve())}
+    return {**given, **files_of(context)}
+
+
+def files_of(context: Context) -> dict[str, str]:
     """The corpus's files, while its folder is known and there."""
     folder = context.corpus_dir or corpus_before(context)
     if folder is None or not folder.is_dir():

@@ -1,4 +1,4 @@
-"""What a stage is, where a run keeps its files, and the stamp of a finished stage."""
+"""What a stage is, and the stamp of a finished one."""
 
 from __future__ import annotations
 
@@ -9,76 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wg.config import Experiment, flatten, to_dict
-from wg.data.dump import Dump
-from wg.diffusion.schedules import schedule_label
-from wg.errors import InputError
+from wg.config import flatten, to_dict
 from wg.files import write_bytes
-from wg.models import conditions_of
-from wg.processes.devices import Devices
 from wg.processes.launch import torchrun
+from wg.tasks.context import STAMP, Context
 
 FILES = "corpus files"
-STAMP = "stage-{name}.json"
-
-
-@dataclass(frozen=True)
-class Context:
-    """One run: the recipe, its experiment, and where things are."""
-
-    recipe: Path
-    work: Path  # data, dump and exp go below it
-    name: str  # conf/<name>.yaml
-    experiment: Experiment
-    devices: Devices
-    jobs: int
-    corpus_dir: Path | None = None
-    overrides: tuple[str, ...] = ()
-    restart: bool = False  # train from the start; the run before is kept in another folder
-
-    @property
-    def data(self) -> Path:
-        """Manifests."""
-        return self.work / "data"
-
-    @property
-    def dump(self) -> Path:
-        """Features."""
-        return self.work / "dump" / self.experiment.features_name
-
-    @property
-    def phonemes(self) -> Path:
-        """Symbols and durations of the utterances; not below exp, which training moves aside."""
-        name = f"{self.experiment.model.name}-{self.experiment.features_name}"
-        return self.data / "phonemes" / name
-
-    @property
-    def exp(self) -> Path:
-        """The trained model and all that comes of it."""
-        return self.work / "exp" / f"{self.experiment.corpus.name}-{self.name}"
-
-    @property
-    def decoded(self) -> Path:
-        """Synthesised audio of one schedule."""
-        decode = self.experiment.decode
-        label = schedule_label(decode.schedule)
-        if decode.sampler != "ancestral":
-            label += f"-{decode.sampler}"
-        if decode.consistency is not None and decode.consistency.iterations:
-            label += f"-{decode.consistency.label}"
-        if decode.durations != "predicted":
-            label += f"-{decode.durations}-durations"
-        return (
-            self.exp / "decode" / (label if decode.split == "test" else f"{label}-{decode.split}")
-        )
-
-
-def features_of(context: Context, split: str) -> Dump:
-    """The features of a split; InputError where none or those of another MelSpec are there."""
-    dump = Dump(context.dump / split)
-    if dump.spec != context.experiment.mel:
-        raise InputError(f"{dump.folder}: features of another MelSpec; run stage 2 (features)")
-    return dump
 
 
 def relaunch(context: Context, stage: str, processes: int) -> None:
@@ -101,7 +37,7 @@ class Stage:
     needs: tuple[str, ...]  # earlier stages
     output: Callable[[Context], Path]
     run: Callable[[Context], Mapping[str, Any]]
-    needs_for_text: tuple[str, ...] = ()  # further ones, of models that read text
+    further: Callable[[Context], Sequence[str]] = lambda context: ()  # that this run needs
     free_keys: tuple[str, ...] = ()  # keys below `keys` that change nothing
     # Files whose content it depends on.
     reads: Callable[[Context], Sequence[Path]] = lambda context: ()
@@ -112,8 +48,7 @@ class Stage:
 
     def required(self, context: Context) -> tuple[str, ...]:
         """The earlier stages that it needs."""
-        reads_text = conditions_of(context.experiment.model) == "text"
-        return self.needs + self.needs_for_text if reads_text else self.needs
+        return (*self.needs, *self.further(context))
 
     def stamp_path(self, context: Context) -> Path:
         """Where its stamp lies."""
@@ -128,20 +63,10 @@ class Stage:
             if any(key == wanted or key.startswith(f"{wanted}.") for wanted in self.keys)
             and key not in self.free_keys
         }
-        if self.name == "prepare" and context.corpus_dir is not None:
-            chosen["--corpus-dir"] = str(context.corpus_dir.resolve())
         chosen |= self.state(context)
         for path in self.reads(context):
             chosen[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         return chosen
-
-
-def read_stamp(path: Path) -> dict[str, Any] | None:
-    """A stage's stamp; None if it never finished."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def write_stamp(path: Path, content: Mapping[str, Any]) -> None:

@@ -14,19 +14,11 @@ from wg.data.dump import Dump
 from wg.errors import InputError
 from wg.inference.checkpoint import FREE, IDENTITY
 from wg.inference.folder import checksum, read_config
-from wg.inference.generator import Generator
+from wg.inference.kinds import kind_of
 from wg.inference.model import Trained
 from wg.inference.pretrained import local_folder
-from wg.inference.text_to_speech import TextToSpeech
-from wg.inference.vocoder import Vocoder
 from wg.models import conditions_of, entry
 
-KINDS: dict[str, type[Trained]] = {
-    "mel": Vocoder,
-    "text": TextToSpeech,
-    "class": Generator,
-    "none": Generator,
-}
 FIT = 500  # utterances that tell the power of the bins
 # Keys that say how to train, not what is trained.
 TRAINING = (
@@ -57,7 +49,7 @@ def open_start(experiment: Experiment) -> Trained:
                 f"{source}: model.conditions is {conditions} there, {here} here; "
                 f"set model.conditions={conditions}, or start from another folder"
             )
-        start = KINDS[here].from_pretrained(folder)
+        start = kind_of(experiment.model).from_pretrained(folder)
         check_same(start, experiment)
     except InputError as error:
         raise InputError(f"train.init_from: {error}") from None

@@ -10,26 +10,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wg.config import TrainConfig, flatten, load_experiment_file, save_experiment, to_dict
-from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.files import keep_aside, own, write_bytes
 from wg.inference.checkpoint import FREE, find_checkpoint
 from wg.inference.pretrained import local_folder
-from wg.models import conditions_of, config_class
+from wg.models import config_class
 from wg.processes.launch import place
-from wg.stages.phonemes import STAGE as PHONEMES
-from wg.stages.phonemes import reads_text
-from wg.stages.spoken import training_features, with_speakers
-from wg.stages.stage import (
-    STAMP,
-    Context,
-    Stage,
-    changes,
-    features_of,
-    read_stamp,
-    relaunch,
-)
+from wg.stages.stage import Stage, changes, relaunch
 from wg.stages.starting import begin, open_start
+from wg.tasks.context import STAMP, Context, read_stamp
+from wg.tasks.registry import task_of
 
 FEATURES = "features.txt"  # in exp: the digest of what the run was trained on
 # A change of these continues a run; a change of anything else below `keys` starts a new one.
@@ -83,8 +73,9 @@ def changed_since(context: Context) -> list[str]:
 def features_digest(context: Context) -> str | None:
     """Digest of the finished features, corpus and splits included, and of what is spoken."""
     stamps = [read_stamp(context.dump / STAMP.format(name="features"))]
-    if reads_text(context):
-        stamps.append(read_stamp(PHONEMES.stamp_path(context)))
+    stamps += [
+        read_stamp(context.phonemes / STAMP.format(name=name)) for name in task_of(context).needs
+    ]
     return " ".join(stamp["digest"] for stamp in stamps if stamp) or None
 
 
@@ -141,32 +132,15 @@ def count_processes(context: Context) -> int:
     return (devices.gpus or context.experiment.train.processes) * devices.nodes
 
 
-def check_classes(context: Context) -> None:
-    """InputError unless each text is one of `model.classes` and each class has training clips."""
-    from wg.training.classifier import labels_of
-
-    classes = context.experiment.model.classes
-    for split in SPLITS:
-        labels = labels_of(features_of(context, split), classes)
-        absent = [name for label, name in enumerate(classes) if not (labels == label).any()]
-        if split == "train" and absent:
-            raise InputError(
-                f"model.classes: no training clips of {', '.join(absent)}; "
-                "add some, or leave the class out"
-            )
-
-
 def run(context: Context) -> Mapping[str, Any]:
     """Trains in this process, or in one process a device through torchrun."""
     from lightning import seed_everything
 
-    context = with_speakers(context)
+    task = task_of(context)
+    context = task.resolved(context)
     experiment, devices = context.experiment, context.devices
-    dumps = training_features(context, "train"), training_features(context, "valid")
-    if reads_text(context):  # symbols and speakers that stage 5 would refuse after all the training
-        training_features(context, "test")
-    if conditions_of(experiment.model) == "class":
-        check_classes(context)
+    dumps = task.dump(context, "train"), task.dump(context, "valid")
+    task.check_training(context)
     if place().rank == 0:
         if context.restart and context.exp.exists():
             print(f"--restart: the run before is kept in {keep_aside(context.exp)}")
@@ -198,7 +172,7 @@ STAGE = Stage(
     summary="training with Lightning, resumed where it stopped",
     keys=("mel", "model", "diffusion", "train"),
     needs=("features",),
-    needs_for_text=("phonemes",),
+    further=lambda context: task_of(context).needs,
     output=lambda context: context.exp,
     run=run,
     check=check,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,8 @@ import torch
 
 from wg.data.dump import Dump
 from wg.errors import InputError
-from wg.files import write_bytes
 from wg.metrics import generation
-from wg.report.table import print_scores
-from wg.stages.stage import Context, read_stamp
+from wg.tasks.context import Context, read_stamp
 from wg.training.classifier import (
     Judged,
     Listener,
@@ -64,7 +62,7 @@ def recordings(dump: Dump) -> torch.Tensor:
     return torch.stack([dump.audio(index) for index in range(len(dump))])
 
 
-def decoded_audio(context: Context, names: list[str], samples: int) -> torch.Tensor:
+def decoded_audio(context: Context, names: Sequence[str], samples: int) -> torch.Tensor:
     """Generated clips [N, T]; InputError where their length is not the corpus's."""
     clips = []
     for name in names:
@@ -85,11 +83,11 @@ def noise_like(clips: torch.Tensor) -> torch.Tensor:
     return torch.randn(clips.shape, generator=generator) * clips.square().mean(1, True).sqrt()
 
 
-def evaluate(context: Context) -> Mapping[str, Any]:
-    """Stage 6 of sets: trains the classifier if need be, writes scores.json, prints the table."""
+def evaluate(context: Context, names: Sequence[str]) -> dict[str, Any]:
+    """Content of scores.json for these clips; trains the classifier if need be."""
     train, test = Dump(context.dump / "train"), Dump(context.dump / "test")
     listen, classes = listener_of(context, train), classes_of(train)
-    names, kinds = decoded_clips(context)
+    kinds = kinds_of(context, names)
     labels = None if kinds is None else np.array([classes.index(kind) for kind in kinds])
     made = judge(listen, decoded_audio(context, names, train.audio(0).shape[0]))
     audio = {"train": recordings(train), "test": recordings(test)}
@@ -111,14 +109,11 @@ def evaluate(context: Context) -> Mapping[str, Any]:
     }
     wanted = context.experiment.score
     about = {"supplied": wanted.classifier} if wanted.classifier else {}
-    content = {
+    return {
         "means": means,
         "heard": heard,
         "classifier": {**(about or {"steps": wanted.classifier_steps}), **own},
     }
-    write_bytes(context.decoded / "scores.json", (json.dumps(content, indent=1) + "\n").encode())
-    print_scores(means)
-    return {"means": means["wg"], "classifier": content["classifier"]}
 
 
 def table(
@@ -139,14 +134,11 @@ def table(
     }
 
 
-def decoded_clips(context: Context) -> tuple[list[str], list[str] | None]:
-    """Ids of the generated clips, and their classes where the model knows any."""
-    stamp = read_stamp(context.decoded / "stage-decode.json")
-    assert stamp is not None
-    names = stamp["result"]["utterances"]
+def kinds_of(context: Context, names: Sequence[str]) -> list[str] | None:
+    """The classes of generated clips, where the model knows any."""
     made = [json.loads((context.decoded / f"{name}.json").read_text("utf-8")) for name in names]
     kinds = [item["class"] for item in made]
-    return names, None if None in kinds else kinds
+    return None if None in kinds else kinds
 
 
 def statistic(value: float | None, count: int) -> dict[str, Any]:

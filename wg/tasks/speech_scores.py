@@ -1,10 +1,8 @@
-"""Stage 6 of models that read text: waveforms after alignment, durations, what is heard."""
+"""Scores of speech beyond its waveform: durations of its symbols, and what is heard in it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -12,32 +10,16 @@ import soundfile
 from wg.data.phonemes import Phonemes
 from wg.errors import InputError
 from wg.metrics.spoken import as_the_mean, duration_mae, error_rates, mean_durations
-from wg.stages import score
-from wg.stages.recogniser import (
+from wg.tasks.context import Context, features_of, phonemes_of
+from wg.tasks.recogniser import (
     Recogniser,
     choose_recogniser,
-    load_recogniser,
     spoken_letters,
 )
-from wg.stages.spoken import phonemes_of
-from wg.stages.stage import Context, features_of
+from wg.tasks.waveforms import Rows
 from wg.text.symbols import PHONEMES
 
 MEAN = "phoneme's mean"  # the floor that a duration predictor has to beat
-
-
-def evaluate(context: Context) -> Mapping[str, Any]:
-    """Scores of the decoded texts beside floors; writes scores.json and prints the table."""
-    recogniser = find_recogniser(context.experiment.score.recogniser)
-    decoding = context.experiment.decode
-    spoken = phonemes_of(context, decoding.split)
-    dump = features_of(context, decoding.split)
-    names = [entry.id for entry in dump.utterances if entry.id in spoken][: decoding.limit]
-    rows = score.score_waves(context, names, copies=not score.own_timing(context))
-    durations = score_durations(context, rows)
-    if recogniser is not None:
-        score_letters(context, rows, load_recogniser(recogniser))
-    return score.publish(context, rows, {"durations": durations, "recogniser": recogniser})
 
 
 def find_recogniser(name: str) -> str | None:
@@ -53,7 +35,7 @@ def find_recogniser(name: str) -> str | None:
     return chosen
 
 
-def score_durations(context: Context, rows: score.Rows) -> dict[str, dict[str, float]]:
+def score_durations(context: Context, rows: Rows) -> dict[str, dict[str, float]]:
     """Adds duration errors in ms to rows, of the model and of its floor.
 
     Returns, of every symbol, how often it stands there, how long it lasts, and its errors.
@@ -92,7 +74,7 @@ def score_durations(context: Context, rows: score.Rows) -> dict[str, dict[str, f
 
 
 def decoded_durations(context: Context, spoken: Phonemes) -> list[float]:
-    """Durations in frames that stage 5 noted for an utterance."""
+    """Durations in frames that stage decode noted for an utterance."""
     path = context.decoded / f"{spoken.id}.json"
     made = json.loads(path.read_text("utf-8"))
     if made["symbols"] != list(spoken.symbols):
@@ -100,7 +82,7 @@ def decoded_durations(context: Context, spoken: Phonemes) -> list[float]:
     return made["durations"]
 
 
-def score_letters(context: Context, rows: score.Rows, recogniser: Recogniser) -> None:
+def score_letters(context: Context, rows: Rows, recogniser: Recogniser) -> None:
     """Adds the error rates of words and characters of the model's speech, and of the recordings."""
     dump = features_of(context, context.experiment.decode.split)
     rate = dump.spec.sample_rate

@@ -1,0 +1,97 @@
+"""One run of a recipe: its experiment, where its files are, what finished stages left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wg.config import Experiment
+from wg.data.dump import Dump
+from wg.data.phonemes import Phonemes, read_phonemes
+from wg.diffusion.schedules import schedule_label
+from wg.errors import InputError
+from wg.processes.devices import Devices
+
+STAMP = "stage-{name}.json"
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run: the recipe, its experiment, and where things are."""
+
+    recipe: Path
+    work: Path  # data, dump and exp go below it
+    name: str  # conf/<name>.yaml
+    experiment: Experiment
+    devices: Devices
+    jobs: int
+    corpus_dir: Path | None = None
+    overrides: tuple[str, ...] = ()
+    restart: bool = False  # train from the start; the run before is kept in another folder
+
+    @property
+    def data(self) -> Path:
+        """Manifests."""
+        return self.work / "data"
+
+    @property
+    def dump(self) -> Path:
+        """Features."""
+        return self.work / "dump" / self.experiment.features_name
+
+    @property
+    def phonemes(self) -> Path:
+        """Symbols and durations of the utterances; not below exp, which training moves aside."""
+        name = f"{self.experiment.model.name}-{self.experiment.features_name}"
+        return self.data / "phonemes" / name
+
+    @property
+    def exp(self) -> Path:
+        """The trained model and all that comes of it."""
+        return self.work / "exp" / f"{self.experiment.corpus.name}-{self.name}"
+
+    @property
+    def decoded(self) -> Path:
+        """Synthesised audio of one schedule."""
+        decode = self.experiment.decode
+        label = schedule_label(decode.schedule)
+        if decode.sampler != "ancestral":
+            label += f"-{decode.sampler}"
+        if decode.consistency is not None and decode.consistency.iterations:
+            label += f"-{decode.consistency.label}"
+        if decode.durations != "predicted":
+            label += f"-{decode.durations}-durations"
+        return (
+            self.exp / "decode" / (label if decode.split == "test" else f"{label}-{decode.split}")
+        )
+
+
+def features_of(context: Context, split: str) -> Dump:
+    """The features of a split; InputError where none or those of another MelSpec are there."""
+    dump = Dump(context.dump / split)
+    if dump.spec != context.experiment.mel:
+        raise InputError(f"{dump.folder}: features of another MelSpec; run stage 2 (features)")
+    return dump
+
+
+def read_stamp(path: Path) -> dict[str, Any] | None:
+    """A stage's stamp; None if it never finished."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def decoded_result(context: Context) -> dict[str, Any]:
+    """What stage decode noted; InputError where it has not finished."""
+    stamp = read_stamp(context.decoded / STAMP.format(name="decode"))
+    if stamp is None:
+        raise InputError(f"{context.decoded}: nothing decoded there; run stage 5 (decode) first")
+    return stamp["result"]
+
+
+def phonemes_of(context: Context, split: str) -> dict[str, Phonemes]:
+    """What stage phonemes wrote of a split, by utterance."""
+    return read_phonemes(context.phonemes, split)

@@ -1,0 +1,128 @@
+"""Models that read text: texts spoken, their durations and words against the recordings.
+
+What is spoken, and how long each symbol lasts, is what stage phonemes left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wg.data.dump import Dump
+from wg.data.speech import SpokenDump, speakers_of
+from wg.diffusion.noise import seed_of
+from wg.errors import InputError
+from wg.inference.text_to_speech import TextToSpeech, Utterance, Voice
+from wg.metrics import METRICS
+from wg.report.page import Shown
+from wg.tasks.context import Context, features_of, phonemes_of
+from wg.tasks.recogniser import load_recogniser
+from wg.tasks.speech_scores import find_recogniser, score_durations, score_letters
+from wg.tasks.task import Piece, Task
+from wg.tasks.waveforms import content_of, score_waves, shown
+
+
+@dataclass(frozen=True)
+class Text:
+    """An utterance to speak; its voice has the seed."""
+
+    id: str
+    utterance: Utterance
+
+    @property
+    def seed(self) -> int:
+        """Of its noise."""
+        return self.utterance.voice.seed
+
+
+class TextToSpeechTask(Task[TextToSpeech, Text]):
+    """Waveforms from phonemes."""
+
+    model = TextToSpeech
+    folder = "speech"
+    card = "speech.md"
+    needs = ("phonemes",)
+
+    def resolved(self, context: Context) -> Context:
+        """The run, its model knowing the speakers of the training split if it knows any."""
+        model = context.experiment.model
+        if not model.speaker_channels or model.speakers:
+            return context
+        known = replace(model, speakers=speakers_of(features_of(context, "train")))
+        return replace(context, experiment=replace(context.experiment, model=known))
+
+    def dump(self, context: Context, split: str) -> Dump:
+        """The features of a split with what is spoken; InputError for a speaker not known."""
+        folder = features_of(context, split).folder
+        return SpokenDump(folder, phonemes_of(context, split), context.experiment.model)
+
+    def check_training(self, context: Context) -> None:
+        """InputError for symbols and speakers that stage 5 would refuse after all the training."""
+        self.dump(context, "test")
+
+    def check_score(self, context: Context) -> None:
+        """InputError, too, for metrics of one timing where the model has a timing of its own."""
+        super().check_score(context)
+        for name in context.experiment.score.metrics if own_timing(context) else ():
+            if not METRICS[name].warped:
+                warped = ", ".join(metric.name for metric in METRICS.values() if metric.warped)
+                raise InputError(
+                    f"score.metrics: {name!r} compares speech of one timing; choose from {warped}, "
+                    "or set decode.durations=reference"
+                )
+
+    def items(self, context: Context) -> list[Text]:
+        """The texts of the split, each with its symbols, its speaker and a seed of its own."""
+        decode, model = context.experiment.decode, context.experiment.model
+        phonemes = phonemes_of(context, decode.split)
+        found = []
+        # A SpokenDump, for its checks: before any work, all texts have symbols and known speakers.
+        for entry in self.dump(context, decode.split).utterances[: decode.limit]:
+            spoken = phonemes[entry.id]
+            speaker = entry.speaker if model.speakers else None
+            voice = Voice(speaker, seed=seed_of(entry.id, decode.seed))
+            durations = spoken.durations if decode.durations == "reference" else None
+            found.append(Text(entry.id, Utterance(spoken.symbols, voice, durations)))
+        return found
+
+    def prepare(self, model: TextToSpeech, items: Sequence[Text]) -> Callable[[], list[Piece]]:
+        """One batch; its record says speaker, symbols and their durations in frames."""
+
+        def synthesise() -> list[Piece]:
+            spoken = model.utter([item.utterance for item in items])
+            return [
+                Piece(
+                    speech.wave,
+                    {
+                        "speaker": item.utterance.voice.speaker,
+                        "symbols": list(item.utterance.symbols),
+                        "durations": [round(value, 3) for value in speech.durations.tolist()],
+                    },
+                )
+                for item, speech in zip(items, spoken, strict=True)
+            ]
+
+        return synthesise
+
+    def warm_up(self, model: TextToSpeech, items: Sequence[Text]) -> None:
+        """The whole batch: how long a part of a text lasts, only the model knows."""
+        model.utter([item.utterance for item in items])
+
+    def score(self, context: Context, names: Sequence[str]) -> dict[str, Any]:
+        """Metrics of waveforms, of durations and of what a recogniser hears, beside floors."""
+        recogniser = find_recogniser(context.experiment.score.recogniser)
+        rows = score_waves(context, names, copies=not own_timing(context))
+        durations = score_durations(context, rows)
+        if recogniser is not None:
+            score_letters(context, rows, load_recogniser(recogniser))
+        return content_of(rows, {"durations": durations, "recogniser": recogniser})
+
+    def page(self, context: Context, scores: Mapping[str, Any]) -> Shown:
+        """The first utterances, beside their recordings."""
+        return shown(context, scores)
+
+
+def own_timing(context: Context) -> bool:
+    """Whether what is decoded has durations of its own, not the recordings'."""
+    return context.experiment.decode.durations == "predicted"

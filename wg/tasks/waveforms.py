@@ -1,0 +1,119 @@
+"""Scores of waveforms against the recordings that they should be, beside floors to beat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from wg.data.audio import as_written, protect_peak
+from wg.data.dump import Dump
+from wg.diffusion.noise import seed_of
+from wg.errors import InputError, nearest
+from wg.mel.griffinlim import griffin_lim
+from wg.metrics import score
+from wg.processes.pool import in_processes
+from wg.report.page import RECORDING, Row, Shown
+from wg.report.scores import defined, scores_content
+from wg.tasks.context import Context, features_of
+
+PAGE_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process needs to score an utterance."""
+
+    dump: Path
+    decoded: Path
+    metrics: tuple[str, ...]
+    baselines: tuple[str, ...]
+    copies: bool = True  # the synthesis has the recording's timing, but perhaps not its last frame
+
+
+def baseline(name: str, dump: Dump, index: int) -> np.ndarray:
+    """A floor: Griffin-Lim of the true mel (griffin-lim-ITERATIONS), or noise as loud.
+
+    As a 16-bit file, like what it is compared with: log spectra hear the rounding where a floor
+    is silent, such as the bands that a mel leaves out.
+    """
+    seed = seed_of(dump.utterances[index].id, 0)
+    if name == "noise":
+        recording = dump.recording(index).numpy()
+        noise = np.random.default_rng(seed).standard_normal(len(recording))
+        wave = torch.from_numpy((noise * np.sqrt(np.mean(recording**2))).astype(np.float32))
+    else:
+        iterations = name.removeprefix("griffin-lim-")
+        wave = griffin_lim(dump.mel(index), dump.spec, int(iterations), seed % 2**32)
+    return as_written(protect_peak(wave)[0].numpy(), dump.spec.sample_rate)
+
+
+def check_baselines(names: Sequence[str]) -> None:
+    """InputError for an unknown baseline."""
+    for name in names:
+        iterations = name.removeprefix("griffin-lim-")
+        if name != "noise" and (iterations == name or not iterations.isdigit()):
+            choices = ("noise", "griffin-lim-1", "griffin-lim-32")
+            raise InputError(f"score.baselines: {name!r} is unknown; {nearest(name, choices)}")
+
+
+def score_utterance(job: Job, name: str) -> dict[str, dict[str, float]]:
+    """Scores of every system on one utterance."""
+    dump = Dump(job.dump)
+    index = next(i for i, entry in enumerate(dump.utterances) if entry.id == name)
+    path = job.decoded / f"{name}.wav"
+    synthesis, rate = soundfile.read(path, dtype="float32")
+    if rate != dump.spec.sample_rate:
+        raise InputError(f"{path}: {rate} Hz, features have {dump.spec.sample_rate} Hz")
+    reference = dump.recording(index).numpy()
+    if job.copies:
+        reference = reference[: len(synthesis)]
+    systems = {"wg": synthesis}
+    systems |= {label: baseline(label, dump, index)[: len(reference)] for label in job.baselines}
+    return {system: score(reference, audio, rate, job.metrics) for system, audio in systems.items()}
+
+
+Rows = dict[str, dict[str, dict[str, float]]]  # utterance -> system -> metric
+
+
+def score_waves(context: Context, names: Sequence[str], copies: bool = True) -> Rows:
+    """Scores of the waveforms of these utterances."""
+    wanted = context.experiment.score
+    dump = features_of(context, context.experiment.decode.split)
+    job = Job(dump.folder, context.decoded, wanted.metrics, wanted.baselines, copies)
+    started = time.monotonic()
+    rows = in_processes(partial(score_utterance, job), names, context.jobs, "score")
+    print(f"{len(names)} utterances scored in {time.monotonic() - started:.1f} s")
+    return dict(zip(names, rows, strict=True))
+
+
+def content_of(rows: Rows, further: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Content of scores.json: rows by system, means, differences, and what else is known."""
+    by_system: Rows = {}
+    for name, row in rows.items():
+        for system, scores in row.items():
+            by_system.setdefault(system, {})[name] = scores
+    metrics = dict.fromkeys(
+        metric for scores in by_system.values() for metric in next(iter(scores.values()))
+    )
+    return {**scores_content(by_system, list(metrics)), **defined(further or {})}
+
+
+def shown(context: Context, scores: Mapping[str, Any]) -> Shown:
+    """The first utterances with their texts and scores, beside the recordings."""
+    dump = features_of(context, context.experiment.decode.split)
+    own = scores["utterances"]["wg"]
+    by_id = {entry.id: index for index, entry in enumerate(dump.utterances)}
+    rows = [
+        Row(name, dump.utterances[by_id[name]].text, {"wg": own[name]})
+        for name in list(own)[:PAGE_ROWS]
+    ]
+    rate = dump.spec.sample_rate
+    return Shown(rows, {RECORDING: lambda name: (dump.recording(by_id[name]).numpy(), rate)})
