@@ -29,7 +29,7 @@ from wg.mel.extract import log_mel
 from wg.metrics import score
 from wg.models import config_class
 from wg.processes.devices import Devices
-from wg.training.modules import build_system
+from wg.training.modules import build_module
 from wg.training.trainer import fit
 
 SECONDS = 2
@@ -51,7 +51,7 @@ def main() -> None:
         dump = Dump(Path(folder) / "dump")
         torch.manual_seed(experiment.train.seed)
         started = time.monotonic()
-        fit(experiment, build_system(experiment), (dump, dump), Path(folder), Devices())
+        fit(experiment, build_module(experiment), (dump, dump), Path(folder), Devices())
         print(f"trained for {time.monotonic() - started:.0f} s")
         best = find_checkpoint(Path(folder), "best")
         vocoder = model_from_checkpoint(Vocoder, best, experiment)

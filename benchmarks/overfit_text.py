@@ -30,7 +30,7 @@ from wg.pictures import spectrogram_pair
 from wg.processes.devices import Devices
 from wg.tasks.context import Context, features_of, phonemes_of
 from wg.tasks.text_to_speech import TextToSpeechTask
-from wg.training.modules import build_system
+from wg.training.modules import build_module
 from wg.training.trainer import fit
 
 METRICS = ("mcd_dtw", "f0_rmse_cents_dtw", "vde_dtw")
@@ -61,7 +61,7 @@ def main() -> None:
         dump = SpokenDump(folder, phonemes, experiment.model)
         torch.manual_seed(experiment.train.seed)
         started = time.monotonic()
-        fit(experiment, build_system(experiment), (dump, dump), Path(scratch), Devices())
+        fit(experiment, build_module(experiment), (dump, dump), Path(scratch), Devices())
         print(f"trained for {time.monotonic() - started:.0f} s")
         best = find_checkpoint(Path(scratch), "best")
         model = model_from_checkpoint(TextToSpeech, best, experiment)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -136,16 +136,6 @@ class ScoreConfig:
     recogniser: str = "WAV2VEC2_ASR_BASE_960H"
     classifier_steps: int = 4000  # of the classifier that judges models which take no mel
     classifier: str = ""  # MODULE:FACTORY of another one, see docs/diffwave.md
-
-
-class ModelConfig(Protocol):
-    """What an experiment asks of a model's config."""
-
-    name: str
-
-    def check(self, mel: MelSpec) -> None:
-        """InputError if the model cannot work with these features."""
-        ...
 
 
 @dataclass(frozen=True)

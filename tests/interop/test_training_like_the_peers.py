@@ -25,7 +25,7 @@ from wg.interop import lmnt_diffwave as diffwave_importer
 from wg.interop import lmnt_wavegrad as wavegrad_importer
 from wg.interop.imported import Imported, read_foreign
 from wg.interop.layers import translate
-from wg.training.modules import build_system
+from wg.training.modules import build_module
 
 STEPS, LAYERS, CYCLE = 20, 5, 10
 RELATIVE = 1e-5
@@ -100,7 +100,7 @@ def load(name: str, folder: Path) -> tuple[Peer, State, Imported, Any]:
     torch.save({"model": peer.state()}, folder / "their.ckpt")
     found = read_foreign(peer.kind, folder / "their.ckpt")
     state = {key: value.double().requires_grad_() for key, value in peer.state().items()}
-    system: Any = build_system(experiment_of(found, peer))
+    system: Any = build_module(experiment_of(found, peer))
     system.network.load_state_dict(found.weights)
     return peer, state, found, system.double()
 

@@ -18,7 +18,7 @@ from wg.diffusion.process import TrainingSchedule, diffuse
 from wg.errors import InputError
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
-from wg.models import build_network, check_told
+from wg.models import build_network, check_conditioning
 from wg.models.denoiser import Denoiser, Known
 
 SPEECH = Path(__file__).resolve().parents[3] / "shared/data/ljspeech/LJSpeech-1.1/wavs"
@@ -222,8 +222,8 @@ def test_models_that_cannot_be_preconditioned_so_are_refused() -> None:
     unconditional = replace(DIFFWAVE, conditions="none")
     discrete = replace(WHITE, conditioning="discrete")
     with pytest.raises(InputError, match="computed from the mel, but this diffwave takes none"):
-        check_told(unconditional, discrete)
+        check_conditioning(unconditional, discrete)
     with pytest.raises(InputError, match="spectral works on bins.*diffusion.precondition=mel"):
-        check_told(SPECTRAL, TrainingSchedule())
+        check_conditioning(SPECTRAL, TrainingSchedule())
     assert TrainingSchedule(data_rms=0.1).preconditioning == "rms"
     assert TrainingSchedule().preconditioning == "none"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
 from wg.mel.hub import named
-from wg.models import check_told, conditions_of
+from wg.models import check_conditioning, conditions_of
 from wg.models.diffwave import (
     DiffWaveConfig,
     DiffWaveNetwork,
@@ -299,6 +299,6 @@ def test_an_unknown_class_is_an_error_with_the_nearest_name() -> None:
 def test_the_registry_knows_what_a_model_is_conditioned_on_and_told() -> None:
     assert conditions_of(WaveGradConfig()) == "mel"
     assert conditions_of(DiffWaveConfig()) == "mel" and conditions_of(SC09) == "none"
-    check_told(WaveGradConfig(), TrainingSchedule())
+    check_conditioning(WaveGradConfig(), TrainingSchedule())
     with pytest.raises(InputError, match="set diffusion.conditioning=discrete"):
-        check_told(DiffWaveConfig(), TrainingSchedule())
+        check_conditioning(DiffWaveConfig(), TrainingSchedule())

@@ -19,10 +19,10 @@ from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
-from wg.models import build_network, check_told, config_class
+from wg.models import build_network, check_conditioning, config_class
 from wg.models.diffwave import DiffWaveConfig
 from wg.models.wavegrad import WaveGradConfig
-from wg.training.modules import build_system
+from wg.training.modules import build_module
 
 MEL = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=6)
 WAVEGRAD = WaveGradConfig(
@@ -97,7 +97,7 @@ def test_the_loss_weighs_errors_by_sigma(name: str, loss: str) -> None:
         "train": {"segment_samples": 512, "loss": loss},
     }
     experiment: Experiment = compose([("tiny", content)], config_class)
-    module = build_system(experiment)
+    module = build_module(experiment)
     module.network.load_state_dict(random_network(name).state_dict())  # pyright: ignore
     mel, audio, z = speech(8)[None], 0.1 * torch.randn(1, 512), torch.randn(1, 512)
     level = experiment.diffusion.levels()[[30]]
@@ -116,7 +116,7 @@ def test_the_loss_weighs_errors_by_sigma(name: str, loss: str) -> None:
 def test_a_model_without_a_mel_has_no_such_prior() -> None:
     training = TOLD["diffwave"]
     with pytest.raises(InputError, match="diffusion.prior is 'energy', .* set diffusion.prior=st"):
-        check_told(DiffWaveConfig(conditions="none"), training)
+        check_conditioning(DiffWaveConfig(conditions="none"), training)
 
 
 def test_a_recipe_trains_and_decodes_with_it(recipe: TinyRecipe, tmp_path: Path) -> None:

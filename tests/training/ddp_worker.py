@@ -13,7 +13,7 @@ from wg.mel.hub import named
 from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network, within
 from wg.processes.devices import Devices
 from wg.processes.launch import place
-from wg.training.modules import WaveGrad
+from wg.training.modules import DiffusionModule
 from wg.training.trainer import fit
 
 MADE = experiment(train={"processes": 2, "max_steps": 4, "valid_every": 2})
@@ -28,7 +28,7 @@ def gradients(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
-class Watched(WaveGrad):
+class Watched(DiffusionModule):
     """Keeps the gradients of its first step, as the optimiser gets them but for clipping."""
 
     first: dict[str, torch.Tensor] | None = None
@@ -38,7 +38,7 @@ class Watched(WaveGrad):
             self.first = gradients(self)
 
 
-def untrained(kind: type[WaveGrad]) -> WaveGrad:
+def untrained(kind: type[DiffusionModule]) -> DiffusionModule:
     """A module with the same random weights everywhere, and an output layer that is not zero."""
     torch.manual_seed(0)
     module = kind(MADE)

@@ -14,8 +14,8 @@ from tiny_recipe import TinyRecipe, running, wait_until
 
 from wg.data.segments import Share
 from wg.inference.checkpoint import read_checkpoint
-from wg.training.modules import WaveGrad
-from wg.training.trainer import Feed
+from wg.training.data import SegmentData
+from wg.training.modules import DiffusionModule
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="this torch has no torch.distributed"
@@ -41,7 +41,7 @@ def seen(folder: Path) -> list[dict[str, dict[str, torch.Tensor]]]:
     return [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
-class OfRank(WaveGrad):
+class OfRank(DiffusionModule):
     """A module that takes itself for that of a process among others, without any others."""
 
     rank = 0
@@ -54,7 +54,7 @@ class OfRank(WaveGrad):
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
 def shares(folder: Path) -> list[dict[str, torch.Tensor]]:
     """The gradients of the first batch's two halves, each computed alone."""
-    feed = Feed(MADE, *dumps(folder))
+    feed = SegmentData(MADE, *dumps(folder))
     found = []
     for rank in (0, 1):
         module = untrained(OfRank)

@@ -18,7 +18,7 @@ from wg.inference.checkpoint import (
 from wg.inference.generator import Generator
 from wg.inference.vocoder import Vocoder
 from wg.processes.devices import Devices
-from wg.training.modules import DiffWave, build_system
+from wg.training.modules import DiffWaveModule, build_module
 from wg.training.trainer import fit
 
 DISCRETE = {"start": 1e-4, "end": 0.05, "steps": 50, "conditioning": "discrete"}
@@ -59,8 +59,8 @@ def worded(folder: Path) -> tuple[Dump, Dump]:
 @pytest.mark.parametrize("conditions", list(CONDITIONS))
 def test_training_lowers_the_loss_whatever_the_condition(tmp_path: Path, conditions: str) -> None:
     made = diffwave(conditions, max_steps=40, valid_every=20, learning_rate=5e-3)
-    module = build_system(made)
-    assert isinstance(module, DiffWave)
+    module = build_module(made)
+    assert isinstance(module, DiffWaveModule)
     fit(made, module, worded(tmp_path), tmp_path / "exp", Devices())
     best = find_checkpoint(tmp_path / "exp", "best")
     # The last layer starts at zero, so the loss starts at the noise's variance.
@@ -73,7 +73,7 @@ def test_training_lowers_the_loss_whatever_the_condition(tmp_path: Path, conditi
 
 def test_what_is_cached_may_change_after_training(tmp_path: Path) -> None:
     made = diffwave("mel", max_steps=2, valid_every=2)
-    fit(made, build_system(made), dumps(tmp_path), tmp_path / "exp", Devices())
+    fit(made, build_module(made), dumps(tmp_path), tmp_path / "exp", Devices())
     best = find_checkpoint(tmp_path / "exp", "best")
     lean = replace(made, model=replace(made.model, cache="none", fractional="sinusoid"))
     _, history = network_from_checkpoint(best, lean)
@@ -84,7 +84,7 @@ def test_what_is_cached_may_change_after_training(tmp_path: Path) -> None:
 
 
 def test_a_text_that_is_no_class_is_named() -> None:
-    module = build_system(diffwave("class"))
+    module = build_module(diffwave("class"))
     batch = {"ids": ["a"], "texts": ["middling"], "mel": torch.zeros(1, 10, 8)}
     with pytest.raises(InputError, match="class 'middling' is unknown; .*high, low"):
         module.condition(batch)  # pyright: ignore
@@ -93,4 +93,4 @@ def test_a_text_that_is_no_class_is_named() -> None:
 def test_continuous_conditioning_is_refused() -> None:
     made = replace(diffwave("mel"), diffusion=experiment().diffusion)
     with pytest.raises(InputError, match="set diffusion.conditioning=discrete"):
-        build_system(made)
+        build_module(made)

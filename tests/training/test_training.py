@@ -10,16 +10,16 @@ from wg.inference.checkpoint import find_checkpoint, model_from_checkpoint, read
 from wg.inference.vocoder import Vocoder
 from wg.processes.devices import Devices
 from wg.training.callbacks import TrainingDiverged
-from wg.training.modules import WaveGrad, build_system
+from wg.training.modules import DiffusionModule, build_module
 from wg.training.trainer import fit, warming_average
 
 
-def train(folder: Path, data: Path, **sections: dict) -> WaveGrad:
+def train(folder: Path, data: Path, **sections: dict) -> DiffusionModule:
     made = experiment(**sections)
     torch.manual_seed(0)
-    module = build_system(made)
+    module = build_module(made)
     fit(made, module, dumps(data), folder, Devices())
-    assert isinstance(module, WaveGrad)
+    assert isinstance(module, DiffusionModule)
     return module
 
 
@@ -125,7 +125,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_a_number_stops_with_step_utterances_and_rate(tmp_path: Path) -> None:
     train_dump, valid_dump = dumps(tmp_path)
     made = experiment()
-    module = build_system(made)
+    module = build_module(made)
     with torch.no_grad():
         next(module.parameters()).fill_(torch.nan)
     with pytest.raises(
@@ -146,7 +146,7 @@ def test_clips_shorter_than_a_segment_train_without_nan(tmp_path: Path) -> None:
 
 
 def test_padding_of_short_clips_has_no_gradient() -> None:
-    module = build_system(experiment())
+    module = build_module(experiment())
     audio = torch.randn(1, 512)
     batch = {
         "ids": ["a"],
@@ -162,7 +162,7 @@ def test_padding_of_short_clips_has_no_gradient() -> None:
 
 @pytest.mark.parametrize(("loss", "power"), [("l1", 1), ("l2", 2)])
 def test_loss_is_the_distance_of_the_noise(loss: str, power: int) -> None:
-    module = build_system(experiment(train={"loss": loss}))  # its output starts at zero
+    module = build_module(experiment(train={"loss": loss}))  # its output starts at zero
     noise = torch.randn(2, 512)
     batch = {"ids": ["a", "b"], "audio": torch.randn(2, 512), "mel": torch.randn(2, 10, 8)}
     got = module.losses(batch, torch.full((2,), 0.5, dtype=torch.float64), noise)["noise"]  # pyright: ignore
@@ -179,7 +179,7 @@ def test_accumulated_batches_make_one_step(tmp_path: Path) -> None:
     ("decay", "expected"), [("constant", 1.0), ("cosine", 0.55), ("exponential", 0.1**0.5)]
 )
 def test_learning_rate_warms_up_and_decays(decay: str, expected: float) -> None:
-    module = build_system(
+    module = build_module(
         experiment(
             train={
                 "decay": decay,

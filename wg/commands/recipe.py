@@ -11,7 +11,7 @@ from pathlib import Path
 from wg.commands.options import Options
 from wg.config import load_experiment
 from wg.errors import InputError
-from wg.models import check_told, config_class
+from wg.models import check_conditioning, config_class
 from wg.processes.devices import Devices
 from wg.processes.launch import end_with_launcher
 from wg.stages.loop import STAGES, number_of, run_stages, stage_table
@@ -59,7 +59,7 @@ def context_of(recipe: Path, options: argparse.Namespace) -> Context:
         overrides.append(f"phonemes.textgrids={options.textgrids.resolve()}")
     recipe = recipe.resolve()
     experiment = load_experiment(recipe, options.model, overrides, config_class)
-    check_told(experiment.model, experiment.diffusion)
+    check_conditioning(experiment.model, experiment.diffusion)
     return Context(
         recipe=recipe,
         work=(options.work_dir or recipe).resolve(),

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from wg.diffusion.consistency import Consistency, MelConsistency
 from wg.diffusion.prior import Prior
-from wg.diffusion.samplers import Clip, Correct, Noise, check_clip, sampler
+from wg.diffusion.samplers import Clip, Correct, Denoise, Noise, check_clip, sampler
 from wg.mel.spec import MelSpec
 
-Estimate = Callable[[Tensor, Tensor], Tensor]  # (x [B, T], levels [B] in float64) -> eps [B, T]
-Progress = Callable[[int, int], None]  # told after each step: (steps done, steps in all)
+Progress = Callable[[int, int], None]  # told after each estimate: (done, in all)
 
 
 def reverse(
-    estimate: Estimate,
+    estimate: Denoise,
     levels: Tensor,
     noise: Noise,
     prior: Prior,
@@ -29,6 +27,7 @@ def reverse(
 ) -> Tensor:
     """Waveforms [B, T] at levels[0], by the sampler `name`.
 
+    `estimate(x [B, T], level)` is the noise in x; `wg.models.denoiser.Denoiser.sample` has it.
     `noise(k)` is white noise [B, T] of step k, 0 for what `start` is where none is given: the
     prior's noise at levels[-1].
     """
@@ -37,7 +36,7 @@ def reverse(
 
     def denoise(x: Tensor, level: float) -> Tensor:
         nonlocal done
-        eps = estimate(x, torch.full((len(x),), level, dtype=torch.float64))
+        eps = estimate(x, level)
         done += 1
         if progress is not None:
             progress(done, steps)

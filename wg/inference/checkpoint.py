@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
 
 from wg.config import Experiment, compose, flatten, to_dict
 from wg.errors import InputError
 from wg.inference.history import History, Start
 from wg.inference.model import Synthesis, Trained
 from wg.models import build_network, config_class
+from wg.models.network import Network
 
 Kind = TypeVar("Kind", bound=Trained)
 LOSS = re.compile(r"step-(\d+)-loss-([\d.]+)\.ckpt")
@@ -74,7 +74,7 @@ def check_identity(path: Path, stored: dict[str, Any], experiment: Experiment) -
             )
 
 
-def network_from_checkpoint(path: Path, experiment: Experiment) -> tuple[nn.Module, History]:
+def network_from_checkpoint(path: Path, experiment: Experiment) -> tuple[Network, History]:
     """The network in a checkpoint (averaged weights, where training kept them), and its past."""
     content = read_checkpoint(path)
     check_identity(path, content["experiment"], experiment)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from wg.inference.generator import Generator
 from wg.inference.model import parts_of
 from wg.inference.text_to_speech import TextToSpeech
 from wg.inference.vocoder import Vocoder
 from wg.models import conditions_of
+from wg.models.network import ModelConfig
 
 KINDS = (Vocoder, TextToSpeech, Generator)
 
 
-def kind_of(model: Any) -> type[Vocoder] | type[TextToSpeech] | type[Generator]:
+def kind_of(model: ModelConfig) -> type[Vocoder] | type[TextToSpeech] | type[Generator]:
     """The class for a model of this config: what takes a mel, reads text, or generates."""
     conditions = conditions_of(model)
     return next(kind for kind in KINDS if conditions in kind.takes)

@@ -13,14 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite, sampling_levels
 from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.samplers import Clip, Correct, check_clip, sampler
-from wg.diffusion.sampling import Progress, reverse
+from wg.diffusion.sampling import Progress
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
 from wg.inference.folder import (
@@ -35,6 +35,7 @@ from wg.inference.pretrained import local_folder, push
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
 from wg.models.denoiser import Denoiser, Known
+from wg.models.network import Network
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -99,7 +100,7 @@ class Trained:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         model: Any,
         mel_spec: MelSpec,
         diffusion: TrainingSchedule,
@@ -153,8 +154,7 @@ class Trained:
 
     def compile(self, backend: str = "inductor") -> Self:
         """Compiles the network with torch.compile for any length; returns itself."""
-        network: Any = self.network
-        self._compiled = torch.compile(network.denoise, backend=backend, dynamic=True)
+        self._compiled = torch.compile(self.network.denoise, backend=backend, dynamic=True)
         return self
 
     def info(self) -> dict[str, Any]:
@@ -198,12 +198,10 @@ class Trained:
         progress: Progress | None = None,
     ) -> Tensor:
         """Waveforms [B, T] of `length` from noise, or from `start`, at levels[-1]."""
-        denoiser = self.denoiser
-        wave = reverse(
-            lambda x, level: denoiser.estimate(x, level, known),
+        wave = self.denoiser.sample(
+            known,
             levels,
             lambda k: noise(k, length),
-            known.prior,
             options.sampler,
             options.clip,
             correct,
@@ -252,7 +250,7 @@ class Trained:
 class Parts(NamedTuple):
     """What a trained model is made of, in the order of its arguments."""
 
-    network: nn.Module
+    network: Network
     model: Any  # its config
     mel_spec: MelSpec
     diffusion: TrainingSchedule

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from wg.diffusion.noise import PositionalNoise
-from wg.diffusion.samplers import sampler
+from wg.diffusion.sampling import reverse
 from wg.errors import InputError
 from wg.files import write_json
 from wg.inference.model import Synthesis
@@ -36,7 +36,7 @@ class Step(nn.Module):
 
     def __init__(self, vocoder: Vocoder) -> None:
         super().__init__()
-        self.network: Any = vocoder.network
+        self.network = vocoder.network
 
     def forward(self, x: Tensor, told: Tensor, mel: Tensor) -> Tensor:
         """The network alone; `told` is `diffusion.network_input(level)` in float32."""
@@ -66,15 +66,11 @@ class Loop(nn.Module):
             column = torch.tensor([level], dtype=torch.float64)
             return self.denoiser.estimate(x, column, known, self.told[level])
 
-        # The sampler asks for the noise of steps N .. 2; row 0 is the start.
-        colour = known.prior.colour
-        wave = sampler(self.synthesis.sampler)(
-            denoise,
-            colour(noise[0].flatten(1)),
-            self.levels,
-            lambda k: colour(noise[k - 1].flatten(1)),
-            self.synthesis.clip,
-        )
+        def of_step(k: int) -> Tensor:  # the start, then steps N .. 2
+            return noise[max(0, k - 1)].flatten(1)
+
+        name, clip = self.synthesis.sampler, self.synthesis.clip
+        wave = reverse(denoise, self.levels, of_step, known.prior, name, clip)
         return wave.reshape(noise.shape[1:])
 
 

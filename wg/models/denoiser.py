@@ -20,12 +20,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wg.diffusion.power import POWER, MelPower
 from wg.diffusion.prior import Prior, SpectralPrior, blurred, deviation
 from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.samplers import Clip, Correct, Noise
+from wg.diffusion.sampling import Progress, reverse
 from wg.mel.spec import MelSpec
+from wg.models.network import Network
 
 LOUDEST = 8.0  # magnitude of a whitened bin; e^-64 of Gaussian bins are louder
 
@@ -48,12 +51,12 @@ class Denoiser:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         diffusion: TrainingSchedule,
         mel: MelSpec,
         run: Callable[..., Tensor] | None = None,
     ) -> None:
-        self.network: Any = network
+        self.network = network
         self.diffusion, self.mel = diffusion, mel
         self.run: Callable[..., Tensor] = run or self.network.denoise
         # Of those without one, such as imported models, only the network is asked.
@@ -99,6 +102,24 @@ class Denoiser:
         x_0 = self._clean(x, level, known, told)
         return (x - level[:, None].to(x) * x_0) / (1 - level**2).sqrt()[:, None].to(x)
 
+    def sample(
+        self,
+        known: Known,
+        levels: Tensor,
+        noise: Noise,
+        name: str = "ancestral",
+        clip: Clip = None,
+        correct: Correct | None = None,
+        start: Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Waveforms [B, T] at levels[0], see `wg.diffusion.sampling.reverse`."""
+
+        def estimate(x: Tensor, level: float) -> Tensor:
+            return self.estimate(x, torch.full((len(x),), level, dtype=torch.float64), known)
+
+        return reverse(estimate, levels, noise, known.prior, name, clip, correct, start, progress)
+
     def _clean(self, x: Tensor, level: Tensor, known: Known, told: Tensor | None) -> Tensor:
         """The estimate of x_0, [B, T]."""
         assert self.power is not None and known.power is not None and known.noise is not None
@@ -122,7 +143,7 @@ class Denoiser:
         self, y: Tensor, log_snr: Tensor, level: Tensor, known: Known, told: Tensor | None
     ) -> Tensor:
         """F [B, 2, K, F], of a network of bins or of waveforms."""
-        if getattr(self.network, "domain", "wave") == "bins":
+        if self.network.domain == "bins":
             log_ratio = (level / (1 - level**2).sqrt()).log()
             return self.run(y, log_snr, log_ratio, known.cond).to(y)
         assert self.power is not None

@@ -28,6 +28,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
+from wg.models.network import Network
 
 WAVES = 64  # sines, and as many cosines, of a step
 STEP_WIDTH = 512
@@ -236,7 +237,7 @@ class Condition(NamedTuple):
     frames: Tensor | None  # [B], where some are padding
 
 
-class DiffWaveNetwork(nn.Module):
+class DiffWaveNetwork(Network):
     """eps(x, condition, step)."""
 
     def __init__(self, config: DiffWaveConfig, mel: MelSpec) -> None:

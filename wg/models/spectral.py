@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from wg.errors import InputError
 from wg.mel.frames import OVERLAP, Frames
 from wg.mel.spec import MelSpec
+from wg.models.network import Network
 
 WAVES = 32  # sines, and as many cosines, of the log-SNR
 SNR_RANGE = 160.0  # dB, over which the slowest of them turns once
@@ -103,7 +104,7 @@ def masked(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask
 
 
-class SpectralNetwork(nn.Module):
+class SpectralNetwork(Network):
     """F(X / sqrt V, log-SNR, mel) of whitened bins, for `diffusion.precondition=mel`."""
 
     domain = "bins"

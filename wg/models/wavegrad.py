@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from wg.errors import InputError
 from wg.mel.spec import MelSpec
+from wg.models.network import Network
 
 SLOPE = 0.2
 DILATIONS_NEAR_MEL = (1, 2, 4, 8)
@@ -388,7 +389,7 @@ class Decoder(nn.Module):
         return self.out_conv(masked(y, masks[-1]))[:, 0]
 
 
-class WaveGradNetwork(Decoder):
+class WaveGradNetwork(Decoder, Network):
     """eps(x, mel, level)."""
 
     def __init__(self, config: WaveGradConfig, mel: MelSpec) -> None:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
+from wg.models.network import Network
 from wg.models.shared import SharedNorm, share_of
 from wg.models.upsampling import (
     CONVENTIONS,
@@ -150,7 +151,7 @@ class TextCondition(NamedTuple):
     frames: Tensor  # of the utterance or, in a window, of it that are real, [B]
 
 
-class WaveGrad2Network(nn.Module):
+class WaveGrad2Network(Network):
     """eps(x, symbols, level)."""
 
     def __init__(self, config: WaveGrad2Config, mel: MelSpec) -> None:

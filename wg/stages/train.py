@@ -151,11 +151,11 @@ def run(context: Context) -> Mapping[str, Any]:
     if count_processes(context) > 1 and place().world == 1:
         relaunch(context, STAGE.name, devices.gpus or experiment.train.processes)
     else:
-        from wg.training.modules import build_system
+        from wg.training.modules import build_module
         from wg.training.trainer import fit
 
         seed_everything(experiment.train.seed, verbose=False)
-        module = build_system(experiment)
+        module = build_module(experiment)
         begin(module, dumps[0], context.exp)
         count = sum(parameter.numel() for parameter in module.parameters())
         print(f"{experiment.model.name}: {count:,} parameters", flush=True)

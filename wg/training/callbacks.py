@@ -19,10 +19,11 @@ from wg.data.dump import Dump
 from wg.data.segments import collate, whole
 from wg.diffusion.noise import PositionalNoise, seed_of
 from wg.diffusion.plan import sampling_levels
-from wg.diffusion.sampling import correction, reverse
+from wg.diffusion.sampling import correction
 from wg.errors import InputError
 from wg.pictures import pixels_of, spectrogram_pair
 from wg.processes.progress import Bar, bar, clock
+from wg.training.diffusion import Diffusion
 
 
 class TrainingDiverged(InputError):
@@ -152,6 +153,7 @@ class SampleWriter(Callback):
         batch = module.transfer_batch_to_device(
             collate([whole(self.dump, index)]), module.device, 0
         )
+        assert isinstance(module, Diffusion)
         audio = synthesise(module, batch, self.experiment, self.levels)[0]
         folder.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / f"{name}.wav", audio.numpy(), rate, subtype="FLOAT")
@@ -169,18 +171,17 @@ class SampleWriter(Callback):
 
 @torch.inference_mode()
 def synthesise(
-    module: Any, batch: Mapping[str, Any], experiment: Experiment, levels: torch.Tensor
+    module: Diffusion, batch: Mapping[str, Any], experiment: Experiment, levels: torch.Tensor
 ) -> torch.Tensor:
     """Audio [B, T] of a module in training, by the experiment's sampler and seed."""
     seeds = [seed_of(name, experiment.decode.seed) for name in batch["ids"]]
     source, decode = PositionalNoise(seeds, module.device), experiment.decode
     length = batch["mel"].shape[-1] * experiment.mel.hop_length
-    denoiser, known = module.denoiser, module.condition(batch)
-    wave = reverse(
-        lambda x, level: denoiser.estimate(x, level, known),
+    known = module.condition(batch)
+    wave = module.denoiser.sample(
+        known,
         levels,
         lambda k: source(k, length),
-        known.prior,
         decode.sampler,
         decode.clip,
         correction(decode.consistency, batch["mel"], experiment.mel, known.real),

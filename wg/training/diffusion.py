@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wg.config import Experiment, to_dict
 from wg.diffusion.noise import PositionalNoise, mix_seed, seed_of
 from wg.diffusion.power import EDGE
 from wg.diffusion.process import diffuse
 from wg.models.denoiser import Denoiser, Known
+from wg.models.network import Network
 
 if TYPE_CHECKING:
     from lightning import LightningModule as Base
@@ -29,7 +30,7 @@ class Diffusion(Base):
     """
 
     experiment: Experiment
-    network: nn.Module
+    network: Network
     start: Mapping[str, Any] | None = None  # a model whose weights it began with; None: none
 
     @property
@@ -90,8 +91,7 @@ class Diffusion(Base):
     def on_fit_start(self) -> None:
         """Compiles the network, if asked: here, since copies of it (EMA) are made before."""
         if self.experiment.train.compile:
-            network: Any = self.network
-            network.denoise = torch.compile(network.denoise)
+            self.network.denoise = torch.compile(self.network.denoise)
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Mean loss of a batch at random levels."""

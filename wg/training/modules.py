@@ -1,4 +1,7 @@
-"""LightningModules, one for each model: a network under the `Diffusion` mixin."""
+"""LightningModules: a network under the `Diffusion` mixin, and what a model has of its own.
+
+A model names its module in the registry; without one it is trained by `DiffusionModule`.
+"""
 
 from __future__ import annotations
 
@@ -11,62 +14,64 @@ from lightning import LightningModule
 from torch import Tensor
 
 from wg.config import Experiment
-from wg.models import build_network, check_told, entry, load
+from wg.models import build_network, check_conditioning, entry, load
 from wg.models.denoiser import Known
+from wg.models.network import ModelConfig
+from wg.models.wavegrad2 import WaveGrad2Network
 from wg.training.diffusion import Diffusion
 
 
-class WaveGrad(Diffusion, LightningModule):
-    """A network that is conditioned on what the batch has: WaveGrad (2009.00713), spectral."""
+class DiffusionModule(Diffusion, LightningModule):
+    """A network that is conditioned on what its batch has, and has no loss but the noise's."""
 
     def __init__(self, experiment: Experiment) -> None:
         super().__init__()
-        check_told(experiment.model, experiment.diffusion)
+        check_conditioning(experiment.model, experiment.diffusion)
         self.experiment = experiment
-        self.network = build_network(experiment.model, experiment.mel, experiment.diffusion)
+        model = self.config(experiment)
+        self.network = build_network(model, experiment.mel, experiment.diffusion)
+
+    def config(self, experiment: Experiment) -> ModelConfig:
+        """The model's, as it is trained."""
+        return experiment.model
 
 
-class WaveGrad2(WaveGrad):
-    """WaveGrad 2 (2106.09660): phonemes to waveform, with a loss of the durations."""
+class WaveGrad2Module(DiffusionModule):
+    """WaveGrad 2 (2106.09660): with losses of the durations and, if asked for, of the mel."""
+
+    network: WaveGrad2Network
 
     def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """The noise's and, weighted, that of the durations and of the mel, if asked for."""
-        network: Any = self.network
+        """The noise's and, weighted, that of the durations and of the mel; each [B]."""
         model = self.experiment.model
         known = self.condition(batch)
-        spoken = known.cond
         losses = {
             "noise": self.noise_loss(batch, known, level, noise),
-            "duration": model.duration_weight * network.duration_loss(batch, spoken),
+            "duration": model.duration_weight * self.network.duration_loss(batch, known.cond),
         }
         if model.mel_weight:
-            losses["mel"] = model.mel_weight * network.mel_loss(batch, spoken)
+            losses["mel"] = model.mel_weight * self.network.mel_loss(batch, known.cond)
         return losses
 
 
-class DiffWave(Diffusion, LightningModule):
+class DiffWaveModule(DiffusionModule):
     """DiffWave (2009.09761): mel, class or nothing to waveform."""
 
-    def __init__(self, experiment: Experiment) -> None:
-        super().__init__()
-        check_told(experiment.model, experiment.diffusion)
-        self.experiment = experiment
-        # A condition serves one level here; keeping the work of whole batches costs gigabytes.
-        model = replace(experiment.model, cache="none")
-        self.network = build_network(model, experiment.mel, experiment.diffusion)
+    def config(self, experiment: Experiment) -> ModelConfig:
+        """Without a cache: a condition serves one level, and a batch's work takes gigabytes."""
+        return replace(experiment.model, cache="none")
 
     def condition(self, batch: Mapping[str, Any]) -> Known:
         """The mel, or the class that is the utterance's text, or neither."""
         model = self.experiment.model
-        known: dict[str, Any] = {"frames": batch["frames"]} if "frames" in batch else {}
-        if model.conditions == "mel":
-            known["mel"] = batch["mel"]
+        keys = {"frames", "mel"} if model.conditions == "mel" else {"frames"}
+        known: dict[str, Any] = {key: batch[key] for key in keys & batch.keys()}
         if model.conditions == "class":
             labels = [model.class_index(text) for text in batch["texts"]]
             known["class"] = torch.tensor(labels, device=self.device)
         return super().condition(known)
 
 
-def build_system(experiment: Experiment) -> LightningModule:
+def build_module(experiment: Experiment) -> DiffusionModule:
     """The LightningModule of an experiment, with random weights."""
-    return load(entry(experiment.model.name).system)(experiment)
+    return load(entry(experiment.model.name).module)(experiment)

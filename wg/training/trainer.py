@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
@@ -16,55 +15,13 @@ from torch.optim.swa_utils import get_ema_avg_fn
 
 from wg.config import Experiment
 from wg.data.dump import Dump
-from wg.data.segments import (
-    EndlessBatches,
-    Segments,
-    Share,
-    training_loader,
-    validation_loader,
-)
 from wg.errors import InputError
 from wg.processes.devices import Devices
 from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
+from wg.training.data import SegmentData
 from wg.training.resume import newest_sound
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
-
-class Feed:
-    """Batches of a trainer: its process's share, from the batch it has reached."""
-
-    def __init__(self, experiment: Experiment, train: Dump, valid: Dump) -> None:
-        self.experiment, self.train, self.valid = experiment, train, valid
-        self.frames = experiment.train.segment_samples // experiment.mel.hop_length
-
-    def training(self, share: Share, first_batch: int) -> torch.utils.data.DataLoader:
-        """Endless batches; accumulated ones follow each other."""
-        config = self.experiment.train
-        batches = EndlessBatches(
-            len(self.train), config.batch_size, config.seed, share, first_batch
-        )
-        return training_loader(Segments(self.train, self.frames), batches, config.workers)
-
-    def validation(self) -> torch.utils.data.DataLoader:
-        """Fixed segments."""
-        config = self.experiment.train
-        return validation_loader(
-            Segments(self.valid, self.frames), config.valid_utterances, config.batch_size
-        )
-
-
-def attach(module: LightningModule, feed: Feed) -> None:
-    """Gives the module its data; asked for by Lightning once ranks and progress are known."""
-    accumulate = feed.experiment.train.accumulate
-
-    def train_dataloader() -> torch.utils.data.DataLoader:
-        trainer = module.trainer
-        share = Share(trainer.global_rank, trainer.world_size)
-        return feed.training(share, trainer.global_step * accumulate)
-
-    module.train_dataloader = train_dataloader
-    module.val_dataloader = feed.validation
 
 
 def make_loggers(experiment: Experiment, folder: Path) -> list[Logger]:
@@ -149,7 +106,6 @@ def fit(
     train = experiment.train
     per_node = devices.gpus or train.processes
     check_divisible(experiment, per_node * devices.nodes)
-    attach(module, Feed(experiment, *dumps))
     trainer = Trainer(
         accelerator="gpu" if devices.gpus else "cpu",
         devices=per_node,
@@ -175,4 +131,6 @@ def fit(
         found.check_fits(module)
         if trainer.is_global_zero:
             print(found.line(), flush=True)
-    trainer.fit(module, ckpt_path=found.path if found else None, weights_only=True)
+    data = SegmentData(experiment, *dumps)
+    path = found.path if found else None
+    trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)

@@ -1,0 +1,45 @@
+"""What a model's network and its configuration supply; `wg.models.denoiser` calls the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor, nn
+
+from wg.mel.spec import MelSpec
+
+
+class Network(nn.Module):
+    """A network that estimates noise. Shapes: B batch, M mels, F frames, T = F * hop samples."""
+
+    domain: ClassVar[str] = "wave"  # "bins": of a spectrum that the mel has whitened
+
+    def condition(self, batch: Mapping[str, Any]) -> Any:
+        """Everything that does not depend on the noise level, computed once an utterance.
+
+        From `batch["mel"]` [B, M, F] (or `batch["class"]` [B], symbols, or nothing) and, where
+        some of it is padding, `batch["frames"]` [B].
+        """
+        raise NotImplementedError
+
+    def denoise(self, x: Tensor, *known: Any) -> Tensor:
+        """Estimate of the noise in x [B, T]; `known`: (noise_input [B], cond).
+
+        `noise_input` is a level or a fractional step, see `TrainingSchedule.network_input`. Of
+        domain "bins": (y, log_snr, log_ratio, cond) -> F, see `wg.models.spectral`.
+        """
+        raise NotImplementedError
+
+
+class ModelConfig(Protocol):
+    """A frozen dataclass of a model's sizes, with a default for each key."""
+
+    @property
+    def name(self) -> str:
+        """Its key in the registry."""
+        ...
+
+    def check(self, mel: MelSpec) -> None:
+        """InputError if the model cannot work with these features."""
+        ...

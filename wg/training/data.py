@@ -1,0 +1,47 @@
+"""The batches of a training, as Lightning asks for them."""
+
+from __future__ import annotations
+
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from wg.config import Experiment
+from wg.data.dump import Dump
+from wg.data.segments import (
+    EndlessBatches,
+    Segments,
+    Share,
+    training_loader,
+    validation_loader,
+)
+
+
+class SegmentData(LightningDataModule):
+    """Segments of two dumps: a process's share of each batch, from the batch that is reached."""
+
+    def __init__(self, experiment: Experiment, train: Dump, valid: Dump) -> None:
+        super().__init__()
+        self.experiment, self.train, self.valid = experiment, train, valid
+        self.frames = experiment.train.segment_samples // experiment.mel.hop_length
+
+    def training(self, share: Share, first_batch: int) -> DataLoader:
+        """Endless batches; accumulated ones follow each other."""
+        config = self.experiment.train
+        batches = EndlessBatches(
+            len(self.train), config.batch_size, config.seed, share, first_batch
+        )
+        return training_loader(Segments(self.train, self.frames), batches, config.workers)
+
+    def train_dataloader(self) -> DataLoader:
+        """Asked for once ranks and progress are known: a resumed run goes on where it stopped."""
+        trainer = self.trainer
+        assert trainer is not None
+        share = Share(trainer.global_rank, trainer.world_size)
+        return self.training(share, trainer.global_step * self.experiment.train.accumulate)
+
+    def val_dataloader(self) -> DataLoader:
+        """Fixed segments."""
+        config = self.experiment.train
+        return validation_loader(
+            Segments(self.valid, self.frames), config.valid_utterances, config.batch_size
+        )
