@@ -22,7 +22,7 @@ def error(name: str, steps: int) -> float:
     return (got - exact).abs().max().item()
 
 
-@pytest.mark.parametrize(("name", "order"), [("ddim", 1), ("dpm++2m", 2)])
+@pytest.mark.parametrize(("name", "order"), [("ddim", 1), ("dpm++2m", 2), ("heun", 2)])
 def test_the_order_of_convergence_is_the_papers(name: str, order: int) -> None:
     errors = [error(name, steps) for steps in (64, 128, 256, 512)]
     measured = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]

@@ -19,7 +19,7 @@ WAVEGRAD = TrainingSchedule()
 DIFFWAVE = TrainingSchedule(start=1e-4, end=0.05, steps=50, conditioning="discrete")
 
 
-@pytest.mark.parametrize("name", ["ddim", "ddim-0", "dpm++2m"])
+@pytest.mark.parametrize("name", ["ddim", "ddim-0", "dpm++2m", "heun"])
 @pytest.mark.parametrize("schedule", ["ivanvovk-6", "wavegrad-fibonacci-25"])
 def test_a_deterministic_sampler_refuses_to_start_far_from_noise(name: str, schedule: str) -> None:
     with pytest.raises(InputError, match="dB too loud; take a schedule that starts at a level"):

@@ -66,15 +66,16 @@ def test_a_preconditioned_network_sees_unit_variance_under_a_prior_too(level: fl
         assert part.view(3, -1).std(1).tolist() == pytest.approx([1, 1, 1], abs=0.02)
 
 
-@pytest.mark.parametrize("name", ["ancestral", "ddim", "ddim-0.5", "dpm++2m"])
+@pytest.mark.parametrize("name", ["ancestral", "ddim", "ddim-0.5", "dpm++2m", "heun"])
 def test_every_sampler_works_on_noise_of_any_deviation(name: str) -> None:
     # The best estimate for N(0, r^2) under noise of deviation sigma brings N(0, r^2) back.
     schedule = TrainingSchedule(data_rms=0.3)
     sigma = torch.tensor([0.2, 1.0]).repeat_interleave(20_000)[None]
     noise, levels = PositionalNoise([1]), inference_levels("200", schedule.levels())
 
-    def estimate(x: Tensor, level: Tensor) -> Tensor:
-        return schedule.estimate(lambda s, told: torch.zeros_like(s), x, level, sigma)
+    def estimate(x: Tensor, level: float) -> Tensor:
+        column = torch.tensor([level], dtype=torch.float64)
+        return schedule.estimate(lambda s, told: torch.zeros_like(s), x, column, sigma)
 
     wave = reverse(estimate, levels, lambda k: noise(k, 40_000), Prior(sigma), name, clip=2.0)
     # N(0, 1) at the noisiest level lacks the signal there, which a small sigma makes count.

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from wg.diffusion.samplers import Clip, sampler
+from wg.diffusion.samplers import SAMPLERS, Clip, sampler
 from wg.errors import InputError
 from wg.inference.model import Synthesis, Trained
 
@@ -19,7 +19,7 @@ STEPS = "step count, quantiles-N, published name or file [the model's own]"
 def add_sampling(options: argparse.ArgumentParser) -> None:
     """--steps, --sampler and --clip."""
     options.add_argument("--steps", help=STEPS)
-    options.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
+    options.add_argument("--sampler", help=f"{', '.join(SAMPLERS)} or ddim-ETA")
     options.add_argument("--clip", help="bound on the estimate of x_0; state: of 1 on the state")
 
 

@@ -3,7 +3,8 @@
 A denoiser is a callable `(x [B, T], level: float) -> eps [B, T]`; a noise source a callable
 `(step) -> [B, T]`. The levels decide where to start and where to end, so a sampler also
 continues from a half-noisy signal. What a sampler does with one estimate is its rule, a function
-of each sample alone: `wg.inference.streaming` applies it piece by piece.
+of each sample alone: `wg.inference.streaming` applies it piece by piece. A step that takes several
+estimates is as many moves, of which the later ones see the estimate before.
 """
 
 from __future__ import annotations
@@ -33,13 +34,17 @@ def check_clip(clip: Clip) -> None:
 
 
 class Move(NamedTuple):
-    """From level l_i to the cleaner l_p, in log-SNR by h; the move before it went by h_before."""
+    """From level l_i to the cleaner l_p, in log-SNR by h; the move before it went by h_before.
+
+    A corrector stays at l_p, which the move before it reached from `origin`, l_i.
+    """
 
     step: int  # i
-    level: float
+    level: float  # where the estimate is made
     target: float
     h: float  # infinite to l_p = 1
     h_before: float | None
+    origin: float | None = None  # of a corrector
 
     @property
     def spreads(self) -> tuple[float, float]:
@@ -47,13 +52,20 @@ class Move(NamedTuple):
         return (1 - self.level**2) ** 0.5, (1 - self.target**2) ** 0.5
 
 
+class Estimate(NamedTuple):
+    """What a network's output says of x: the noise in it, and the signal; both [B, T]."""
+
+    eps: Tensor
+    x_0: Tensor
+
+
 class State(NamedTuple):
-    """What is known at a level: x, the estimates made of it, and x_0 of the level before."""
+    """What is known at a level: x [B, T], the estimate made of it, and that of the move before."""
 
     x: Tensor
     eps: Tensor
     x_0: Tensor
-    x_0_before: Tensor | None
+    before: Estimate | None
 
 
 Rule = Callable[[State, Move, Callable[[], Tensor]], Tensor]
@@ -64,6 +76,16 @@ def moves(levels: Tensor) -> list[Move]:
     path = levels.tolist()
     h = [*(-log_snr(levels).diff()).tolist(), None]
     return [Move(i, path[i], path[i - 1], h[i - 1], h[i]) for i in range(len(path) - 1, 0, -1)]
+
+
+def moves_and_corrections(levels: Tensor) -> list[Move]:
+    """The same, each but the last followed by its corrector."""
+    found: list[Move] = []
+    for move in moves(levels):
+        found.append(move)
+        if move.target != 1:
+            found.append(Move(move.step, move.target, move.target, 0.0, move.h, move.level))
+    return found
 
 
 def predict_clean(
@@ -131,18 +153,34 @@ def dpm_solver(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
         return state.x_0
     spread, target_spread = move.spreads
     direction = state.x_0
-    if move.h_before is not None and state.x_0_before is not None:
+    if move.h_before is not None and state.before is not None:
         share = move.h / (2 * move.h_before)
-        direction = (1 + share) * state.x_0 - share * state.x_0_before
+        direction = (1 + share) * state.x_0 - share * state.before.x_0
     return target_spread / spread * state.x - move.target * math.expm1(-move.h) * direction
+
+
+def heun(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
+    """Heun's method on EDM's ODE (2206.00364) Algorithm 1, second order and deterministic.
+
+    With kappa = s / l: x' = l_p (x / l_i + (kappa_p - kappa_i) eps), which is DDIM's step; then,
+    with eps' at x', x_p = x' + l_p (kappa_p - kappa_i) (eps' - eps) / 2. The last step, to l = 1,
+    has no corrector. N steps ask for 2 N - 1 estimates.
+    """
+    if move.origin is None:
+        return ddim(state, move, noise)
+    assert state.before is not None
+    level, origin = move.level, move.origin
+    span = (1 - level**2) ** 0.5 / level - (1 - origin**2) ** 0.5 / origin
+    return state.x + level * span / 2 * (state.eps - state.before.eps)
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """A rule, and whether it keeps the noise that it starts from."""
+    """A rule, whether it keeps the noise that it starts from, and its moves along levels."""
 
     rule: Rule
     deterministic: bool = False
+    moves: Callable[[Tensor], list[Move]] = moves
 
     def __call__(
         self,
@@ -158,10 +196,10 @@ class Sampler:
         `clip` bounds the estimate of x_0, or the noisy state; `correct` improves x_0 before.
         """
         before = None
-        for move in moves(levels):
+        for move in self.moves(levels):
             x_0, eps = predict_clean(x, move.level, denoise(x, move.level), clip, correct)
             x = self.rule(State(x, eps, x_0, before), move, partial(noise, move.step))
-            x, before = settled(x, clip), x_0
+            x, before = settled(x, clip), Estimate(eps, x_0)
         return x
 
 
@@ -170,6 +208,7 @@ SAMPLERS: dict[str, Sampler] = {
     "ancestral-full": Sampler(ancestral_full),
     "ddim": Sampler(ddim, deterministic=True),
     "dpm++2m": Sampler(dpm_solver, deterministic=True),
+    "heun": Sampler(heun, deterministic=True, moves=moves_and_corrections),
 }
 
 

@@ -32,18 +32,19 @@ def reverse(
     prior's noise at levels[-1].
     """
     check_clip(clip)
-    done, steps = 0, len(levels) - 1
+    chosen = sampler(name)
+    done, moves = 0, len(chosen.moves(levels))
 
     def denoise(x: Tensor, level: float) -> Tensor:
         nonlocal done
         eps = estimate(x, level)
         done += 1
         if progress is not None:
-            progress(done, steps)
+            progress(done, moves)
         return eps
 
     x = prior.colour(noise(0)) if start is None else start
-    return sampler(name)(denoise, x, levels, lambda k: prior.colour(noise(k)), clip, correct)
+    return chosen(denoise, x, levels, lambda k: prior.colour(noise(k)), clip, correct)
 
 
 def correction(

@@ -29,10 +29,10 @@ from torch import Tensor
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite
 from wg.diffusion.samplers import (
+    Estimate,
     Move,
     State,
     check_clip,
-    moves,
     predict_clean,
     sampler,
     settled,
@@ -79,8 +79,8 @@ class Stream:
         check_clip(options.clip)
         self.vocoder, self.options = vocoder, options
         self.denoiser = vocoder.denoiser
-        self.moves = moves(vocoder.levels(options))
-        self.rule = sampler(options.sampler).rule
+        chosen = sampler(options.sampler)
+        self.moves, self.rule = chosen.moves(vocoder.levels(options)), chosen.rule
         self.noise = PositionalNoise([seed], vocoder.device)
         spec = self.spec = vocoder.mel_spec
         self.hop = spec.hop_length
@@ -94,7 +94,7 @@ class Stream:
         self.longest = 0  # frames of a chunk so far: no piece is longer
         self.mel = Line(1)
         self.lines = [Line(self.hop) for _ in range(len(self.moves) + 1)]  # x, noise to audio
-        self.clean = [Line(self.hop) for _ in self.moves[1:]]  # estimates of x_0
+        self.estimates = [Line(self.hop) for _ in self.moves[1:]]  # eps and x_0, [2, 1, L]
 
     @property
     def latency(self) -> int:
@@ -162,17 +162,17 @@ class Stream:
         correct = correction(self.options.consistency, mel, self.spec)
         x_0, eps = predict_clean(x, move.level, eps, self.options.clip, correct)
         x, x_0, eps = x[:, inner], x_0[:, inner], eps[:, inner]
-        before = self.clean[index - 1].part(begin, end) if index else None
+        before = Estimate(*self.estimates[index - 1].part(begin, end)) if index else None
         clip, state = self.options.clip, State(x, eps, x_0, before)
         x = settled(self.rule(state, move, lambda: coloured(move.step)[:, inner]), clip)
         if move.target == 1:
             x = finite(x, self.options.schedule)
         self.lines[index + 1].append(x)
         line.forget(end - reach.behind)
-        if index < len(self.clean):
-            self.clean[index].append(x_0)
+        if index < len(self.estimates):
+            self.estimates[index].append(torch.stack([eps, x_0]))
         if index:
-            self.clean[index - 1].forget(end)
+            self.estimates[index - 1].forget(end)
 
 
 def wider(reach: Reach, frames: int) -> Reach:

@@ -69,7 +69,7 @@ MEANINGS = {
     "train.sample_utterances": "validation utterances for generated audio",
     "train.wandb_project": "project at Weights & Biases",
     "train.wandb_mode": "offline: written to disk, synchronised later by `wandb sync`",
-    "decode.sampler": "ancestral, ancestral-full, ddim, ddim-ETA or dpm++2m; see "
+    "decode.sampler": "ancestral, ancestral-full, ddim, ddim-ETA, dpm++2m or heun; see "
     "[sampling](sampling.md)",
     "decode.seed": "with the utterance's id, the seed of its noise",
     "decode.split": "what is synthesised",
