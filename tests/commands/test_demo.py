@@ -52,7 +52,7 @@ def test_a_recording_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "short.wav", np.zeros(40), 8000)
     for name, message in (
         (None, "no recording yet"),
-        ("words.wav", "words.wav: not readable audio"),
+        ("words.wav", "words.wav: not readable as audio"),
         ("empty.wav", "empty.wav: holds no samples"),
         ("short.wav", "waveform of 40 samples"),
     ):

@@ -175,7 +175,7 @@ def test_of_a_folder_with_a_broken_file_the_rest_is_done(ran: TinyRecipe, tmp_pa
     outcome = vocode(ran, folder, "-o", tmp_path / "out")
     assert outcome.code == 1
     broken, last = outcome.err.splitlines()
-    assert broken.startswith(f"wg: error: {folder / 'broken.wav'}: not readable audio")
+    assert broken.startswith(f"wg: error: {folder / 'broken.wav'}: not readable as audio")
     assert last == "wg: error: 1 of 3 files failed, named above"
     assert "2 files, " in outcome.out and "real-time factor" in outcome.out
     written = sorted(
@@ -201,7 +201,7 @@ def test_what_would_be_lost_among_many_files_is_refused(ran: TinyRecipe, tmp_pat
 
 
 def test_a_file_that_is_neither_audio_nor_a_mel_is_named(ran: TinyRecipe, tmp_path: Path) -> None:
-    for name, words in (("a.wav", "not readable audio"), ("a.npy", "not a plain .npy array")):
+    for name, words in (("a.wav", "not readable as audio"), ("a.npy", "not a plain .npy array")):
         (tmp_path / name).write_text("words")
         line = vocode(ran, tmp_path / name, "-o", tmp_path / "out.wav").complaint()
         assert f"{tmp_path / name}: {words}" in line

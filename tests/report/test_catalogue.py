@@ -14,7 +14,7 @@ from wg.config import load_experiment
 from wg.errors import InputError
 from wg.models import config_class
 from wg.processes.devices import Devices
-from wg.report.catalogue import Entry, Measured, Statistics, disagreements, read_catalogue
+from wg.report.catalogue import Entry, Measured, Statistics, disagreements, read_catalogue, unlisted
 from wg.report.results import replace_block, results_block
 from wg.stages.loop import BY_NAME
 from wg.stages.stage import write_stamp
@@ -73,7 +73,9 @@ def record(root: Path, decoded: Path, command: str, *more: str) -> None:
 
 
 def test_every_row_and_every_configuration_file_agree() -> None:
-    assert disagreements(read_catalogue(ROOT / "egs.yaml"), ROOT, STAGES) == []
+    entries = read_catalogue(ROOT / "egs.yaml")
+    assert disagreements(entries, ROOT, STAGES) == []
+    assert unlisted(entries, ROOT) == []
 
 
 def test_readme_shows_the_catalogue_as_it_is() -> None:
@@ -83,7 +85,6 @@ def test_readme_shows_the_catalogue_as_it_is() -> None:
 
 
 def test_every_disagreement_is_found(checkout: Path) -> None:
-    (checkout / "recipes" / "mini" / "conf" / "extra.yaml").write_text("model: {name: wavegrad}\n")
     (checkout / "recipes" / "kerstin" / "conf" / "wavegrad.yaml").unlink()
     path = checkout / "egs.yaml"
     text = path.read_text("utf-8")
@@ -106,10 +107,17 @@ def test_every_disagreement_is_found(checkout: Path) -> None:
         "ljspeech/wavegrad, measured 6-steps: scores has no system 'wg'",
         "libritts/wavegrad: corpus is libri; the recipe has libritts",
         "kerstin/wavegrad: there is no recipes/kerstin/conf/wavegrad.yaml; remove the row",
-        "recipes/mini/conf/extra.yaml: no row mini/extra; add one",
     ]
     assert len(found) == len(expected), found
     assert all(line.startswith(start) for line, start in zip(found, expected, strict=True)), found
+
+
+def test_a_recipe_of_ones_own_is_a_notice(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(checkout / "recipes" / "kerstin", checkout / "recipes" / "myvoice")
+    egs(["--root", str(checkout)])
+    assert "not in egs.yaml: myvoice/wavegrad; only what has a row" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from wg.data.audio import read_mono
 from wg.errors import InputError
 from wg.metrics import METRICS, score, score_aligned
 from wg.metrics.pairs import LOWEST_RATE, TOLERANCE_S
@@ -101,16 +102,7 @@ def pairs(reference: Path, synthesis: Path, match: str = "stem") -> tuple[list[P
 
 def size(path: Path) -> tuple[int, int]:
     """Samples and rate in Hz of a mono file that can be decoded; InputError for any other."""
-    try:
-        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        reason = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(".")
-        raise InputError(f"{path}: not readable as audio ({reason}); replace it") from None
-    if not len(wave):
-        raise InputError(f"{path}: holds no samples; replace it")
-    if wave.shape[1] != 1:
-        channels = wave.shape[1]
-        raise InputError(f"{path}: {channels} channels; mix down to one (sox IN OUT remix -)")
+    wave, rate = read_mono(path)
     if bad := int((~np.isfinite(wave)).sum()):
         raise InputError(f"{path}: {bad} NaN or infinite samples; replace it")
     return len(wave), rate

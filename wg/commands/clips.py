@@ -13,7 +13,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from wg.data.audio import protect_peak, write_audio
+from wg.data.audio import protect_peak, read_channels, write_audio
 from wg.errors import InputError
 from wg.metrics.perceptual import resample
 
@@ -34,14 +34,7 @@ def read_clip(path: Path, rate: int, say: Callable[[str], object] = print) -> Te
 
 def read_audio(path: Path, say: Callable[[str], object] = print) -> tuple[Tensor, int]:
     """Samples [T] of a file as it is, float32, and its rate in Hz; several channels are mixed."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: not readable audio ({error.error_string})") from None
-    if not len(audio):
-        raise InputError(f"{path}: holds no samples")
+    audio, rate = read_channels(path)
     if audio.shape[1] > 1:
         say(f"{path}: {audio.shape[1]} channels, mixed down to one")
     return torch.from_numpy(audio.mean(1)), rate

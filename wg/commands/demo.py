@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from wg.commands.demo_parts import heading, require_gradio, sampling_row, senten
 from wg.commands.demo_text import text_page
 from wg.commands.options import Options
 from wg.commands.sampling import device_of
-from wg.data.audio import protect_peak
+from wg.data.audio import protect_peak, read_channels
 from wg.errors import InputError
 from wg.inference.kinds import load_trained
 from wg.inference.model import NOT_FOR
@@ -128,11 +127,6 @@ def at_rate(path: Path, rate: int) -> Tensor:
     """The first `LONGEST` seconds of a recording as [T] at `rate` Hz, its channels mixed."""
     from torchaudio.functional import resample
 
-    try:
-        samples, found = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise InputError(f"{path.name}: not readable audio ({error})") from None
+    samples, found = read_channels(path, path.name)
     wave = torch.from_numpy(samples[: int(LONGEST * found)].mean(1))
-    if not len(wave):
-        raise InputError(f"{path.name}: holds no samples")
     return resample(wave, found, rate)

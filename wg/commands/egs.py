@@ -15,7 +15,7 @@ from wg.errors import InputError, nearest
 from wg.files import write_bytes
 from wg.models import config_class
 from wg.processes.devices import Devices
-from wg.report.catalogue import FILE, Entry, disagreements, read_catalogue
+from wg.report.catalogue import FILE, Entry, disagreements, read_catalogue, unlisted
 from wg.report.record import (
     CELL,
     append_measured,
@@ -68,6 +68,8 @@ def egs(arguments: Sequence[str]) -> None:
         print(f"README.md: {rewrite_readme(options.root, entries)}")
     else:
         print_catalogue(entries)
+        if others := unlisted(entries, options.root):
+            print(f"not in {FILE}: {', '.join(others)}; only what has a row can be recorded")
 
 
 def rewrite_readme(root: Path, entries: Sequence[Entry]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import math
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,14 +64,11 @@ def load_audio(path: Path, start: int = 0, num_samples: int | None = None) -> np
     16-bit, 24-bit and float samples are exact. InputError for a file that cannot be read, is
     not mono or ends before `start + num_samples`.
     """
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            if file.channels != 1:
-                raise InputError(f"{path}: {_stereo(file.channels)}")
-            file.seek(min(start, file.frames))
-            audio = file.read(-1 if num_samples is None else num_samples, dtype="float32")
-    except soundfile.SoundFileError as error:
-        raise InputError(f"{path}: not readable as audio ({error}); replace it") from None
+    with _readable(path, str(path)), soundfile.SoundFile(str(path)) as file:
+        if file.channels != 1:
+            raise InputError(f"{path}: {_stereo(file.channels)}")
+        file.seek(min(start, file.frames))
+        audio = file.read(-1 if num_samples is None else num_samples, dtype="float32")
     if num_samples is not None and len(audio) < num_samples:
         ends = start + len(audio)
         raise InputError(
@@ -77,6 +76,39 @@ def load_audio(path: Path, start: int = 0, num_samples: int | None = None) -> np
             "the file changed or is truncated: run the prepare stage again"
         )
     return audio
+
+
+def read_channels(path: Path, name: str = "") -> tuple[np.ndarray, int]:
+    """Samples [T, C] as float32 and the rate in Hz of a file that holds any.
+
+    InputError, which calls the file `name`, for one that is absent, empty or cannot be decoded.
+    """
+    name = name or str(path)
+    if not path.is_file():
+        raise InputError(f"{name}: no such file")
+    with _readable(path, name):
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    if not len(audio):
+        raise InputError(f"{name}: holds no samples; replace it")
+    return audio, rate
+
+
+def read_mono(path: Path, name: str = "") -> tuple[np.ndarray, int]:
+    """The same of a file of one channel, [T]; InputError for any other."""
+    audio, rate = read_channels(path, name)
+    if audio.shape[1] != 1:
+        raise InputError(f"{name or path}: {_stereo(audio.shape[1])}")
+    return audio[:, 0], rate
+
+
+@contextmanager
+def _readable(path: Path, name: str) -> Iterator[None]:
+    """InputError for what libsndfile cannot open or decode."""
+    try:
+        yield
+    except (soundfile.SoundFileError, OSError) as error:
+        reason = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(".")
+        raise InputError(f"{name}: not readable as audio ({reason}); replace it") from None
 
 
 def write_audio(path: Path, audio: np.ndarray, sample_rate: int) -> None:
