@@ -19,7 +19,7 @@ from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
 from wg.inference.model import Synthesis
-from wg.interop import ivanvovk_wavegrad as ivanvovk
+from wg.interop import wavegrad_layers
 from wg.interop.imported import Imported
 from wg.interop.layers import layer, translate
 from wg.interop.reading import Settings, state_of
@@ -120,8 +120,8 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     rows = text_rows(CONVS, NORMS, NAMES)
     if several := "speaker_emb.weight" in state:
         rows["speaker"] = layer("speaker_emb", tensors=("weight",))
-    rows |= {f"decoder.{o}": row for o, row in ivanvovk.table(state, "decoder.nn.").items()}
-    buffers = [f"decoder.{name}" for name in ivanvovk.BUFFERS]
+    rows |= {f"decoder.{o}": row for o, row in wavegrad_layers.table(state, "decoder.nn.").items()}
+    buffers = [f"decoder.{name}" for name in wavegrad_layers.BUFFERS]
     weights, unmapped = translate(state, rows, buffers)
     sizes = text_sizes(weights)
     settings = Settings(config)

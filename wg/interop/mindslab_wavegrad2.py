@@ -19,7 +19,7 @@ from torch import Tensor
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
 from wg.inference.model import Synthesis
-from wg.interop import ivanvovk_wavegrad as ivanvovk
+from wg.interop import wavegrad_layers
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, layer, translate
 from wg.interop.reading import Settings, section, state_of
@@ -50,10 +50,10 @@ NAMES = {
     "range.lstm": "resampling.range_parameter_predictor.lstm",
     "range.projection": "resampling.range_parameter_predictor.fc.0",
 }
-BUFFERS = (*ivanvovk.BUFFERS, "sqrt_alphas_cumprod_prev")
+BUFFERS = (*wavegrad_layers.BUFFERS, "sqrt_alphas_cumprod_prev")
 LINSPACE = re.compile(r"torch\.linspace\(\s*([\d.e+-]+)\s*,\s*([\d.e+-]+)\s*,[^()]*\)")
 UP_BASIC, DOWN_BASIC = "upsampling_basic_block.", "downsampling_basic_block."
-UP_FURTHER = ("first_block_main_branch.noupsampling.1", *ivanvovk.UBLOCK[1:])
+UP_FURTHER = ("first_block_main_branch.noupsampling.1", *wavegrad_layers.UBLOCK[1:])
 
 
 def decoder_rows(state: Mapping[str, Tensor]) -> dict[str, Layer]:
@@ -66,14 +66,16 @@ def decoder_rows(state: Mapping[str, Tensor]) -> dict[str, Layer]:
         if UP_BASIC in name or DOWN_BASIC in name
     }
     if not plain:
-        return ivanvovk.table(state, prefix)
+        return wavegrad_layers.table(state, prefix)
     kept = {name: value for name, value in state.items() if "blocks." not in name}
-    first = ivanvovk.table(kept | {name: state[theirs] for name, theirs in plain.items()}, prefix)
+    first = wavegrad_layers.table(
+        kept | {name: state[theirs] for name, theirs in plain.items()}, prefix
+    )
     rows = {
         ours: layer(*(plain.get(f"{name}.weight", name).removesuffix(".weight") for name in row[0]))
         for ours, row in first.items()
     }
-    return rows | ivanvovk.block_rows(state, prefix, 1, UP_FURTHER)
+    return rows | wavegrad_layers.block_rows(state, prefix, 1, UP_FURTHER)
 
 
 def speakers_of(number: int, settings: Settings) -> tuple[str, ...]:
