@@ -46,8 +46,10 @@ from wg.metrics.statistics import Summary, paired_difference, summarise
 from wg.metrics.warped import warped_pitch_scores
 
 __all__ = [
+    "COLUMNS",
     "METRICS",
     "SIGNAL",
+    "Column",
     "Metric",
     "Summary",
     "align",
@@ -66,12 +68,18 @@ def nothing_missing() -> str | None:
 
 
 @dataclass(frozen=True)
-class Metric:
+class Column:
     """One column of a score table."""
 
     name: str
     unit: str  # "" where there is none
     better: Literal["lower", "higher", "zero"]  # "zero": signed, best near 0
+
+
+@dataclass(frozen=True)
+class Metric(Column):
+    """A column that two waveforms tell."""
+
     function: Function
     group: Group | None = None  # computes this and its neighbours from one analysis
     missing: Callable[[], str | None] = nothing_missing  # why it cannot be computed here
@@ -143,12 +151,36 @@ METRICS: dict[str, Metric] = {
         _of_group("squim_si_sdr", "dB", "higher", squim_scores, missing_squim),
     )
 }
+# Every column: those, and what is computed of all that a model makes, whether asked for or not.
+COLUMNS: dict[str, Column] = METRICS | {
+    column.name: column
+    for column in (  # of sets of samples, `wg.metrics.generation`
+        Column("fid", "", "lower"),
+        Column("is", "", "higher"),
+        Column("mis", "", "higher"),
+        Column("am", "", "lower"),
+        Column("ndb", "share", "lower"),
+        Column("accuracy", "share", "higher"),
+        Column("fid_class", "", "lower"),
+        Column("fid_class_std", "", "lower"),
+        # Of texts spoken, `wg.metrics.spoken`.
+        Column("duration_mae", "ms", "lower"),
+        Column("phone_duration_mae", "ms", "lower"),
+        Column("wer", "share", "lower"),
+        Column("cer", "share", "lower"),
+    )
+}
 SIGNAL = tuple(name for name, metric in METRICS.items() if metric.missing is nothing_missing)
 
 
 def check_metrics(names: Iterable[str], where: str) -> None:
     """InputError, naming `where` they were asked for, for metrics unknown or not possible here."""
     for name in names:
+        if name in COLUMNS and name not in METRICS:
+            raise InputError(
+                f"{where}: {name!r} is no metric of two waveforms; models that it says something "
+                "of are scored by it unasked: leave it out"
+            )
         if name not in METRICS:
             raise InputError(f"{where}: {name!r} is unknown; {nearest(name, METRICS)}")
         if reason := METRICS[name].missing():

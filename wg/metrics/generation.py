@@ -7,8 +7,6 @@ two classifiers do not compare, and FID, NDB and IS move with the number of clip
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -18,30 +16,6 @@ BINS = 50
 SIGNIFICANCE = 1.959964  # two-sided 5 %, in standard deviations; the paper does not state its own
 _TINY = 1e-12
 _ROUNDOFF = 1e-12  # of a distance, as a share of the two traces that it is the difference of
-
-
-@dataclass(frozen=True)
-class SetMetric:
-    """One column of a score table of sets."""
-
-    name: str
-    unit: str
-    better: Literal["lower", "higher", "zero"]
-
-
-SET_METRICS: dict[str, SetMetric] = {
-    metric.name: metric
-    for metric in (
-        SetMetric("fid", "", "lower"),
-        SetMetric("is", "", "higher"),
-        SetMetric("mis", "", "higher"),
-        SetMetric("am", "", "lower"),
-        SetMetric("ndb", "share", "lower"),
-        SetMetric("accuracy", "share", "higher"),
-        SetMetric("fid_class", "", "lower"),
-        SetMetric("fid_class_std", "", "lower"),
-    )
-}
 
 
 def gaussian_distance(

@@ -9,18 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from wg.metrics.generation import SetMetric
-
-SPOKEN_METRICS: dict[str, SetMetric] = {
-    metric.name: metric
-    for metric in (
-        SetMetric("duration_mae", "ms", "lower"),
-        SetMetric("phone_duration_mae", "ms", "lower"),
-        SetMetric("wer", "share", "lower"),
-        SetMetric("cer", "share", "lower"),
-    )
-}
-
 
 def duration_mae(reference: np.ndarray, predicted: np.ndarray) -> float:
     """Mean absolute difference of durations, in their unit; nan for no symbols."""

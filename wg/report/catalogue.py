@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from wg.config import read_yaml
 from wg.errors import InputError, nearest
-from wg.report.table import COLUMNS
+from wg.metrics import COLUMNS
 
 FILE = "egs.yaml"
 NAMES = {str: "text", int: "a whole number", float: "a number", type(None): "null"}

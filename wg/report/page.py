@@ -11,8 +11,9 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wg.data.audio import write_audio
+from wg.metrics import COLUMNS
 from wg.pictures import difference, spectrogram
-from wg.report.table import COLUMNS, Means, number, score_rows
+from wg.report.table import Means, number, score_rows
 
 
 def render(name: str, content: Mapping[str, object]) -> str:

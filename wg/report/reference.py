@@ -18,9 +18,10 @@ from wg.config import SECTIONS
 from wg.diffusion.schedules import PUBLISHED, levels_from_betas
 from wg.mel.hub import SPECS
 from wg.mel.spec import MelSpec
+from wg.metrics import COLUMNS
 from wg.models import REGISTRY, config_class
 from wg.report.results import replace_block
-from wg.report.table import COLUMNS, markdown
+from wg.report.table import markdown
 
 # Where the source says nothing because the name says it all.
 MEANINGS = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wg.errors import InputError
+from wg.metrics import COLUMNS
 from wg.report.catalogue import Entry, Measured
-from wg.report.table import COLUMNS, cell, heading, markdown, number
+from wg.report.table import cell, heading, markdown, number
 
 Rows = list[tuple[Entry, Measured]]
 DIAGNOSTIC = ("delay_ms",)  # says how a pair was aligned, nothing of how it sounds

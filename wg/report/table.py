@@ -6,14 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wg.metrics import METRICS, Metric
-from wg.metrics.generation import SET_METRICS, SetMetric
-from wg.metrics.spoken import SPOKEN_METRICS
+from wg.metrics import COLUMNS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-COLUMNS: dict[str, Metric | SetMetric] = {**METRICS, **SET_METRICS, **SPOKEN_METRICS}
 WIDE = 9  # columns that fit a page
 DECIMALS = 6
 NOUGHT = 0.5 * 10**-DECIMALS  # less is roundoff, such as FID's of a set with itself
