@@ -15,6 +15,7 @@ from wg.inference.vocoder import Vocoder
 from wg.mel.hub import named
 from wg.models import build_network
 from wg.models.diffwave import DiffWaveConfig
+from wg.models.network import Network
 
 MEL = replace(named("diffwave-paper"), n_mels=6, hop_length=16)
 TRAINING = TrainingSchedule(start=1e-4, end=0.05, steps=20, conditioning="discrete")
@@ -31,7 +32,7 @@ def generator(config: DiffWaveConfig) -> Generator:
     return Generator(network, config, MEL, TRAINING, SYNTHESIS)
 
 
-class Oracle(nn.Module):
+class Oracle(Network):
     """Knows the clean signal, and so the noise in x_t at any trained step."""
 
     def __init__(self, signal: Tensor) -> None:

@@ -136,7 +136,7 @@ def test_what_is_kept_does_not_grow_with_the_stream() -> None:
     stream = Stream(voc, voc.synthesis, 0)
 
     def kept() -> int:
-        lines = [stream.mel, *stream.lines, *stream.clean]
+        lines = [stream.mel, *stream.lines, *stream.estimates]
         stored = [
             line.values.untyped_storage().nbytes() for line in lines if line.values is not None
         ]

@@ -183,7 +183,7 @@ def test_mixed_precision_is_for_the_network_alone() -> None:
 
 
 def test_the_power_is_never_kept_in_16_bits() -> None:
-    network = denoiser("spectral", BY_MEL).network.half()
+    network: Any = denoiser("spectral", BY_MEL).network.half()
     assert network.leave.weight.dtype == torch.float16
     assert network.mel_power.weight.dtype == torch.float32
     assert network.double().mel_power.weight.dtype == torch.float64

@@ -21,6 +21,7 @@ from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
 from wg.models import build_network, check_conditioning, config_class
 from wg.models.diffwave import DiffWaveConfig
+from wg.models.network import Network
 from wg.models.wavegrad import WaveGradConfig
 from wg.training.modules import build_module
 
@@ -38,7 +39,7 @@ TOLD = {
 MODELS = {"wavegrad": WAVEGRAD, "diffwave": DIFFWAVE}
 
 
-def random_network(name: str) -> nn.Module:
+def random_network(name: str) -> Network:
     torch.manual_seed(0)
     network = build_network(MODELS[name], MEL)
     last = network.out_conv if name == "wavegrad" else network.output
