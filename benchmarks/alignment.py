@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from wg.alignment.aligner import Aligner, align, train_aligner
-from wg.alignment.batches import SpokenUtterances
+from wg.alignment.batches import AlignerUtterances
 from wg.alignment.monotonic import _search, monotonic_search
 from wg.config import load_experiment
 from wg.data.dump import Dump
@@ -79,7 +79,7 @@ def main() -> None:
     train, test = (Dump(work / "dump" / experiment.features_name / s) for s in ("train", "test"))
     texts = {i: text_to_symbols(entry.text) for i, entry in enumerate(train.utterances)}
     torch.manual_seed(0)
-    aligner = Aligner(experiment.aligner, SpokenUtterances(train, texts))
+    aligner = Aligner(experiment.aligner, AlignerUtterances(train, texts))
     folder = Path(tempfile.mkdtemp())
     started, elapsed = time.process_time(), time.monotonic()
     train_aligner(aligner, folder, Devices())

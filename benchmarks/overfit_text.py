@@ -22,7 +22,7 @@ from wg.data.dump import Dump, write_shard
 from wg.data.speech import SpokenDump
 from wg.errors import InputError
 from wg.inference.checkpoint import find_checkpoint, model_from_checkpoint
-from wg.inference.text_to_speech import TextToSpeech, Utterance, Voice
+from wg.inference.text_to_speech import Sentence, TextToSpeech, Voice
 from wg.metrics import score
 from wg.metrics.spoken import duration_mae
 from wg.models import config_class
@@ -68,7 +68,7 @@ def main() -> None:
         rate = dump.spec.sample_rate
         for index, entry in enumerate(dump.utterances):
             speaker = entry.speaker if experiment.model.speakers else None
-            utterance = Utterance(phonemes[entry.id].symbols, Voice(speaker))
+            utterance = Sentence(phonemes[entry.id].symbols, Voice(speaker))
             recording = dump.recording(index)
             for schedule in ("12", "25", "50"):
                 (speech,) = model.utter([utterance], model.synthesis.with_schedule(schedule))

@@ -10,9 +10,9 @@ import torch
 from tiny_vocoder import tiny_vocoder
 
 from wg.bench.plan import Cell, VocoderEntry, cells_of, fingerprint, read_bench
-from wg.bench.subjects import subject
+from wg.bench.systems import system_of
 from wg.errors import InputError
-from wg.inference.history import Found, History
+from wg.inference.history import FoundSchedule, History
 
 FILE = """
 corpora: {lj: {audio: wavs}, de: {audio: other, rate: 22050, limit: 3}}
@@ -100,7 +100,9 @@ def test_a_cell_changes_with_the_levels_that_its_schedule_stands_for(tmp_path: P
     before = fingerprints()
     assert fingerprints() == before
     levels = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
-    vocoder.history = History().with_found(Found(6, "ancestral", levels, "ls_mse", 1, 2, "6"))
+    vocoder.history = History().with_found(
+        FoundSchedule(6, "ancestral", levels, "ls_mse", 1, 2, "6")
+    )
     vocoder.save_pretrained(folder)
     searched = fingerprints()
     assert searched["6"] != before["6"] and searched["fast.json"] == before["fast.json"]
@@ -116,7 +118,7 @@ def test_the_path_of_a_schedule_file_counts_from_the_bench_file(tmp_path: Path) 
     (tmp_path / "fast.json").write_text("[1e-4, 0.5]")
     tiny_vocoder().save_pretrained(tmp_path / "vocoder")
     entry, cell = VocoderEntry("wg", "vocoder"), Cell("lj", "ours", "fast.json")
-    made = subject(entry, cell, tmp_path, torch.device("cpu"))
+    made = system_of(entry, cell, tmp_path, torch.device("cpu"))
     assert made.rate == 8000
     with pytest.raises(InputError, match="absent.json"):
-        subject(entry, replace(cell, steps="absent.json"), tmp_path, torch.device("cpu"))
+        system_of(entry, replace(cell, steps="absent.json"), tmp_path, torch.device("cpu"))

@@ -17,9 +17,9 @@ from wg.inference.model import Synthesis
 from wg.inference.text_to_speech import (
     FADE_S,
     PAUSE_S,
+    Sentence,
     Speech,
     TextToSpeech,
-    Utterance,
     Voice,
     join,
 )
@@ -41,7 +41,7 @@ def single() -> TextToSpeech:
 
 
 def test_an_utterance_sounds_the_same_alone_and_in_a_batch(voices: TextToSpeech) -> None:
-    both = [Utterance(LONG, ANNA), Utterance(SHORT, BERT)]
+    both = [Sentence(LONG, ANNA), Sentence(SHORT, BERT)]
     together = voices.utter(both)
     assert len(together[0].wave) > len(together[1].wave) > 64
     for utterance, speech in zip(both, together, strict=True):
@@ -51,7 +51,7 @@ def test_an_utterance_sounds_the_same_alone_and_in_a_batch(voices: TextToSpeech)
 
 
 def test_given_durations_are_kept_to_the_frame(single: TextToSpeech) -> None:
-    (speech,) = single.utter([Utterance(SHORT, Voice(pace=2.0), durations=(2, 5, 4))])
+    (speech,) = single.utter([Sentence(SHORT, Voice(pace=2.0), durations=(2, 5, 4))])
     assert len(speech.wave) == 11 * 64 and speech.durations.tolist() == [2, 5, 4]
 
 
@@ -93,7 +93,7 @@ def test_each_waveform_comes_as_soon_as_it_is_spoken(
     spoken: list[int] = []
     utter = single.utter
 
-    def counted(utterances: Sequence[Utterance], synthesis: Synthesis | None) -> list[Speech]:
+    def counted(utterances: Sequence[Sentence], synthesis: Synthesis | None) -> list[Speech]:
         spoken.append(len(utterances))
         return utter(utterances, synthesis)
 
@@ -165,7 +165,7 @@ def test_an_unknown_symbol_is_named(single: TextToSpeech) -> None:
     with pytest.raises(InputError, match="symbol 'OY1' is unknown"):
         older("A toy.")
     with pytest.raises(InputError, match="symbol 'HA' is unknown"):
-        single.utter([Utterance(("sil", "HA"), Voice())])
+        single.utter([Sentence(("sil", "HA"), Voice())])
 
 
 def test_an_unknown_speaker_is_named(voices: TextToSpeech, single: TextToSpeech) -> None:

@@ -15,7 +15,7 @@ from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import TrainingSchedule
 from wg.errors import InputError
 from wg.inference.model import Synthesis
-from wg.inference.receptive_field import reach_of
+from wg.inference.receptive_field import receptive_field_of
 from wg.inference.streaming import Stream
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
@@ -105,7 +105,7 @@ def test_an_utterance_shorter_than_the_reach_streams(sizes: list[int]) -> None:
 def test_audio_comes_as_soon_as_the_reach_allows() -> None:
     voc = vocoder("wavegrad")
     stream = Stream(voc, GENTLE, 0)
-    assert stream.latency == 6 * reach_of(voc.denoiser).ahead > 0
+    assert stream.latency == 6 * receptive_field_of(voc.denoiser).ahead > 0
     known, given = 0, 0
     while given < stream.latency + 60:
         given += 20
@@ -118,7 +118,7 @@ def test_the_reach_is_that_of_the_gradients() -> None:
     # Independent of NaN: which inputs the output of a middle frame has gradients to.
     for name in ("wavegrad", "diffwave", "wavegrad strided"):
         voc = vocoder(name)
-        reach, frames = reach_of(voc.denoiser), 81
+        reach, frames = receptive_field_of(voc.denoiser), 81
         x = torch.randn(1, frames * 64, requires_grad=True)
         given = mel(frames)[None].clone().requires_grad_()
         network = voc.network

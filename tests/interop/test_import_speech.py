@@ -27,7 +27,7 @@ from torch import Tensor
 
 from wg import TextToSpeech
 from wg.errors import InputError
-from wg.inference.text_to_speech import Utterance, Voice
+from wg.inference.text_to_speech import Sentence, Voice
 from wg.interop import keonlee_wavegrad2, mindslab_wavegrad2
 from wg.interop.imported import Imported, read_foreign
 from wg.text.symbols import PHONEMES
@@ -131,7 +131,7 @@ def test_phonemes_are_found_by_name_and_marks_are_pauses(tmp_path: Path, name: s
 def test_an_utterance_sounds_the_same_alone_and_in_a_batch(tmp_path: Path) -> None:
     _, _, found = imported(tmp_path, "mindslab-wavegrad2")
     model: Any = found.build()
-    both = [Utterance(WORDS, Voice(seed=1)), Utterance(WORDS[:3], Voice(seed=2))]
+    both = [Sentence(WORDS, Voice(seed=1)), Sentence(WORDS[:3], Voice(seed=2))]
     options = model.synthesis.with_schedule("2")
     for utterance, spoken in zip(both, model.utter(both, options), strict=True):
         (alone,) = model.utter([utterance], options)

@@ -29,7 +29,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     blocks = dict(BLOCK.findall(PAGE))
     line = blocks.pop("wg/models/__init__.py")
     registry = root / "wg" / "models" / "__init__.py"
-    before, found, after = registry.read_text("utf-8").partition("REGISTRY: dict[str, Entry] = {\n")
+    before, found, after = registry.read_text("utf-8").partition(
+        "REGISTRY: dict[str, ModelEntry] = {\n"
+    )
     assert found
     registry.write_text(f"{before}{found}{line}{after}", "utf-8")
     for name, text in blocks.items():

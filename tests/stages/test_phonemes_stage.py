@@ -24,7 +24,7 @@ from wg.mel.spec import MelSpec
 from wg.models import REGISTRY
 from wg.processes.devices import Devices
 from wg.processes.pool import in_processes
-from wg.stages.phonemes import Job, pronounce_texts
+from wg.stages.phonemes import TextJob, pronounce_texts
 from wg.text.symbols import BOUNDARIES
 
 QUICK = ("--stop-stage", "3", "aligner.steps=4", "aligner.batch_size=2")
@@ -169,7 +169,7 @@ def test_any_number_of_processes_pronounces_alike() -> None:
         Utterance(f"u{n}", 0, 0, text)
         for n, text in enumerate(["They refuse 5 flurbish refuse.", "I read it.", "?!"] * 2)
     )
-    jobs = [Job(utterances[:3], {}), Job(utterances[3:], {})]
+    jobs = [TextJob(utterances[:3], {}), TextJob(utterances[3:], {})]
     assert in_processes(pronounce_texts, jobs, 1) == in_processes(pronounce_texts, jobs, 2)
 
 

@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from wg.alignment.batches import SpokenBatch, SpokenUtterances, collate_spoken, spoken
+from wg.alignment.batches import AlignerBatch, AlignerUtterances, aligner_item, collate_aligner
 from wg.alignment.losses import binarisation, forward_sum, posteriors
 from wg.alignment.monotonic import monotonic_search
 from wg.alignment.network import AlignerConfig, AlignerNetwork
@@ -38,21 +38,21 @@ _LINES = 10  # of progress
 class Aligner(LightningModule):
     """The aligner of 2108.10447: beta-binomial prior, forward-sum and binarisation losses."""
 
-    def __init__(self, config: AlignerConfig, utterances: SpokenUtterances) -> None:
+    def __init__(self, config: AlignerConfig, utterances: AlignerUtterances) -> None:
         super().__init__()
         self.config, self.utterances = config, utterances
         bands = utterances.dump.spec.n_mels
         self.network = AlignerNetwork(config, len(SYMBOLS), 2 * bands)
         self.shown = Bar("aligner", config.steps)  # silent until training begins
 
-    def scores(self, batch: SpokenBatch) -> Tensor:
+    def scores(self, batch: AlignerBatch) -> Tensor:
         """Log-likelihood and log-prior [B, F, N] of each symbol in each frame."""
         scores = self.network(batch["symbols"], batch["features"]) + batch["prior"]
         counts = torch.tensor([len(mask) for mask in batch["optional"]], device=scores.device)
         beyond = torch.arange(scores.shape[-1], device=scores.device) >= counts[:, None, None]
         return scores.masked_fill(beyond, _NEVER)
 
-    def training_step(self, batch: SpokenBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: AlignerBatch, batch_idx: int) -> Tensor:
         """Forward-sum, and binarisation with a weight that rises to 1."""
         scores = self.scores(batch)
         loss = forward_sum(scores, batch["frames"], batch["optional"])
@@ -76,7 +76,7 @@ class Aligner(LightningModule):
         batches = EndlessBatches(
             len(self.utterances), config.batch_size, 0, Share(), self.global_step
         )
-        collate = partial(collate_spoken, scale=config.prior)
+        collate = partial(collate_aligner, scale=config.prior)
         return DataLoader(self.utterances, batch_sampler=batches, collate_fn=collate)
 
     def configure_optimizers(self) -> Any:
@@ -94,7 +94,7 @@ class Aligner(LightningModule):
         }
 
 
-def hard_alignment(scores: Tensor, batch: SpokenBatch) -> Tensor:
+def hard_alignment(scores: Tensor, batch: AlignerBatch) -> Tensor:
     """The best monotonic alignment of each utterance as ones, [B, F, N]."""
     values = scores.detach().cpu().numpy()
     hard = torch.zeros_like(scores)
@@ -145,8 +145,8 @@ def align(aligner: Aligner, mel: Tensor, symbols: Sequence[str]) -> tuple[np.nda
 
     InputError where there are fewer frames than phonemes.
     """
-    one = spoken(mel, symbols)
-    batch = collate_spoken([one], aligner.config.prior)
+    one = aligner_item(mel, symbols)
+    batch = collate_aligner([one], aligner.config.prior)
     batch = aligner.transfer_batch_to_device(batch, aligner.device, 0)
     scores = aligner.scores(batch)[0].cpu().numpy()
     return monotonic_search(scores, one.optional), posteriors(scores, one.optional)[1]

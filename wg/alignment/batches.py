@@ -22,7 +22,7 @@ from wg.data.segments import Draw
 from wg.text.symbols import BOUNDARIES, to_ids
 
 
-class SpokenBatch(TypedDict):
+class AlignerBatch(TypedDict):
     """Utterances padded to the longest."""
 
     symbols: Tensor  # ids [B, N]
@@ -33,7 +33,7 @@ class SpokenBatch(TypedDict):
 
 
 @dataclass(frozen=True)
-class Spoken:
+class AlignerItem:
     """An utterance."""
 
     symbols: Tensor  # ids [N]
@@ -41,7 +41,7 @@ class Spoken:
     optional: np.ndarray  # [N]
 
 
-class SpokenUtterances(Dataset[Spoken]):
+class AlignerUtterances(Dataset[AlignerItem]):
     """Those utterances of a dump whose symbols are given, by their index in it."""
 
     def __init__(self, dump: Dump, symbols: Mapping[int, Sequence[str]]) -> None:
@@ -51,19 +51,19 @@ class SpokenUtterances(Dataset[Spoken]):
         """Number of utterances."""
         return len(self.symbols)
 
-    def __getitem__(self, draw: Draw) -> Spoken:
+    def __getitem__(self, draw: Draw) -> AlignerItem:
         """One utterance."""
         index, names = self.symbols[draw.utterance]
-        return spoken(self.dump.mel(index), names)
+        return aligner_item(self.dump.mel(index), names)
 
 
-def spoken(mel: Tensor, names: Sequence[str]) -> Spoken:
+def aligner_item(mel: Tensor, names: Sequence[str]) -> AlignerItem:
     """An utterance of a log-mel [M, F] and symbols by their names."""
     optional = np.array([name in BOUNDARIES for name in names])
-    return Spoken(torch.tensor(to_ids(names)), frame_features(mel), optional)
+    return AlignerItem(torch.tensor(to_ids(names)), frame_features(mel), optional)
 
 
-def collate_spoken(utterances: list[Spoken], scale: float) -> SpokenBatch:
+def collate_aligner(utterances: list[AlignerItem], scale: float) -> AlignerBatch:
     """A batch, with the prior of this scale."""
     frames = [one.features.shape[1] for one in utterances]
     prior = torch.zeros(len(utterances), max(frames), max(len(one.symbols) for one in utterances))

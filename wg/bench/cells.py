@@ -18,7 +18,7 @@ from wg.bench.folders import Pair, Scoring, audio_files, listed, read_at, score_
 from wg.bench.heard import RATES, check_texts, hear_all
 from wg.bench.plan import CEILING, Bench, Cell, columns, fingerprint
 from wg.bench.speed import cost
-from wg.bench.subjects import Subject, subject
+from wg.bench.systems import System, system_of
 from wg.data.audio import protect_peak, write_audio
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
@@ -47,9 +47,9 @@ class Work:
         """The folders of recordings."""
         return [self.root / entry.audio for entry in self.bench.corpora.values()]
 
-    def subject(self, cell: Cell) -> Subject:
+    def system(self, cell: Cell) -> System:
         """The vocoder of a cell; InputError for one that cannot be made."""
-        return subject(self.bench.vocoders[cell.vocoder], cell, self.root, self.device)
+        return system_of(self.bench.vocoders[cell.vocoder], cell, self.root, self.device)
 
     def recordings(self, corpus: str) -> dict[str, Path]:
         """The audio files of a corpus by id."""
@@ -115,7 +115,7 @@ def check(work: Work, cells: Sequence[Cell]) -> None:
         rate, anywhere = corpora[cell.corpus], replace(cell, corpus="")
         try:
             if anywhere not in rates:
-                rates[anywhere] = work.subject(cell).rate
+                rates[anywhere] = work.system(cell).rate
         except InputError as error:
             raise InputError(f"cell {cell.name}: {error}") from None
         own = rates[anywhere]
@@ -189,7 +189,7 @@ def keep(work: Work, cell: Cell, content: Mapping[str, Any]) -> dict[str, Any]:
 def measure(work: Work, cell: Cell) -> dict[str, Any]:
     """Scores by utterance, their means, and the cost."""
     rate, waves = work.rate(cell.corpus), work.read(cell.corpus)
-    made, paths = work.subject(cell), work.recordings(cell.corpus)
+    made, paths = work.system(cell), work.recordings(cell.corpus)
     folder = work.folder(cell) / "wavs"
     if work.bench.vocoders[cell.vocoder].kind == CEILING:  # a copy in 16 bits would be another file
         wanted, gains = [Pair(name, path, path) for name, path in paths.items()], {}
@@ -215,7 +215,7 @@ def measure(work: Work, cell: Cell) -> dict[str, Any]:
 
 
 def synthesise(
-    made: Subject, name: str, wave: np.ndarray, rate: int, seed: int, folder: Path
+    made: System, name: str, wave: np.ndarray, rate: int, seed: int, folder: Path
 ) -> float:
     """Writes one utterance as long as its recording; the gain that kept it within full scale."""
     audio = made.synthesise([made.features(wave, rate)], [seed_of(name, seed)])[0][: len(wave)]

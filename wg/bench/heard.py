@@ -66,9 +66,9 @@ def hear_all(
 def check_texts(texts: Path, ids: Sequence[str], recogniser: str, where: str) -> None:
     """InputError for a text that lacks, or an unknown recogniser; says why a known one lacks."""
     try:
-        _, told = choose_recogniser(recogniser)
+        _, notices = choose_recogniser(recogniser)
         read_texts(texts, ids)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    for line in told:
+    for line in notices:
         print(f"{where}: {line}", file=sys.stderr)

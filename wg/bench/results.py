@@ -107,11 +107,11 @@ def compared(results: Results, metrics: Sequence[str]) -> list[str]:
         for r in order
     }
     found = defined(differences(scores, metrics))
-    told = (
+    text = (
         f"Paired differences from {best['system']}, the best in {metrics[0]}; "
         "* where the 95% interval leaves out 0."
     )
-    return [told, markdown(*difference_rows(found))]
+    return [text, markdown(*difference_rows(found))]
 
 
 def badness(result: Mapping[str, Any], metric: str) -> float:

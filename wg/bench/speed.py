@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from wg.bench.plan import Speed
-from wg.bench.subjects import Subject
+from wg.bench.systems import System
 from wg.processes.devices import synchronise
 
 PERCENTILES = (50, 90, 99)
@@ -21,7 +21,7 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 MEGA = 1e6
 
 
-def cost(subject: Subject, waves: Sequence[np.ndarray], rate: int, speed: Speed) -> dict[str, Any]:
+def cost(system: System, waves: Sequence[np.ndarray], rate: int, speed: Speed) -> dict[str, Any]:
     """Everything that a cell says of speed, measured on the beginning of its recordings.
 
     | name | definition |
@@ -39,31 +39,31 @@ def cost(subject: Subject, waves: Sequence[np.ndarray], rate: int, speed: Speed)
     there at once. A vocoder that does not stream synthesises the first chunk by itself.
     """
     clip = excerpt(waves, round(speed.seconds * rate))
-    whole = subject.features(clip, rate)
-    chunk = subject.features(clip[: round(speed.chunk * rate)], rate)
+    whole = system.features(clip, rate)
+    chunk = system.features(clip[: round(speed.chunk * rate)], rate)
     seconds = len(clip) / rate
 
     def times(batch: int) -> np.ndarray:
         def call() -> object:
-            return subject.synthesise([whole] * batch, range(batch))
+            return system.synthesise([whole] * batch, range(batch))
 
-        return timings(call, subject.device, speed.repeats)
+        return timings(call, system.device, speed.repeats)
 
     def first() -> object:
-        return subject.begin(whole, speed.chunk) or subject.synthesise([chunk], [0])
+        return system.begin(whole, speed.chunk) or system.synthesise([chunk], [0])
 
-    network, after = subject.network, subject.begin(whole, speed.chunk)
+    network, after = system.network, system.begin(whole, speed.chunk)
     return {
         "seconds": seconds,
         "batch": speed.batch,
         "repeats": speed.repeats,
         "rtf": percentiles(times(1) / seconds),
         "rtf_batch": percentiles(times(speed.batch) / (seconds * speed.batch)),
-        "first_chunk_ms": percentiles(1e3 * timings(first, subject.device, speed.repeats)),
+        "first_chunk_ms": percentiles(1e3 * timings(first, system.device, speed.repeats)),
         "first_chunk_after_s": speed.chunk if after is None else after,
-        "peak_memory_mb": peak_memory(lambda: subject.synthesise([whole], [0]), subject.device),
+        "peak_memory_mb": peak_memory(lambda: system.synthesise([whole], [0]), system.device),
         "parameters": None if network is None else sum(w.numel() for w in network.parameters()),
-        "gmacs": None if network is None else multiply_adds(subject, whole) / seconds / 1e9,
+        "gmacs": None if network is None else multiply_adds(system, whole) / seconds / 1e9,
     }
 
 
@@ -115,10 +115,10 @@ def resident(which: str) -> float:
     return int(found[1]) * 1024 / MEGA
 
 
-def multiply_adds(subject: Subject, features: Any) -> float:
+def multiply_adds(system: System, features: Any) -> float:
     """Multiply-adds of one synthesis, as torch counts them."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
-        subject.synthesise([features], [0])
+        system.synthesise([features], [0])
     return counter.get_total_flops() / 2

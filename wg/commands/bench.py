@@ -104,11 +104,11 @@ def run_cells(work: Work, cells: Sequence[Cell]) -> None:
             else:
                 started = time.monotonic()
                 result = run_cell(work, cell)
-                shown.line(f"{where}: {told(result)} ({time.monotonic() - started:.1f} s)")
+                shown.line(f"{where}: {outcome(result)} ({time.monotonic() - started:.1f} s)")
             shown.advance()
 
 
-def told(result: dict[str, Any]) -> str:
+def outcome(result: dict[str, Any]) -> str:
     """A cell's line."""
     if result["state"] == "failed":
         return f"failed, {result['error']}"

@@ -29,7 +29,7 @@ from wg.pictures import spectrogram_pair
 from wg.processes.devices import synchronise
 
 LONGEST = 30.0  # seconds of a recording that are used
-Spoken = tuple[tuple[int, np.ndarray], tuple[int, np.ndarray], str, str]
+Answer = tuple[tuple[int, np.ndarray], tuple[int, np.ndarray], str, str]
 
 
 def demo(arguments: Sequence[str]) -> None:
@@ -82,7 +82,7 @@ def page_of(vocoder: Vocoder) -> Any:
     gradio = require_gradio()
     folder = tempfile.mkdtemp(prefix="wg-demo-")
 
-    def answer(path: str | None, steps: float, sampler: str, seed: float) -> Spoken:
+    def answer(path: str | None, steps: float, sampler: str, seed: float) -> Answer:
         try:
             return speak(vocoder, path, int(steps), sampler, int(seed), Path(folder))
         except InputError as error:
@@ -104,7 +104,7 @@ def page_of(vocoder: Vocoder) -> Any:
 
 def speak(
     vocoder: Vocoder, path: str | None, steps: int, sampler: str, seed: int, folder: Path
-) -> Spoken:
+) -> Answer:
     """(before, after, picture file, sentence); InputError for a recording that cannot be used."""
     if path is None:
         raise InputError("no recording yet: upload or record one")
@@ -119,8 +119,8 @@ def speak(
     spoken, gain = protect_peak(spoken.cpu())
     picture = folder / f"{time.time_ns()}.png"
     spectrogram_pair(wave, spoken, rate, picture)
-    told = sentence(len(spoken) / rate, seconds, steps, gain)
-    return sound(wave, rate), sound(spoken, rate), str(picture), told
+    line = sentence(len(spoken) / rate, seconds, steps, gain)
+    return sound(wave, rate), sound(spoken, rate), str(picture), line
 
 
 def at_rate(path: Path, rate: int) -> Tensor:

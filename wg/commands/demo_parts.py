@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wg.diffusion.samplers import SAMPLERS
 from wg.errors import InputError
-from wg.inference.model import Trained
+from wg.inference.model import TrainedModel
 
 
 def require_gradio() -> Any:
@@ -21,12 +21,12 @@ def require_gradio() -> Any:
     return gradio
 
 
-def heading(model: Trained) -> str:
+def heading(model: TrainedModel) -> str:
     """Markdown of what the model is."""
     return "# wg\n\n" + ", ".join(f"{key} {value}" for key, value in model.info().items())
 
 
-def sampling_row(model: Trained) -> tuple[Any, Any, Any]:
+def sampling_row(model: TrainedModel) -> tuple[Any, Any, Any]:
     """A row of steps, sampler and seed."""
     gradio = require_gradio()
     with gradio.Row():
@@ -38,8 +38,8 @@ def sampling_row(model: Trained) -> tuple[Any, Any, Any]:
 
 def sentence(audio: float, took: float, steps: int, gain: float) -> str:
     """Seconds of audio, seconds it took, and the real-time factor."""
-    told = f"{audio:.2f} s of audio in {took:.2f} s: real-time factor {took / audio:.3f}"
-    return f"{told} with {steps} steps" + ("" if gain == 1 else "; turned down to full scale")
+    line = f"{audio:.2f} s of audio in {took:.2f} s: real-time factor {took / audio:.3f}"
+    return f"{line} with {steps} steps" + ("" if gain == 1 else "; turned down to full scale")
 
 
 def sound(wave: Tensor, rate: int) -> tuple[int, np.ndarray]:

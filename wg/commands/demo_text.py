@@ -78,5 +78,5 @@ def say(model: TextToSpeech, text: str, voice: Voice, synthesis: Synthesis, fold
     rate = model.mel_spec.sample_rate
     picture = folder / f"{time.time_ns()}.png"
     spectrogram(wave, rate, picture)
-    told = sentence(len(wave) / rate, seconds, len(levels) - 1, gain)
-    return sound(wave, rate), str(picture), told
+    line = sentence(len(wave) / rate, seconds, len(levels) - 1, gain)
+    return sound(wave, rate), str(picture), line

@@ -14,7 +14,7 @@ from wg.commands.sampling import add_sampling, chosen, device_of
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.inference.pretrained import DEFAULT
-from wg.inference.receptive_field import reach_of
+from wg.inference.receptive_field import receptive_field_of
 from wg.inference.streaming import Stream
 from wg.inference.vocoder import Vocoder
 from wg.processes.devices import synchronise
@@ -73,7 +73,7 @@ def latency(arguments: Sequence[str]) -> None:
     full = vocoder(mel, synthesis)
     synchronise(vocoder.device)
     whole = time.perf_counter() - started
-    state, reach = Stream(vocoder, synthesis, 0), reach_of(vocoder.denoiser)
+    state, reach = Stream(vocoder, synthesis, 0), receptive_field_of(vocoder.denoiser)
     # The chunks in the middle: the first ones wait for context, the last makes all that is left.
     middle = seconds[-(-state.latency // options.chunk) : -1] or seconds
     duration = frames * frame

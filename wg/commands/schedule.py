@@ -11,7 +11,7 @@ from wg.diffusion.samplers import sampler
 from wg.errors import InputError
 from wg.inference.vocoder import Vocoder
 from wg.tuning.search import features_beside, run
-from wg.tuning.trials import Job
+from wg.tuning.trials import SearchJob
 
 
 def parser() -> Options:
@@ -22,12 +22,18 @@ def parser() -> Options:
     options.add_argument("--features", type=Path, help="dump/FEATURES/valid [the experiment's]")
     options.add_argument("--sampler", help="[the vocoder's]")
     options.add_argument("--clip", type=float, help="bound on the estimate of x_0 [the vocoder's]")
-    options.add_argument("--metric", default=Job.metric, help="to improve [%(default)s]")
-    options.add_argument("--utterances", type=int, default=Job.utterances, help="[%(default)s]")
-    options.add_argument("--held-out", type=int, default=Job.held_out, help="[%(default)s]")
-    options.add_argument("--seconds", type=float, default=Job.seconds, help="of each [%(default)s]")
-    options.add_argument("--evaluations", type=int, default=Job.evaluations, help="[%(default)s]")
-    options.add_argument("--seed", type=int, default=Job.seed, help="[%(default)s]")
+    options.add_argument("--metric", default=SearchJob.metric, help="to improve [%(default)s]")
+    options.add_argument(
+        "--utterances", type=int, default=SearchJob.utterances, help="[%(default)s]"
+    )
+    options.add_argument("--held-out", type=int, default=SearchJob.held_out, help="[%(default)s]")
+    options.add_argument(
+        "--seconds", type=float, default=SearchJob.seconds, help="of each [%(default)s]"
+    )
+    options.add_argument(
+        "--evaluations", type=int, default=SearchJob.evaluations, help="[%(default)s]"
+    )
+    options.add_argument("--seed", type=int, default=SearchJob.seed, help="[%(default)s]")
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes [cores]")
     return options
 
@@ -42,7 +48,7 @@ def schedule(arguments: Sequence[str]) -> None:
     synthesis = Vocoder.from_pretrained(options.vocoder).synthesis
     name = options.sampler or synthesis.sampler
     sampler(name)
-    job = Job(
+    job = SearchJob(
         vocoder=options.vocoder,
         features=options.features or features_beside(options.vocoder),
         steps=options.steps,

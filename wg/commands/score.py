@@ -154,8 +154,8 @@ def score_folders(arguments: Sequence[str]) -> None:
     content = scores_content(scores, metrics)
     for name, rows in scores.items():
         late = [] if options.as_is else delayed(rows)
-        told = f", {len(late)} after a delay of up to {max(late, key=abs, default=0.0):.1f} ms"
-        print(f"{name}: {len(rows)} pairs{f'{told} was taken out' if late else ''}")
+        note = f", {len(late)} after a delay of up to {max(late, key=abs, default=0.0):.1f} ms"
+        print(f"{name}: {len(rows)} pairs{f'{note} was taken out' if late else ''}")
     print_scores(content["means"])
     print_differences(content["differences"])
     if options.output:

@@ -270,7 +270,7 @@ def _message(problems: list[str], total: int, remedy: str) -> str:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SplitSummary:
     """How much speech a split holds."""
 
     utterances: int
@@ -284,11 +284,11 @@ class Summary:
         return text + (f", {self.untranscribed} without text" if self.untranscribed else "")
 
 
-def summary(cuts: CutSet) -> Summary:
+def summary(cuts: CutSet) -> SplitSummary:
     """Number of utterances, hours, number of speakers, utterances without text."""
     everything = list(cuts)
     spoken = [line for cut in everything for line in cut.supervisions]
-    return Summary(
+    return SplitSummary(
         utterances=len(everything),
         hours=sum(cut.duration for cut in everything) / 3600,
         speakers=len({line.speaker for line in spoken}),

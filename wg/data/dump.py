@@ -118,7 +118,7 @@ class Dump:
         first, last = self._range(index, frame, frames)
         return self._shard(index).get_slice("mel")[first:last].T
 
-    def told(self, index: int) -> dict[str, Tensor]:
+    def labels(self, index: int) -> dict[str, Tensor]:
         """What a model is told of an utterance besides its mel: here nothing."""
         return {}
 

@@ -31,7 +31,7 @@ class Segment(NamedTuple):
     frames: int
     text: str = ""
     start: int = 0  # its first frame in the utterance
-    told: Mapping[str, Tensor] = {}  # of the whole utterance, see Dump.told
+    labels: Mapping[str, Tensor] = {}  # of the whole utterance, see Dump.labels
 
 
 class Segments(Dataset[Segment]):
@@ -57,7 +57,7 @@ class Segments(Dataset[Segment]):
             audio = fit(audio, self.frames * self.dump.spec.hop_length)
             silence = self.dump.spec.silence[:, None].expand(-1, self.frames - length)
             mel = torch.cat([mel, silence], 1)
-        return Segment(entry.id, audio, mel, length, entry.text, start, self.dump.told(index))
+        return Segment(entry.id, audio, mel, length, entry.text, start, self.dump.labels(index))
 
 
 def whole(dump: Dump, index: int) -> Segment:
@@ -78,10 +78,10 @@ def collate(segments: list[Segment]) -> dict[str, object]:
     }
     if any(segment.frames < segment.mel.shape[1] for segment in segments):
         batch["frames"] = torch.tensor([segment.frames for segment in segments])
-    for name in segments[0].told:
-        values = [segment.told[name] for segment in segments]
+    for name in segments[0].labels:
+        values = [segment.labels[name] for segment in segments]
         batch[name] = pad_sequence(values, True) if values[0].ndim else torch.stack(values)
-    if segments[0].told:
+    if segments[0].labels:
         batch["window_start"] = torch.tensor([segment.start for segment in segments])
     return batch
 

@@ -46,11 +46,11 @@ class SpokenDump(Dump):
         self.utterances = list(compress(self.utterances, kept))
         self._places = list(compress(self._places, kept))
         self.phonemes = phonemes
-        self._told = [self._tell(entry, tables) for entry in self.utterances]
+        self._labels = [self._tell(entry, tables) for entry in self.utterances]
 
-    def told(self, index: int) -> dict[str, Tensor]:
+    def labels(self, index: int) -> dict[str, Tensor]:
         """symbols [N], symbol_lengths [], durations [N] in frames; speaker [] if it matters."""
-        return self._told[index]
+        return self._labels[index]
 
     def _tell(self, entry: Utterance, tables: Tables) -> dict[str, Tensor]:
         spoken = self.phonemes[entry.id]
@@ -64,12 +64,12 @@ class SpokenDump(Dump):
             speaker = tables.speaker_index(entry.speaker) if tables.speaker_channels else None
         except InputError as error:
             raise InputError(f"{self.folder}, {entry.id}: {error}") from None
-        told = {
+        labels = {
             "symbols": torch.tensor(ids),
             "symbol_lengths": torch.tensor(len(ids)),
             "durations": torch.tensor(spoken.durations),
         }
-        return told if speaker is None else {**told, "speaker": torch.tensor(speaker)}
+        return labels if speaker is None else {**labels, "speaker": torch.tensor(speaker)}
 
 
 def speakers_of(dump: Dump) -> tuple[str, ...]:

@@ -152,19 +152,22 @@ class TrainingSchedule:
         x: Tensor,
         level: Tensor,
         sigma: Tensor | float = 1.0,
-        told: Tensor | None = None,
+        noise_input: Tensor | None = None,
     ) -> Tensor:
-        """Estimate of the noise in x [B, T] at float64 levels [B]; network: (x, told) -> [B, T].
+        """Estimate of the noise in x [B, T] at float64 levels [B].
+
+        `network`: (x, noise_input) -> [B, T].
 
         With data_rms r, noise of deviation sigma ([B, T], or 1) and v = l^2 r^2 + s^2 sigma^2 the
         variance of x, the network F only adds to the best linear estimate:
         eps = s sigma^2 / v x + sigma l r / sqrt(v) F(x / sqrt(v)), so that its input and its
         target over sigma have unit variance at every level (EDM, 2206.00364, sec. 5, in eps).
-        `told`: `network_input(level)`, where the caller has it already.
+        `noise_input`: `network_input(level)`, where the caller has it already.
         """
-        told = (self.network_input(level) if told is None else told).to(x.device)
+        noise_input = self.network_input(level) if noise_input is None else noise_input
+        noise_input = noise_input.to(x.device)
         if not self.data_rms:
-            return network(x, told)
+            return network(x, noise_input)
         level = level.to(x.device)
         signal = (level * self.data_rms)[:, None]
         spread = (1 - level**2).sqrt()[:, None] * sigma
@@ -177,7 +180,7 @@ class TrainingSchedule:
                 sigma * signal * variance.rsqrt(),
             )
         )
-        return skip * x + scale_out * network(scale_in * x, told)
+        return skip * x + scale_out * network(scale_in * x, noise_input)
 
     def quantiles(self, count: int) -> Tensor:
         """Fixed levels [count] at the centres of equal shares of the steps, for validation."""

@@ -12,11 +12,11 @@ import torch
 from wg.config import Experiment, compose, flatten, to_dict
 from wg.errors import InputError
 from wg.inference.history import History, Start
-from wg.inference.model import Synthesis, Trained
+from wg.inference.model import Synthesis, TrainedModel
 from wg.models import build_network, config_class
 from wg.models.network import Network
 
-Kind = TypeVar("Kind", bound=Trained)
+Kind = TypeVar("Kind", bound=TrainedModel)
 LOSS = re.compile(r"step-(\d+)-loss-([\d.]+)\.ckpt")
 IDENTITY = ("model", "mel", "diffusion")  # sections that a checkpoint and its user must share
 FREE = ("cache", "fractional")  # keys of a model that change how it is used, not what it is

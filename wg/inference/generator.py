@@ -13,11 +13,11 @@ from torch import Tensor
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import diffuse
 from wg.errors import InputError
-from wg.inference.model import Synthesis, Trained
+from wg.inference.model import Synthesis, TrainedModel
 from wg.models.denoiser import Known
 
 
-class Generator(Trained):
+class Generator(TrainedModel):
     """Waveforms from noise, of a class where the model knows classes.
 
     `gen = Generator.from_pretrained(folder); waves = gen(seeds=[0, 1], classes=["two", "six"])`

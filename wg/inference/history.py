@@ -9,7 +9,7 @@ from wg.diffusion.schedules import step_count
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSchedule:
     """A schedule that a search found for these weights: the default at its step count."""
 
     steps: int
@@ -36,7 +36,7 @@ class History:
 
     steps: int = 0  # of training; 0: not known to be trained
     checkpoint: str = ""
-    found: tuple[Found, ...] = ()
+    found: tuple[FoundSchedule, ...] = ()
     start: Start | None = None  # None: random weights
 
     def levels(self, schedule: object, sampler: str) -> tuple[float, ...] | None:
@@ -47,7 +47,7 @@ class History:
                 return found.levels
         return None
 
-    def with_found(self, new: Found) -> History:
+    def with_found(self, new: FoundSchedule) -> History:
         """The same with one more, in place of one for the same steps and sampler."""
         key = (new.steps, new.sampler)
         kept = tuple(old for old in self.found if (old.steps, old.sampler) != key)
@@ -60,7 +60,9 @@ class History:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> History:
         """Inverse of `to_dict`; TypeError or KeyError for what it did not write."""
-        found = [Found(**{**one, "levels": tuple(one["levels"])}) for one in content["found"]]
+        found = [
+            FoundSchedule(**{**one, "levels": tuple(one["levels"])}) for one in content["found"]
+        ]
         known = content["start"] if "start" in content else None
         start = None if known is None else Start(**known)
         return cls(content["steps"], content["checkpoint"], tuple(found), start)

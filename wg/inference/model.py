@@ -93,7 +93,7 @@ class Synthesis:
         )
 
 
-class Trained:
+class TrainedModel:
     """A network with what it needs to be sampled, and its folder on disk."""
 
     takes: tuple[str, ...] = ()  # conditions of the models that a subclass serves
@@ -259,7 +259,7 @@ class Parts(NamedTuple):
 
 
 def parts_of(source: Path | str, revision: str | None = None) -> Parts:
-    """The parts of a model's folder; see `Trained.from_pretrained`."""
+    """The parts of a model's folder; see `TrainedModel.from_pretrained`."""
     folder = local_folder(source, revision)
     path = folder / "config.json"
     config = read_config(folder)

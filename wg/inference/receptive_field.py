@@ -20,17 +20,17 @@ from wg.models.denoiser import Denoiser
 LONGEST_REACH = 2048  # frames; a network that sees further cannot be streamed
 
 
-class Reach(NamedTuple):
+class ReceptiveField(NamedTuple):
     """Frames before and after a frame that the network's output there depends on."""
 
     behind: int
     ahead: int
 
 
-_reaches: WeakKeyDictionary[nn.Module, Reach] = WeakKeyDictionary()
+_reaches: WeakKeyDictionary[nn.Module, ReceptiveField] = WeakKeyDictionary()
 
 
-def reach_of(denoiser: Denoiser) -> Reach:
+def receptive_field_of(denoiser: Denoiser) -> ReceptiveField:
     """The reach of a network in its preconditioning, measured: how far NaN in one frame spreads.
 
     InputError for a network that is not the same function at every frame.
@@ -42,7 +42,7 @@ def reach_of(denoiser: Denoiser) -> Reach:
         exact = deepcopy(network).to("cpu", torch.float64)
         run = partial(type(network).denoise, exact)
         probed = Denoiser(exact, denoiser.diffusion, denoiser.mel, run)
-        reach = Reach(spread(probed, 0), spread(probed, -1))
+        reach = ReceptiveField(spread(probed, 0), spread(probed, -1))
         check_stationary(probed, reach)
         _reaches[network] = reach
     return _reaches[network]
@@ -78,7 +78,7 @@ def spread(denoiser: Denoiser, poisoned: int) -> int:
     raise InputError(f"this network sees over {LONGEST_REACH} frames and cannot be streamed")
 
 
-def check_stationary(denoiser: Denoiser, reach: Reach) -> None:
+def check_stationary(denoiser: Denoiser, reach: ReceptiveField) -> None:
     """InputError if the output depends on where in the utterance a frame stands."""
     mel, wave = probe(denoiser.mel, reach.behind + 8 + reach.ahead)
     hop = denoiser.mel.hop_length

@@ -39,15 +39,15 @@ from wg.diffusion.samplers import (
 )
 from wg.diffusion.sampling import correction
 from wg.errors import InputError
-from wg.inference.model import Synthesis, Trained
-from wg.inference.receptive_field import Reach, reach_of
+from wg.inference.model import Synthesis, TrainedModel
+from wg.inference.receptive_field import ReceptiveField, receptive_field_of
 from wg.mel.frames import Frames
 from wg.models.denoiser import Known
 
 LONGEST_LATENCY = 5.0  # seconds; what waits longer is no streaming
 
 
-class Line:
+class Buffer:
     """The latest part of a signal [..., L] by frame, `size` values a frame."""
 
     def __init__(self, size: int) -> None:
@@ -75,7 +75,7 @@ class Line:
 class Stream:
     """What is kept between chunks; `push` gives the audio that a chunk makes known."""
 
-    def __init__(self, vocoder: Trained, options: Synthesis, seed: int) -> None:
+    def __init__(self, vocoder: TrainedModel, options: Synthesis, seed: int) -> None:
         check_clip(options.clip)
         self.vocoder, self.options = vocoder, options
         self.denoiser = vocoder.denoiser
@@ -84,7 +84,7 @@ class Stream:
         self.noise = PositionalNoise([seed], vocoder.device)
         spec = self.spec = vocoder.mel_spec
         self.hop = spec.hop_length
-        network = reach_of(self.denoiser)
+        network = receptive_field_of(self.denoiser)
         prior = self._condition(spec.silence[None, :, None]).prior.reach
         self.reaches = [
             wider(network, (prior if i == 0 else 0) + self._correction_reach(move))
@@ -92,9 +92,9 @@ class Stream:
         ]
         self._check_latency()
         self.longest = 0  # frames of a chunk so far: no piece is longer
-        self.mel = Line(1)
-        self.lines = [Line(self.hop) for _ in range(len(self.moves) + 1)]  # x, noise to audio
-        self.estimates = [Line(self.hop) for _ in self.moves[1:]]  # eps and x_0, [2, 1, L]
+        self.mel = Buffer(1)
+        self.lines = [Buffer(self.hop) for _ in range(len(self.moves) + 1)]  # x, noise to audio
+        self.estimates = [Buffer(self.hop) for _ in self.moves[1:]]  # eps and x_0, [2, 1, L]
 
     @property
     def latency(self) -> int:
@@ -175,13 +175,13 @@ class Stream:
             self.estimates[index - 1].forget(end)
 
 
-def wider(reach: Reach, frames: int) -> Reach:
+def wider(reach: ReceptiveField, frames: int) -> ReceptiveField:
     """A reach with so many frames more to either side."""
-    return Reach(reach.behind + frames, reach.ahead + frames)
+    return ReceptiveField(reach.behind + frames, reach.ahead + frames)
 
 
 def stream(
-    vocoder: Trained,
+    vocoder: TrainedModel,
     chunks: Iterable[Tensor | np.ndarray],
     options: Synthesis,
     seed: int,
@@ -205,7 +205,7 @@ def stream(
     return pieces()
 
 
-def checked(given: Tensor | np.ndarray, number: int, vocoder: Trained) -> Tensor:
+def checked(given: Tensor | np.ndarray, number: int, vocoder: TrainedModel) -> Tensor:
     """The chunk, float32 on the vocoder's device; InputError unless it is a mel [M, F > 0]."""
     bands = vocoder.mel_spec.n_mels
     if not isinstance(given, Tensor | np.ndarray):

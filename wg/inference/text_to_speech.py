@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from wg.diffusion.noise import PositionalNoise, mix_seed
 from wg.errors import InputError
-from wg.inference.model import Synthesis, Trained
+from wg.inference.model import Synthesis, TrainedModel
 from wg.text.frontend import text_to_symbols
 from wg.text.pronounce import Lexicon
 from wg.text.sentences import sentences
@@ -40,7 +40,7 @@ class Voice:
 
 
 @dataclass(frozen=True)
-class Utterance:
+class Sentence:
     """Symbols to speak in one breath; their durations in frames, if not as predicted."""
 
     symbols: Sequence[str]
@@ -55,7 +55,7 @@ class Speech(NamedTuple):
     durations: Tensor
 
 
-class TextToSpeech(Trained):
+class TextToSpeech(TrainedModel):
     """Text to waveform with a trained network.
 
     `tts = TextToSpeech.from_pretrained(folder); wave = tts("Good morning.", Voice("anna"))`
@@ -107,7 +107,7 @@ class TextToSpeech(Trained):
                 yield join(waves[:count], self.mel_spec.sample_rate)
                 del waves[:count]
 
-    def sentences(self, text: str, voice: Voice) -> list[Utterance]:
+    def sentences(self, text: str, voice: Voice) -> list[Sentence]:
         """A text's sentences as symbols; InputError where there is nothing to speak."""
         self.speaker_index(voice.speaker)
         # A sentence of dots or an emoji alone is silent, unless it is all there is.
@@ -119,7 +119,7 @@ class TextToSpeech(Trained):
                 symbols = with_pauses(symbols)
             to_ids(symbols, self.model.symbols)
             seeded = Voice(voice.speaker, voice.pace, mix_seed(voice.seed, number))
-            utterances.append(Utterance(symbols, seeded))
+            utterances.append(Sentence(symbols, seeded))
         return utterances
 
     def speaker_index(self, name: str | None) -> int:
@@ -139,7 +139,7 @@ class TextToSpeech(Trained):
 
     @torch.inference_mode()
     def utter(
-        self, utterances: Sequence[Utterance], synthesis: Synthesis | None = None
+        self, utterances: Sequence[Sentence], synthesis: Synthesis | None = None
     ) -> list[Speech]:
         """Waveforms and durations of utterances in one batch; none depends on the others.
 
@@ -160,17 +160,17 @@ class TextToSpeech(Trained):
             )
         ]
 
-    def _batch(self, utterances: Sequence[Utterance]) -> dict[str, Tensor]:
+    def _batch(self, utterances: Sequence[Sentence]) -> dict[str, Tensor]:
         ids = [to_ids(utterance.symbols, self.model.symbols) for utterance in utterances]
         batch = {
             "symbols": pad_sequence([torch.tensor(row) for row in ids], True),
             "symbol_lengths": torch.tensor([len(row) for row in ids]),
             "pace": torch.tensor([utterance.voice.pace for utterance in utterances]),
         }
-        told = [u.durations for u in utterances if u.durations is not None]
-        if told:
-            assert [len(row) for row in told] == [len(row) for row in ids]
-            batch["durations"] = pad_sequence([torch.tensor(row) for row in told], True)
+        given = [u.durations for u in utterances if u.durations is not None]
+        if given:
+            assert [len(row) for row in given] == [len(row) for row in ids]
+            batch["durations"] = pad_sequence([torch.tensor(row) for row in given], True)
         batch["speaker"] = torch.tensor([self.speaker_index(u.voice.speaker) for u in utterances])
         return {name: value.to(self.device) for name, value in batch.items()}
 

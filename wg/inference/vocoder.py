@@ -16,7 +16,7 @@ from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.sampling import Progress, correction
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError, InputWarning
-from wg.inference.model import Synthesis, Trained
+from wg.inference.model import Synthesis, TrainedModel
 from wg.inference.streaming import stream
 from wg.mel.recognise import oddity
 
@@ -28,7 +28,7 @@ class UnlikelyMel(InputWarning):
     """A mel that a vocoder takes, whose values are probably of another convention."""
 
 
-class Vocoder(Trained):
+class Vocoder(TrainedModel):
     """Mel to waveform with a trained network.
 
     `voc = Vocoder.from_pretrained("folder"); wave = voc(mel, steps=6, seed=1)`. A call changes

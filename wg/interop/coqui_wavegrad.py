@@ -70,8 +70,8 @@ def mel_of(bands: int, settings: Settings, near: Path) -> MelSpec:
     for key, allowed in ONLY.items():
         if (value := settings.find(f"audio.{key}", allowed[0])) not in allowed:
             raise InputError(f"audio.{key} is {value!r}; only {allowed[0]!r} can be imported")
-    if (told := settings.find("audio.num_mels", bands)) != bands:
-        raise InputError(f"audio.num_mels is {told}, but the weights are for {bands} bands")
+    if (stated := settings.find("audio.num_mels", bands)) != bands:
+        raise InputError(f"audio.num_mels is {stated}, but the weights are for {bands} bands")
     changes = {o: settings.take(f"audio.{theirs}", vars(spec)[o]) for theirs, o in NAMES.items()}
     win, hop = frame_of(settings, changes["sample_rate"], changes["n_fft"])
     changes |= {"fmax": settings.find("audio.mel_fmax"), "win_length": win, "hop_length": hop}
@@ -123,12 +123,12 @@ def values_of(settings: Settings, near: Path) -> dict[str, Any]:
     }
 
 
-def read_statistics(told: str, near: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def read_statistics(stated: str, near: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """(mean, std) of its statistics file: where it says, or beside the checkpoint."""
-    options = (Path(told), near.parent / Path(told).name)
+    options = (Path(stated), near.parent / Path(stated).name)
     path = next((path for path in options if path.is_file()), None)
     if path is None:
-        raise InputError(f"audio.stats_path {told}: no such file, nor {options[1]}; put it there")
+        raise InputError(f"audio.stats_path {stated}: no such file, nor {options[1]}; put it there")
     content = read_array(path)
     if not isinstance(content, dict) or not {"mel_mean", "mel_std"} <= set(content):
         raise InputError(f"{path}: no statistics of coqui's, which have mel_mean and mel_std")
@@ -145,9 +145,9 @@ def check_channels(sizes: Mapping[str, Any], settings: Settings) -> None:
         "ublock_out_channels": "up_channels",
     }
     for theirs, ours in names.items():
-        told, have = settings.find(f"model_params.{theirs}", sizes[ours]), sizes[ours]
-        if (tuple(told) if isinstance(told, list) else told) != have:
-            raise InputError(f"model_params.{theirs} is {told}, but the weights are of {have}")
+        stated, have = settings.find(f"model_params.{theirs}", sizes[ours]), sizes[ours]
+        if (tuple(stated) if isinstance(stated, list) else stated) != have:
+            raise InputError(f"model_params.{theirs} is {stated}, but the weights are of {have}")
 
 
 def betas_of(settings: Settings, name: str, steps: int) -> tuple[float, float, int]:

@@ -35,8 +35,8 @@ def mel_of(bands: int, settings: Settings) -> MelSpec:
         ours: settings.take(f"data_config.{theirs}", vars(spec)[ours])
         for theirs, ours in names.items()
     }
-    if (told := settings.find("data_config.n_mels", bands)) != bands:
-        raise InputError(f"data_config.n_mels is {told}, but the weights are for {bands} bands")
+    if (stated := settings.find("data_config.n_mels", bands)) != bands:
+        raise InputError(f"data_config.n_mels is {stated}, but the weights are for {bands} bands")
     return replace(spec, n_mels=bands, **changes)
 
 

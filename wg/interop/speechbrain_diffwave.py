@@ -58,8 +58,8 @@ def mel_of(settings: Settings, bands: int | None) -> MelSpec:
     for key, allowed in ONLY.items():
         if (value := settings.find(key, allowed[0])) not in allowed:
             raise InputError(f"{key} is {value!r}; only {allowed[0]!r} can be imported")
-    if bands is not None and (told := settings.find("spec_n_mels", bands)) != bands:
-        raise InputError(f"spec_n_mels is {told}, but the weights are for {bands} bands")
+    if bands is not None and (stated := settings.find("spec_n_mels", bands)) != bands:
+        raise InputError(f"spec_n_mels is {stated}, but the weights are for {bands} bands")
     spec = named("tacotron2")
     keys = MEL if bands is not None else {"sample_rate": "sample_rate"}
     changes = {ours: settings.take(theirs, vars(spec)[ours]) for theirs, ours in keys.items()}
@@ -72,8 +72,8 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     state = unwrapped(state_of(path, content, ("model",)))
     model, weights, unmapped = network_of(state, settings.take("dilation_cycle_length", 10))
     for key, have in (("residual_layers", model.layers), ("residual_channels", model.channels)):
-        if (told := settings.find(key, have)) != have:
-            raise InputError(f"{key} is {told}, but the weights are of {have}")
+        if (stated := settings.find(key, have)) != have:
+            raise InputError(f"{key} is {stated}, but the weights are of {have}")
     mel = model.conditions == "mel"
     schedule = TrainingSchedule(
         settings.take("beta_start", 1e-4),

@@ -117,6 +117,6 @@ def frames_of(settings: Settings, rate: str, hop: int) -> MelSpec:
     return replace(spec, sample_rate=settings.take(rate, spec.sample_rate), hop_length=hop)
 
 
-def hop_of(factors: Sequence[int], told: int | None) -> int:
+def hop_of(factors: Sequence[int], stated: int | None) -> int:
     """The hop: what the config tells, which the model checks, or the product of the factors."""
-    return math.prod(factors) if told is None else told
+    return math.prod(factors) if stated is None else stated

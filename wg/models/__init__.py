@@ -18,36 +18,37 @@ from wg.models.network import ModelConfig, Network
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelEntry:
     """Where a model's parts live, as module:attribute."""
 
     config: str
     network: str
     module: str = "wg.training.modules:DiffusionModule"  # that trains it
     conditions: str | None = "mel"  # what it is conditioned on; None: its config says
-    told: tuple[str, ...] = ("continuous", "discrete")  # diffusion.conditioning it can work with
+    # Values of diffusion.conditioning that it can work with.
+    conditioning: tuple[str, ...] = ("continuous", "discrete")
     domain: str = "wave"  # what it denoises: waveforms, or bins that the mel has whitened
 
 
-REGISTRY: dict[str, Entry] = {
-    "wavegrad": Entry(
+REGISTRY: dict[str, ModelEntry] = {
+    "wavegrad": ModelEntry(
         config="wg.models.wavegrad:WaveGradConfig",
         network="wg.models.wavegrad:WaveGradNetwork",
     ),
-    "diffwave": Entry(
+    "diffwave": ModelEntry(
         config="wg.models.diffwave:DiffWaveConfig",
         network="wg.models.diffwave:DiffWaveNetwork",
         module="wg.training.modules:DiffWaveModule",
         conditions=None,
-        told=("discrete",),
+        conditioning=("discrete",),
     ),
-    "spectral": Entry(
+    "spectral": ModelEntry(
         config="wg.models.spectral:SpectralConfig",
         network="wg.models.spectral:SpectralNetwork",
-        told=("continuous",),
+        conditioning=("continuous",),
         domain="bins",
     ),
-    "wavegrad2": Entry(
+    "wavegrad2": ModelEntry(
         config="wg.models.wavegrad2:WaveGrad2Config",
         network="wg.models.wavegrad2:WaveGrad2Network",
         module="wg.training.modules:WaveGrad2Module",
@@ -62,7 +63,7 @@ def load(reference: str) -> Any:
     return vars(importlib.import_module(module))[attribute]
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> ModelEntry:
     """Registry entry of a model; InputError with the nearest valid name."""
     if name not in REGISTRY:
         raise InputError(f"model.name {name!r} is unknown; {nearest(name, REGISTRY)}")
@@ -88,11 +89,11 @@ def check_conditioning(config: ModelConfig, diffusion: TrainingSchedule) -> None
         raise InputError(
             f"{config.name} works on bins whitened by the mel; set diffusion.precondition=mel"
         )
-    told = entry(config.name).told
-    if diffusion.conditioning not in told:
+    conditioning = entry(config.name).conditioning
+    if diffusion.conditioning not in conditioning:
         raise InputError(
             f"diffusion.conditioning is {diffusion.conditioning!r}, but {config.name} takes "
-            f"{' or '.join(told)}; set diffusion.conditioning={told[0]}"
+            f"{' or '.join(conditioning)}; set diffusion.conditioning={conditioning[0]}"
         )
 
 

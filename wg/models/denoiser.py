@@ -84,22 +84,22 @@ class Denoiser:
         return Known(cond, prior, power, blurred(power, frames, real), real)
 
     def estimate(
-        self, x: Tensor, level: Tensor, known: Known, told: Tensor | None = None
+        self, x: Tensor, level: Tensor, known: Known, noise_input: Tensor | None = None
     ) -> Tensor:
         """Estimate of the noise in x [B, T] at float64 levels [B].
 
-        `told`: `diffusion.network_input(level)`, where the caller has it already.
+        `noise_input`: `diffusion.network_input(level)`, where the caller has it already.
         """
         if known.power is None:
             return self.diffusion.estimate(
-                lambda scaled, told: self.run(scaled.to(self.dtype), told, known.cond).to(x),
+                lambda scaled, noise: self.run(scaled.to(self.dtype), noise, known.cond).to(x),
                 x,
                 level,
                 known.prior.sigma,
-                told,
+                noise_input,
             )
         level = level.to(x.device)
-        x_0 = self._clean(x, level, known, told)
+        x_0 = self._clean(x, level, known, noise_input)
         return (x - level[:, None].to(x) * x_0) / (1 - level**2).sqrt()[:, None].to(x)
 
     def sample(
@@ -120,7 +120,7 @@ class Denoiser:
 
         return reverse(estimate, levels, noise, known.prior, name, clip, correct, start, progress)
 
-    def _clean(self, x: Tensor, level: Tensor, known: Known, told: Tensor | None) -> Tensor:
+    def _clean(self, x: Tensor, level: Tensor, known: Known, noise_input: Tensor | None) -> Tensor:
         """The estimate of x_0, [B, T]."""
         assert self.power is not None and known.power is not None and known.noise is not None
         frames, (power, noise) = self.power.frames, (known.power, known.noise)
@@ -132,7 +132,7 @@ class Denoiser:
         y = bins * variance.rsqrt()[:, None]
         # Where a segment is cut, the step leaks into bins that should be quiet.
         y = y * (LOUDEST * y.square().sum(1, keepdim=True).clamp(min=1e-12).rsqrt()).clamp(max=1)
-        out = self._network(y, (signal / rest).log(), level, known, told)
+        out = self._network(y, (signal / rest).log(), level, known, noise_input)
         gain = power / variance
         # s sqrt(P N / V) = sqrt(s^2 N) sqrt(P / V)
         x_0 = (level[:, None, None].to(x) * gain)[:, None] * bins
@@ -140,7 +140,7 @@ class Denoiser:
         return frames.synthesise(x_0, known.real)
 
     def _network(
-        self, y: Tensor, log_snr: Tensor, level: Tensor, known: Known, told: Tensor | None
+        self, y: Tensor, log_snr: Tensor, level: Tensor, known: Known, noise_input: Tensor | None
     ) -> Tensor:
         """F [B, 2, K, F], of a network of bins or of waveforms."""
         if self.network.domain == "bins":
@@ -148,8 +148,9 @@ class Denoiser:
             return self.run(y, log_snr, log_ratio, known.cond).to(y)
         assert self.power is not None
         frames = self.power.frames
-        told = (self.diffusion.network_input(level) if told is None else told).to(y.device)
+        noise_input = self.diffusion.network_input(level) if noise_input is None else noise_input
+        noise_input = noise_input.to(y.device)
         # Clipped where a cut makes a click: products in WaveGrad's blocks would amplify it.
         wave = frames.synthesise(y, known.real).clamp(-5, 5).to(self.dtype)
-        wave = self.run(wave, told, known.cond)
+        wave = self.run(wave, noise_input, known.cond)
         return frames.analyse(frames.kept(wave.to(y), known.real))

@@ -155,12 +155,12 @@ class SpectralNetwork(Network):
         In float32, whatever the weights are: squares of quiet bins leave the range of 16 bits.
         log_snr [B, K, F] is each bin's own, log(l^2 P / (s^2 N)); level [B] is log(l / s).
         """
-        told = self.level(waves(level).to(self.place))
+        embedded = self.level(waves(level).to(self.place))
         y_kept = masked(self.fitted(y), cond.mask)
         image = self.image(features(y_kept, self.fitted(log_snr[:, None])))
         x = self.enter(masked(image.to(self.place), cond.mask)) + cond.maps
         for block in self.blocks:
-            x = block(x, told, cond.mask)
+            x = block(x, embedded, cond.mask)
         # A product, not the convolution that it is: its channels come out one after another.
         out = self.leave.weight.flatten(1) @ x.flatten(2) + self.leave.bias[:, None]
         taps = out.unflatten(1, (TAPS + 1, 2, OVERLAP)).unflatten(-1, x.shape[2:]).to(y)

@@ -16,7 +16,7 @@ from wg.data.audio import protect_peak, write_audio
 from wg.errors import InputError
 from wg.files import write_json
 from wg.inference.checkpoint import find_checkpoint
-from wg.inference.model import Trained
+from wg.inference.model import TrainedModel
 from wg.processes.devices import synchronise
 from wg.processes.launch import place, wait_for_all
 from wg.stages.stage import Stage, relaunch
@@ -59,7 +59,7 @@ def run(context: Context) -> Mapping[str, Any]:
 def decode(
     context: Context,
     task: Task[Any, Any],
-    model: Trained,
+    model: TrainedModel,
     batches: Sequence[Sequence[Item]],
     checkpoint: str,
 ) -> None:

@@ -28,7 +28,7 @@ Found = tuple[Sequence[str], np.ndarray, np.ndarray | None]  # symbols, duration
 
 
 @dataclass(frozen=True)
-class Spoken:
+class Pronounced:
     """An utterance of a dump and its words."""
 
     index: int
@@ -38,7 +38,7 @@ class Spoken:
 def find_durations(
     context: Context,
     dumps: Mapping[str, Dump],
-    spoken: Mapping[str, Sequence[Spoken]],
+    spoken: Mapping[str, Sequence[Pronounced]],
     refuse: Callable[[list[str]], None],
 ) -> list[str]:
     """Writes each split's symbols, durations and pictures; what is wrong with those left out."""
@@ -99,8 +99,8 @@ def textgrids_folder(context: Context) -> Path | None:
 
 
 def from_textgrids(
-    context: Context, dumps: Mapping[str, Dump], spoken: Mapping[str, Sequence[Spoken]]
-) -> Callable[[Dump, Spoken], Found]:
+    context: Context, dumps: Mapping[str, Dump], spoken: Mapping[str, Sequence[Pronounced]]
+) -> Callable[[Dump, Pronounced], Found]:
     """Reads the TextGrid of an utterance's id, at any depth of the folder."""
     folder = textgrids_folder(context)
     assert folder
@@ -112,7 +112,7 @@ def from_textgrids(
         paths[name] = path
     spec = context.experiment.mel
 
-    def find(dump: Dump, one: Spoken) -> Found:
+    def find(dump: Dump, one: Pronounced) -> Found:
         entry = dump.utterances[one.index]
         if entry.id not in paths:
             raise InputError(f"no {entry.id}.TextGrid in {folder}")
@@ -124,13 +124,13 @@ def from_textgrids(
 
 
 def from_aligner(
-    context: Context, dumps: Mapping[str, Dump], spoken: Mapping[str, Sequence[Spoken]]
-) -> Callable[[Dump, Spoken], Found]:
+    context: Context, dumps: Mapping[str, Dump], spoken: Mapping[str, Sequence[Pronounced]]
+) -> Callable[[Dump, Pronounced], Found]:
     """Trains an aligner on the training set, or goes on with one; it then aligns any utterance."""
     from lightning import seed_everything
 
     from wg.alignment.aligner import CHECKPOINT, Aligner, align, train_aligner
-    from wg.alignment.batches import SpokenUtterances
+    from wg.alignment.batches import AlignerUtterances
 
     fitting = [one for one in spoken["train"] if fits(dumps["train"], one)]
     if not fitting:
@@ -149,14 +149,14 @@ def from_aligner(
         (folder / CHECKPOINT).unlink(missing_ok=True)
         write_bytes(note, made_of.encode())
     seed_everything(0, verbose=False)
-    utterances = SpokenUtterances(
+    utterances = AlignerUtterances(
         dumps["train"], {one.index: symbols_of(one.words) for one in fitting}
     )
     aligner = Aligner(context.experiment.aligner, utterances)
     train_aligner(aligner, folder, context.devices)
     aligner.eval()
 
-    def find(dump: Dump, one: Spoken) -> Found:
+    def find(dump: Dump, one: Pronounced) -> Found:
         symbols = symbols_of(one.words)
         durations, soft = align(aligner, dump.mel(one.index), symbols)
         return symbols, durations, soft
@@ -164,7 +164,7 @@ def from_aligner(
     return find
 
 
-def fits(dump: Dump, one: Spoken) -> bool:
+def fits(dump: Dump, one: Pronounced) -> bool:
     """Whether an utterance has a frame for each phoneme."""
     phonemes = sum(len(word.phonemes) for word in one.words)
     return dump.utterances[one.index].frames >= phonemes

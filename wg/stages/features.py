@@ -42,7 +42,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Job:
+class ShardJob:
     """One shard to write."""
 
     path: Path
@@ -83,7 +83,7 @@ def padded(audio: torch.Tensor, samples: int | None, path: str) -> torch.Tensor:
     return fit(audio, samples)
 
 
-def write_job(job: Job) -> float:
+def write_job(job: ShardJob) -> float:
     """Computes and writes one shard; seconds of audio in it."""
     entries, seconds = [], 0.0
     for clip in job.clips:
@@ -104,7 +104,7 @@ def write_job(job: Job) -> float:
     return seconds
 
 
-def plan(context: Context, split: str) -> list[Job]:
+def plan(context: Context, split: str) -> list[ShardJob]:
     """The shards of a split."""
     experiment = context.experiment
     clips = read_clips(context.data / f"{split}.jsonl.gz")
@@ -119,7 +119,7 @@ def plan(context: Context, split: str) -> list[Job]:
         if samples is not None:
             content["samples"] = samples
         path = context.dump / split / SHARD.format(f"{number:05d}")
-        jobs.append(Job(path, part, experiment.mel, digest(content), samples))
+        jobs.append(ShardJob(path, part, experiment.mel, digest(content), samples))
     return jobs
 
 
@@ -159,7 +159,7 @@ def remove_leftovers(dump: Path, wanted: set[Path]) -> None:
                 path.unlink()
 
 
-def note_resampling(jobs: list[Job]) -> None:
+def note_resampling(jobs: list[ShardJob]) -> None:
     """Prints which rates are resampled, and how many clips have each."""
     target = jobs[0].spec.sample_rate
     rates = Counter(clip.sample_rate for job in jobs for clip in job.clips)

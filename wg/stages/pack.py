@@ -15,7 +15,7 @@ from wg.errors import InputError
 from wg.files import MODEL, PAGE, SEARCHED, fresh_folder
 from wg.inference.checkpoint import find_checkpoint
 from wg.inference.history import History
-from wg.inference.model import Trained
+from wg.inference.model import TrainedModel
 from wg.report.page import Audio, render, write_page
 from wg.report.table import markdown, print_scores, score_rows
 from wg.stages.stage import Stage
@@ -55,7 +55,7 @@ def run(context: Context) -> Mapping[str, Any]:
     return {task.folder: task.folder, "page": "page/index.html"}
 
 
-def facts(context: Context, model: Trained, means: Mapping[str, Any]) -> dict[str, Any]:
+def facts(context: Context, model: TrainedModel, means: Mapping[str, Any]) -> dict[str, Any]:
     """What every card says."""
     result, spec = decoded_result(context), context.experiment.mel.to_dict()
     return {
@@ -74,7 +74,7 @@ def facts(context: Context, model: Trained, means: Mapping[str, Any]) -> dict[st
     }
 
 
-def kept(kind: type[Trained], folder: Path, history: History) -> History:
+def kept(kind: type[TrainedModel], folder: Path, history: History) -> History:
     """The history with the schedules that were found for the same weights, packed before."""
     try:
         before = kind.from_pretrained(folder).history

@@ -19,7 +19,7 @@ from wg.errors import InputError
 from wg.files import write_bytes
 from wg.processes.launch import place, wait_for_all
 from wg.processes.pool import in_processes
-from wg.stages.durations import Spoken, find_durations, textgrids_folder
+from wg.stages.durations import Pronounced, find_durations, textgrids_folder
 from wg.stages.stage import Stage
 from wg.tasks.context import Context, features_of
 from wg.tasks.registry import task_of
@@ -33,14 +33,14 @@ _NAMED = 5  # utterances spelt out in a message
 
 
 @dataclass(frozen=True)
-class Job:
+class TextJob:
     """Texts for one process."""
 
     utterances: tuple[Utterance, ...]
     lexicon: Lexicon
 
 
-def pronounce_texts(job: Job) -> list[list[Word] | str]:
+def pronounce_texts(job: TextJob) -> list[list[Word] | str]:
     """The words of each text, or what is wrong with it."""
     if multiprocessing.parent_process() is not None:
         logging.getLogger("wg.text").setLevel(logging.ERROR)  # the parent has said it
@@ -114,25 +114,26 @@ def make(context: Context) -> Mapping[str, Any]:
 
 def pronounce(
     dumps: Mapping[str, Dump], lexicon: Lexicon, processes: int
-) -> tuple[dict[str, list[Spoken]], list[str]]:
+) -> tuple[dict[str, list[Pronounced]], list[str]]:
     """The words of all utterances by split, and what is wrong with those left out."""
     entries = [(split, i) for split, dump in dumps.items() for i in range(len(dump))]
     texts = [dumps[split].utterances[i] for split, i in entries]
     jobs = [
-        Job(tuple(texts[first : first + _TEXTS]), lexicon) for first in range(0, len(texts), _TEXTS)
+        TextJob(tuple(texts[first : first + _TEXTS]), lexicon)
+        for first in range(0, len(texts), _TEXTS)
     ]
     tagger.available()  # says here, once, what its absence means
     started = time.monotonic()
     found = list(chain.from_iterable(in_processes(pronounce_texts, jobs, processes, "phonemes")))
     seconds = time.monotonic() - started
     print(f"{len(texts)} texts to phonemes in {seconds:.1f} s, {len(texts) / seconds:.0f} a second")
-    spoken: dict[str, list[Spoken]] = {split: [] for split in dumps}
+    spoken: dict[str, list[Pronounced]] = {split: [] for split in dumps}
     problems = []
     for (split, index), words in zip(entries, found, strict=True):
         if isinstance(words, str):
             problems.append(words)
         else:
-            spoken[split].append(Spoken(index, words))
+            spoken[split].append(Pronounced(index, words))
     return spoken, problems
 
 
@@ -145,7 +146,7 @@ def refuse(problems: Sequence[str], context: Context) -> None:
         )
 
 
-def report_unknown(spoken: Mapping[str, Sequence[Spoken]], path: Path) -> int:
+def report_unknown(spoken: Mapping[str, Sequence[Pronounced]], path: Path) -> int:
     """Writes word, count and predicted phonemes of words that no dictionary has."""
     words = [word for found in spoken.values() for one in found for word in one.words]
     unknown = [word for word in words if word.predicted]

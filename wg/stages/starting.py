@@ -15,7 +15,7 @@ from wg.errors import InputError
 from wg.inference.checkpoint import FREE, IDENTITY
 from wg.inference.folder import checksum, read_config
 from wg.inference.kinds import kind_of
-from wg.inference.model import Trained
+from wg.inference.model import TrainedModel
 from wg.inference.pretrained import local_folder
 from wg.models import conditions_of, entry
 
@@ -30,7 +30,7 @@ TRAINING = (
 DRAWN = "diffusion.spacing"  # a network told of levels, not steps, takes them however spaced
 
 
-def open_start(experiment: Experiment) -> Trained:
+def open_start(experiment: Experiment) -> TrainedModel:
     """The model of `train.init_from`; InputError unless it is what the experiment trains."""
     source = experiment.train.init_from
     assert source is not None
@@ -56,7 +56,7 @@ def open_start(experiment: Experiment) -> Trained:
     return start
 
 
-def check_same(start: Trained, experiment: Experiment) -> None:
+def check_same(start: TrainedModel, experiment: Experiment) -> None:
     """InputError naming every key in which a model is not the experiment's, and how to set it."""
     there = values_of(start.model, start.mel_spec, start.diffusion)
     here = values_of(experiment.model, experiment.mel, experiment.diffusion)

@@ -27,10 +27,10 @@ def find_recogniser(name: str) -> str | None:
     if not name:
         return None
     try:
-        chosen, told = choose_recogniser(name)
+        chosen, notices = choose_recogniser(name)
     except InputError as error:
         raise InputError(f"score.recogniser: {error}") from None
-    for line in told:
+    for line in notices:
         print(line)
     return chosen
 

@@ -18,7 +18,7 @@ from wg.data.dump import Dump
 from wg.diffusion.plan import sampling_levels
 from wg.errors import InputError
 from wg.inference.checkpoint import model_from_checkpoint
-from wg.inference.model import Trained
+from wg.inference.model import TrainedModel
 from wg.metrics import check_metrics
 from wg.report.page import Shown
 from wg.tasks.context import Context, features_of
@@ -48,14 +48,14 @@ class Item(Protocol):
         ...
 
 
-Model = TypeVar("Model", bound=Trained)
+Model = TypeVar("Model", bound=TrainedModel)
 What = TypeVar("What", bound=Item)
 
 
 class Task(ABC, Generic[Model, What]):
     """A kind of model; a run's context goes in, what its stages need comes out."""
 
-    model: ClassVar[type[Trained]]
+    model: ClassVar[type[TrainedModel]]
     folder: ClassVar[str]  # below exp, of the packed model
     card: ClassVar[str]  # template in wg/report
     needs: ClassVar[tuple[str, ...]] = ()  # stages that training needs besides features
@@ -95,7 +95,7 @@ class Task(ABC, Generic[Model, What]):
         check_metrics(wanted.metrics, "score.metrics")
         check_baselines(wanted.baselines)
 
-    def load(self, checkpoint: Path, experiment: Experiment) -> Trained:
+    def load(self, checkpoint: Path, experiment: Experiment) -> TrainedModel:
         """The trained model in a checkpoint."""
         return model_from_checkpoint(self.model, checkpoint, experiment)
 

@@ -13,7 +13,7 @@ from wg.data.dump import Dump
 from wg.data.speech import SpokenDump, speakers_of
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
-from wg.inference.text_to_speech import TextToSpeech, Utterance, Voice
+from wg.inference.text_to_speech import Sentence, TextToSpeech, Voice
 from wg.metrics import METRICS
 from wg.report.page import Shown
 from wg.tasks.context import Context, features_of, phonemes_of
@@ -28,7 +28,7 @@ class Text:
     """An utterance to speak; its voice has the seed."""
 
     id: str
-    utterance: Utterance
+    utterance: Sentence
 
     @property
     def seed(self) -> int:
@@ -83,7 +83,7 @@ class TextToSpeechTask(Task[TextToSpeech, Text]):
             speaker = entry.speaker if model.speakers else None
             voice = Voice(speaker, seed=seed_of(entry.id, decode.seed))
             durations = spoken.durations if decode.durations == "reference" else None
-            found.append(Text(entry.id, Utterance(spoken.symbols, voice, durations)))
+            found.append(Text(entry.id, Sentence(spoken.symbols, voice, durations)))
         return found
 
     def prepare(self, model: TextToSpeech, items: Sequence[Text]) -> Callable[[], list[Piece]]:

@@ -28,7 +28,7 @@ PAGE_ROWS = 10
 
 
 @dataclass(frozen=True)
-class Job:
+class ScoreJob:
     """What one process needs to score an utterance."""
 
     dump: Path
@@ -64,7 +64,7 @@ def check_baselines(names: Sequence[str]) -> None:
             raise InputError(f"score.baselines: {name!r} is unknown; {nearest(name, choices)}")
 
 
-def score_utterance(job: Job, name: str) -> dict[str, dict[str, float]]:
+def score_utterance(job: ScoreJob, name: str) -> dict[str, dict[str, float]]:
     """Scores of every system on one utterance."""
     dump = Dump(job.dump)
     index = next(i for i, entry in enumerate(dump.utterances) if entry.id == name)
@@ -87,7 +87,7 @@ def score_waves(context: Context, names: Sequence[str], copies: bool = True) -> 
     """Scores of the waveforms of these utterances."""
     wanted = context.experiment.score
     dump = features_of(context, context.experiment.decode.split)
-    job = Job(dump.folder, context.decoded, wanted.metrics, wanted.baselines, copies)
+    job = ScoreJob(dump.folder, context.decoded, wanted.metrics, wanted.baselines, copies)
     started = time.monotonic()
     rows = in_processes(partial(score_utterance, job), names, context.jobs, "score")
     print(f"{len(names)} utterances scored in {time.monotonic() - started:.1f} s")

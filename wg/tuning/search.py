@@ -20,14 +20,14 @@ from wg.config import load_experiment_file
 from wg.diffusion.search import RESAMPLED, Span, search, starts
 from wg.errors import InputError
 from wg.files import write_bytes
-from wg.inference.history import Found, History
+from wg.inference.history import FoundSchedule, History
 from wg.metrics import METRICS, Summary, paired_difference, summarise
 from wg.models import config_class
 from wg.processes.pool import workers
 from wg.processes.progress import Bar, progress
 from wg.tuning.trials import (
-    Job,
     Levels,
+    SearchJob,
     check,
     clips,
     loss_of,
@@ -96,7 +96,7 @@ class Scorer:
         return min(self.asked, key=lambda levels: self.asked[levels])
 
 
-def run(job: Job, processes: int) -> Found | None:
+def run(job: SearchJob, processes: int) -> FoundSchedule | None:
     """Searches, compares on held-out clips, and stores what is better than all known before."""
     opened.cache_clear()
     check(job)
@@ -139,8 +139,8 @@ def rivals_of(
 
 
 def store(
-    job: Job, levels: Levels, after: dict[str, float], rivals: dict[str, dict[str, float]]
-) -> Found | None:
+    job: SearchJob, levels: Levels, after: dict[str, float], rivals: dict[str, dict[str, float]]
+) -> FoundSchedule | None:
     """Says how it compares with each rival on the held-out clips; stores what is better than all.
 
     The best rival is the best on those very clips, which favours it.
@@ -164,7 +164,7 @@ def store(
         print(f"not better than {first}: nothing is stored")
         return None
     best = compared[first]["score"]
-    found = Found(job.steps, job.sampler, levels, job.metric, mean.mean, best, first)
+    found = FoundSchedule(job.steps, job.sampler, levels, job.metric, mean.mean, best, first)
     content = {**asdict(found), "clips": sorted(after), "compared": compared}
     target = job.vocoder / f"schedule-{job.steps}-{job.sampler}.json"
     write_bytes(target, (json.dumps(content, indent=1) + "\n").encode())

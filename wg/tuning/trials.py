@@ -28,7 +28,7 @@ Levels = tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Job:
+class SearchJob:
     """A search: everything that its scores depend on, and its budget."""
 
     vocoder: Path
@@ -50,7 +50,7 @@ def opened(vocoder: Path, features: Path) -> tuple[Vocoder, Dump]:
     return Vocoder.from_pretrained(vocoder), Dump(features)
 
 
-def check(job: Job) -> None:
+def check(job: SearchJob) -> None:
     """InputError for what the search would fail on, or would be worthless for."""
     vocoder, dump = opened(job.vocoder, job.features)
     if vocoder.history.steps < 1:
@@ -85,7 +85,7 @@ def check(job: Job) -> None:
         )
 
 
-def clips(job: Job) -> tuple[list[int], list[int]]:
+def clips(job: SearchJob) -> tuple[list[int], list[int]]:
     """Indices of the clips to search on and of those held out, both spread over the split."""
     _, dump = opened(job.vocoder, job.features)
     count = job.utterances + job.held_out
@@ -95,7 +95,7 @@ def clips(job: Job) -> tuple[list[int], list[int]]:
     return mine, [index for index in chosen if index not in mine]
 
 
-def score_clips(job: Job, indices: Sequence[int], levels: Levels) -> dict[str, float]:
+def score_clips(job: SearchJob, indices: Sequence[int], levels: Levels) -> dict[str, float]:
     """The metric of each clip; infinite, or the worst, where sampling diverges."""
     vocoder, dump = opened(job.vocoder, job.features)
     spec = dump.spec
@@ -122,18 +122,18 @@ def score_clips(job: Job, indices: Sequence[int], levels: Levels) -> dict[str, f
     return values
 
 
-def mean_loss(job: Job, values: dict[str, float]) -> float:
+def mean_loss(job: SearchJob, values: dict[str, float]) -> float:
     """Mean over clips, negated where higher is better."""
     mean = float(np.mean(list(values.values())))
     return -mean if METRICS[job.metric].better == "higher" and math.isfinite(mean) else mean
 
 
-def loss_of(job: Job, indices: Sequence[int], levels: Levels) -> float:
+def loss_of(job: SearchJob, indices: Sequence[int], levels: Levels) -> float:
     """What the search minimises."""
     return mean_loss(job, score_clips(job, indices, levels))
 
 
-def settings_of(job: Job, names: list[str]) -> dict[str, Any]:
+def settings_of(job: SearchJob, names: list[str]) -> dict[str, Any]:
     """What scores depend on, beside the schedule; the budget may change."""
     weights = checksum(job.vocoder / "model.safetensors")
     content = {

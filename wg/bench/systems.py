@@ -32,7 +32,7 @@ Run = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
 Stream = Callable[[Iterable[Tensor]], Iterator[Tensor]]  # chunks of a mel [M, F] -> audio [T]
 
 
-class Subject(Protocol):
+class System(Protocol):
     """A vocoder under test."""
 
     rate: int | None  # Hz; None: any
@@ -91,7 +91,7 @@ class FromMel:
         ]
 
     def begin(self, features: Tensor, chunk: float) -> float | None:
-        """As `Subject.begin`; None, too, for a network that cannot be streamed."""
+        """As `System.begin`; None, too, for a network that cannot be streamed."""
         if self.stream is None:
             return None
         spec, taken = self.spec, 0
@@ -170,7 +170,7 @@ class World:
         """Does not stream."""
 
 
-def subject(entry: VocoderEntry, cell: Cell, root: Path, device: torch.device) -> Subject:
+def system_of(entry: VocoderEntry, cell: Cell, root: Path, device: torch.device) -> System:
     """The vocoder of a cell; InputError for one that cannot be made."""
     if cell.precision == "16" and device.type == "cpu":
         raise InputError("precision 16 needs a GPU; give --ngpu, or take bf16")
@@ -179,13 +179,13 @@ def subject(entry: VocoderEntry, cell: Cell, root: Path, device: torch.device) -
     if entry.kind == "world":
         return World()
     if entry.kind == "griffin-lim":
-        return griffin_lim_subject(named(entry.mel), entry.iterations)
+        return griffin_lim_system(named(entry.mel), entry.iterations)
     if entry.kind == "wg":
         return ours(root / entry.folder, schedule_of(cell, root), cell, device)
     return external(entry, cell, device)
 
 
-def griffin_lim_subject(spec: MelSpec, iterations: int) -> Subject:
+def griffin_lim_system(spec: MelSpec, iterations: int) -> System:
     """The floor that any trained vocoder of this mel has to beat."""
 
     def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
@@ -196,7 +196,7 @@ def griffin_lim_subject(spec: MelSpec, iterations: int) -> Subject:
     return FromMel(spec, run)
 
 
-def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -> Subject:
+def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -> System:
     """A vocoder folder, with the cell's schedule and sampler."""
     vocoder = Vocoder.from_pretrained(folder).to(device)
     options = vocoder.synthesis.override(None, schedule, cell.sampler)
@@ -211,7 +211,7 @@ def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -
     return FromMel(vocoder.mel_spec, run, vocoder.network, device, cell.precision, stream)
 
 
-def external(entry: VocoderEntry, cell: Cell, device: torch.device) -> Subject:
+def external(entry: VocoderEntry, cell: Cell, device: torch.device) -> System:
     """What a factory makes: a callable of mels [B, M, F] that gives waveforms [B, T]."""
     spec = named(entry.mel)
     make = function_named(entry.factory, "factory")

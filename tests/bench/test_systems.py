@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from wg.bench import external
 from wg.bench.plan import Cell, Speed, VocoderEntry
 from wg.bench.speed import cost, excerpt, multiply_adds, peak_memory, percentiles, timings
-from wg.bench.subjects import AUTOCAST, FromMel, World, griffin_lim_subject, subject
+from wg.bench.systems import AUTOCAST, FromMel, World, griffin_lim_subject, system_of
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.inference.streaming import Stream
@@ -92,7 +92,7 @@ def test_precision_is_that_of_the_products() -> None:
     (wave,) = made.synthesise([made.features(WAVES[0], 8000)], [0])
     assert seen == [AUTOCAST["bf16"]] and wave.dtype == np.float32
     with pytest.raises(InputError, match="precision 16 needs a GPU"):
-        subject(VocoderEntry("recording"), Cell("c", "v", precision="16"), Path(), CPU)
+        system_of(VocoderEntry("recording"), Cell("c", "v", precision="16"), Path(), CPU)
 
 
 # -- plug-ins --------------------------------------------------------------------------------
@@ -111,14 +111,14 @@ def test_a_user_s_factory_is_given_the_mel_spec_and_its_options(
         "    return lambda mels: gain * torch.ones(len(mels), mels.shape[2] * spec.hop_length)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    made = subject(entry("my_vocoder:make", gain=2), Cell("c", "v"), Path(), CPU)
+    made = system_of(entry("my_vocoder:make", gain=2), Cell("c", "v"), Path(), CPU)
     (wave,) = made.synthesise([torch.zeros(80, 3)], [0])
     assert made.rate == named("hifigan").sample_rate
     np.testing.assert_array_equal(wave, np.full(3 * 256, 2.0))
     with pytest.raises(InputError, match="my_vocoder has no such function; did you mean 'make'"):
-        subject(entry("my_vocoder:mak"), Cell("c", "v"), Path(), CPU)
+        system_of(entry("my_vocoder:mak"), Cell("c", "v"), Path(), CPU)
     with pytest.raises(InputError, match="cannot import 'no_such'"):
-        subject(entry("no_such:make"), Cell("c", "v"), Path(), CPU)
+        system_of(entry("no_such:make"), Cell("c", "v"), Path(), CPU)
 
 
 class Vocos(nn.Module):
@@ -184,7 +184,9 @@ def test_ready_entries_call_their_packages_as_these_want(
     package, mel, contents, options = STAND_INS[name]
     monkeypatch.setitem(sys.modules, package, SimpleNamespace(**contents))
     spec = named(mel)
-    made = subject(entry(f"wg.bench.external:{name}", mel, **options), Cell("c", "v"), Path(), CPU)
+    made = system_of(
+        entry(f"wg.bench.external:{name}", mel, **options), Cell("c", "v"), Path(), CPU
+    )
     mels = [torch.randn(spec.n_mels, count) for count in (3, 2)]
     for wave, given in zip(made.synthesise(mels, [0, 0]), mels, strict=True):
         expected = given.sum(dim=0).repeat_interleave(spec.hop_length)
@@ -221,7 +223,7 @@ def test_multiply_adds_and_parameters_are_those_of_the_convolution() -> None:
 
 def streamed_cell(folder: Path, name: str, steps: str) -> FromMel:
     tiny_vocoder(name).save_pretrained(folder)
-    made = subject(VocoderEntry("wg", str(folder)), Cell("c", "v", steps), Path(), CPU)
+    made = system_of(VocoderEntry("wg", str(folder)), Cell("c", "v", steps), Path(), CPU)
     assert isinstance(made, FromMel)
     return made
 
