@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from wg.bench import external
 from wg.bench.plan import Cell, Speed, VocoderEntry
 from wg.bench.speed import cost, excerpt, multiply_adds, peak_memory, percentiles, timings
-from wg.bench.systems import AUTOCAST, FromMel, World, griffin_lim_subject, system_of
+from wg.bench.systems import AUTOCAST, FromMel, World, griffin_lim_system, system_of
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.inference.streaming import Stream
@@ -51,7 +51,7 @@ def hold() -> FromMel:
 
 
 def test_griffin_lim_is_the_function_s_own_and_ignores_its_batch() -> None:
-    made = griffin_lim_subject(SPEC, 2)
+    made = griffin_lim_system(SPEC, 2)
     mels = [made.features(wave, 8000) for wave in WAVES]
     together = made.synthesise(mels, [3, 4])
     for wave, mel, seed in zip(together, mels, [3, 4], strict=True):

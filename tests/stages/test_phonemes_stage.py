@@ -15,7 +15,7 @@ from tiny_recipe import TinyRecipe
 
 import wg.alignment.aligner
 from wg.alignment.aligner import Aligner, align, train_aligner
-from wg.alignment.batches import SpokenUtterances
+from wg.alignment.batches import AlignerUtterances
 from wg.alignment.network import AlignerConfig
 from wg.data.dump import Dump, Utterance, write_shard
 from wg.data.phonemes import read_phonemes
@@ -211,7 +211,7 @@ def test_the_aligner_finds_true_durations(tmp_path: Path) -> None:
     dump, symbols, truth = synthetic(tmp_path / "dump", 40)
     torch.manual_seed(0)
     config = AlignerConfig(steps=120, batch_size=6, channels=16)
-    aligner = Aligner(config, SpokenUtterances(dump, symbols))
+    aligner = Aligner(config, AlignerUtterances(dump, symbols))
     assert np.mean(errors(aligner, dump, symbols, truth)) > 2  # by the prior alone
     train_aligner(aligner, tmp_path / "aligner", Devices())
     assert np.mean(errors(aligner, dump, symbols, truth)) < 1
@@ -230,7 +230,7 @@ def test_a_killed_aligner_goes_on_as_if_it_had_not_been(
 
     def trained(folder: Path) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
-        aligner = Aligner(config, SpokenUtterances(dump, symbols))
+        aligner = Aligner(config, AlignerUtterances(dump, symbols))
         train_aligner(aligner, folder, Devices())
         return aligner.state_dict()
 

@@ -16,7 +16,7 @@ from wg.bench.bound import Clip, banded, bound_of
 from wg.bench.folders import audio_files
 from wg.commands.clips import read_clip
 from wg.commands.options import Options
-from wg.commands.vocode import device_of
+from wg.commands.sampling import device_of
 from wg.diffusion.bound import Bound, bits
 from wg.diffusion.plan import sampling_levels
 from wg.errors import InputError

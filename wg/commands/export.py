@@ -25,8 +25,7 @@ def export(arguments: Sequence[str]) -> None:
     )
     options_parser.add_argument("-o", "--output", type=Path, required=True, help=".onnx or .pt2")
     options_parser.add_argument("--part", choices=["loop", "step"], default="loop")
-    options_parser.add_argument("--steps", help="step count, quantiles-N, published name or file")
-    options_parser.add_argument("--sampler", help="ancestral, ddim, ddim-ETA or dpm++2m")
+    add_sampling(options_parser)
     options_parser.add_argument("--force", action="store_true", help=FORCE)
     options_parser.add_argument(
         "--consistency", type=int, default=0, help="0: graphs have no mel-consistent sampling"

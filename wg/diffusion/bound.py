@@ -16,6 +16,7 @@ x_0 is a number, not a 16-bit code, so that the bound is of a density and may be
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -24,10 +25,10 @@ from torch import Tensor
 from wg.diffusion.prior import Prior, SpectralPrior
 from wg.diffusion.process import diffuse
 from wg.diffusion.samplers import Noise
-from wg.diffusion.sampling import Estimate
 from wg.diffusion.schedules import log_snr
 from wg.errors import InputError
 
+Estimate = Callable[[Tensor, Tensor], Tensor]  # (x [B, T], levels [B] in float64) -> eps [B, T]
 CODES = 15  # bits between a density on -1 .. 1 and the probability of a 16-bit code: step 2^-15
 
 

@@ -126,7 +126,9 @@ class MelConsistency:
             wanted[..., self.shown] = self.target
         before: Tensor | None = None
         for _ in range(self.options.iterations):
-            rebuilt = self.frames.spectrum(self.frames.wave(self._projected(spectrum, wanted), self.real))
+            rebuilt = self.frames.spectrum(
+                self.frames.wave(self._projected(spectrum, wanted), self.real)
+            )
             if before is None:
                 spectrum = rebuilt.clone()
             else:  # rebuilt + momentum (rebuilt - before)
