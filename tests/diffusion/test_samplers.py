@@ -159,8 +159,8 @@ def test_a_preconditioned_network_that_adds_nothing_makes_noise_of_the_datas_rms
         return training.estimate(lambda x, told: torch.zeros_like(x), x, column)
 
     x = sampler(name)(denoise, noise(0, 50_000), levels, lambda k: noise(k, 50_000))
-    tolerance = 0.05 if name in ("dpm++2m", "heun") else 0.4  # the others are of first order
-    assert x.std().item() == pytest.approx(0.07, rel=tolerance)
+    tolerance = {"dpm++2m": 0.05, "heun": 0.15}  # the others are of first order
+    assert x.std().item() == pytest.approx(0.07, rel=tolerance.get(name, 0.4))
 
 
 @pytest.mark.parametrize("name", EVERY)
