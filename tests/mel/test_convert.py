@@ -11,10 +11,9 @@ from mel_signals import speech_like
 from torch import Tensor
 
 from wg.errors import InputError
-from wg.mel.convert import convert, obstacles
 from wg.mel.extract import linear_mel, log_mel
 from wg.mel.hub import SPECS, named
-from wg.mel.spec import LOG_FACTOR, MelSpec
+from wg.mel.spec import LOG_FACTOR, MelSpec, obstacles
 
 BASE = named("tacotron2")
 STATISTICS = {
@@ -150,7 +149,7 @@ def test_frames_of_centre_framing_are_those_of_hop_framing_half_a_hop_later() ->
 )
 def test_a_mel_that_is_none_is_refused(mel: Tensor, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        convert(mel, BASE, named("waveglow"))
+        BASE.convert(mel, named("waveglow"))
 
 
 def test_named_specs_of_one_analysis_convert_to_each_other() -> None:

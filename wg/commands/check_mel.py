@@ -16,11 +16,10 @@ from wg.errors import InputError
 from wg.files import MODEL_FILES, check_file, write_json
 from wg.inference.pretrained import DEFAULT
 from wg.inference.vocoder import Vocoder
-from wg.mel.convert import ACCEPTABLE, obstacles, refusal
 from wg.mel.hub import OWN, SPECS, VARIANTS, changed
 from wg.mel.recognise import BY_BAND, FEWEST, NORMALISED, likely, readings, recognise, title
 from wg.mel.regress import Fit, explain
-from wg.mel.spec import MelSpec
+from wg.mel.spec import ACCEPTABLE, MelSpec, obstacles, refusal
 
 TURN = "python -c 'import numpy, sys; a, b = sys.argv[1:]; numpy.save(b, numpy.load(a).T)'"
 

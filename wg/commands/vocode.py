@@ -23,10 +23,9 @@ from wg.files import MODEL_FILES, check_file, check_names, check_sidecar, own, w
 from wg.inference.model import Synthesis
 from wg.inference.pretrained import DEFAULT, SHIPPED
 from wg.inference.vocoder import Vocoder
-from wg.mel.convert import obstacles, refusal
 from wg.mel.extract import log_mel
 from wg.mel.hub import changed, named
-from wg.mel.spec import MelSpec
+from wg.mel.spec import MelSpec, obstacles, refusal
 from wg.processes.progress import progress
 
 READ = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".npy")  # of the files in a folder

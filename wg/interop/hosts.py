@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
-from wg.mel.convert import obstacles, refusal
 from wg.mel.hub import named
-from wg.mel.spec import MelSpec
+from wg.mel.spec import MelSpec, obstacles, refusal
 
 
 class HostVocoder(nn.Module):

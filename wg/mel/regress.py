@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from wg.errors import InputError
-from wg.mel.convert import obstacles
 from wg.mel.extract import linear_mel
 from wg.mel.hub import SPECS, VARIANTS, changed
-from wg.mel.spec import MelSpec
+from wg.mel.spec import MelSpec, obstacles
 
 FITS = 0.01  # nepers left over by a spec that is the right one
 SECONDS = 20  # of audio that are looked at
