@@ -66,7 +66,7 @@ def test_a_preconditioned_network_sees_unit_variance_under_a_prior_too(level: fl
         assert part.view(3, -1).std(1).tolist() == pytest.approx([1, 1, 1], abs=0.02)
 
 
-@pytest.mark.parametrize("name", ["ancestral", "ddim", "ddim-0.5", "dpm++2m", "heun"])
+@pytest.mark.parametrize("name", ["ancestral", "ddim", "ddim-0.5", "dpm++2m", "heun", "langevin"])
 def test_every_sampler_works_on_noise_of_any_deviation(name: str) -> None:
     # The best estimate for N(0, r^2) under noise of deviation sigma brings N(0, r^2) back.
     schedule = TrainingSchedule(data_rms=0.3)

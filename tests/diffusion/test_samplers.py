@@ -10,7 +10,7 @@ from wg.errors import InputError
 
 TRAINING = TrainingSchedule().levels()
 ancestral = sampler("ancestral")
-EVERY = ["ancestral", "ddim", "ddim-0.5", "dpm++2m", "heun"]
+EVERY = ["ancestral", "ddim", "ddim-0.5", "dpm++2m", "heun", "langevin-2"]
 
 
 def gaussian_denoiser(mean: float, std: float):
@@ -170,6 +170,57 @@ def test_clipping_bounds_what_every_sampler_ends_at(name: str) -> None:
         gaussian_denoiser(0, 1), noise(0, 400), levels, lambda k: noise(k, 400), clip=0.3
     )
     assert 0.29 < x.abs().max() < 0.3 + 1e-5
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_langevin_steps_give_the_variance_that_algebra_predicts(count: int) -> None:
+    # On N(0, std^2) the score at level l is -x / v, v = l^2 std^2 + s^2: all is linear.
+    std, levels, ratio = 0.3, inference_levels("6", TRAINING), 0.16
+    found = {}
+    for corrections in (0, count):
+        variance, path = 1.0, levels.tolist()
+        for level, target in zip(path[:0:-1], path[-2::-1], strict=True):
+            alpha, spread = (level / target) ** 2, 1 - level**2
+            total = level**2 * std**2 + spread
+            variance *= (1 - (1 - alpha) / total) ** 2 / alpha
+            variance += (1 - target**2) / spread * (1 - alpha)
+            step = 2 * ratio**2 * (1 - target**2)  # of 0 at the end: nothing is corrected there
+            total = target**2 * std**2 + 1 - target**2
+            for _ in range(corrections if target < 1 else 0):
+                variance = variance * (1 - step / total) ** 2 + 2 * step
+        found[corrections] = variance
+    noise = PositionalNoise([3])
+    x = sampler(f"langevin-{count}")(
+        gaussian_denoiser(0.0, std), noise(0, 100_000), levels, lambda k: noise(k, 100_000)
+    )
+    assert x.var().item() == pytest.approx(found[count], rel=0.015)
+    # Six ancestral steps lose variance; Langevin's give some back.
+    assert found[0] < found[count] < std**2 * 1.1
+
+
+def test_langevin_dynamics_settle_at_the_density_of_the_level() -> None:
+    std, level, seen = 0.3, 0.5, []
+    levels = torch.tensor([1.0, level, 0.1], dtype=torch.float64)
+    exact = gaussian_denoiser(0.0, std)
+
+    def denoise(x: Tensor, at: float) -> Tensor:
+        seen.append((at, x.var().item()))
+        return exact(x, at)
+
+    noise = PositionalNoise([5])
+    start = 3 * noise(0, 20_000)  # far from what the level should have
+    sampler("langevin-100")(denoise, start, levels, lambda k: noise(k, 20_000))
+    spread = 1 - level**2
+    variance, step = level**2 * std**2 + spread, 2 * 0.16**2 * spread
+    # The fixed point of v <- v (1 - d / variance)^2 + 2 d: variance, but for the step's size.
+    assert [at for at, _ in seen] == [0.1] + [level] * 101
+    assert seen[-1][1] == pytest.approx(variance / (1 - step / (2 * variance)), rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["langevin-0", "langevin-", "langevin-101", "langevin-1.5"])
+def test_a_number_of_corrections_that_is_none_is_named(name: str) -> None:
+    with pytest.raises(InputError, match=r"steps of the corrector; give 1 to 100"):
+        sampler(name)
 
 
 def test_heun_follows_algorithm_1_of_edm() -> None:

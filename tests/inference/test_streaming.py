@@ -87,7 +87,7 @@ def test_streams_that_wait_for_seconds_are_refused() -> None:
         next(iter(voc.stream([mel(9)], consistency=100)))
 
 
-@pytest.mark.parametrize("name", ["ancestral", "ddim", "ddim-0.5", "dpm++2m", "heun"])
+@pytest.mark.parametrize("name", ["ancestral", "ddim", "ddim-0.5", "dpm++2m", "heun", "langevin-2"])
 @pytest.mark.parametrize("schedule", ["1", "2", "9"])
 def test_every_sampler_and_step_count_streams(name: str, schedule: str) -> None:
     voc, whole = vocoder("wavegrad", Synthesis(schedule, name, clip=0.8)), mel(90)

@@ -20,6 +20,8 @@ from torch import Tensor
 from wg.diffusion.schedules import log_snr
 from wg.errors import InputError, nearest
 
+LANGEVIN = 0.16  # r, the ratio of signal to noise of a corrector's step
+MOST = 100  # of a corrector's steps a level
 Denoise = Callable[[Tensor, float], Tensor]
 Noise = Callable[[int], Tensor]
 Correct = Callable[[Tensor, float], Tensor]  # (x_0 [B, T], level) -> a better x_0
@@ -78,13 +80,14 @@ def moves(levels: Tensor) -> list[Move]:
     return [Move(i, path[i], path[i - 1], h[i - 1], h[i]) for i in range(len(path) - 1, 0, -1)]
 
 
-def moves_and_corrections(levels: Tensor) -> list[Move]:
-    """The same, each but the last followed by its corrector."""
+def moves_and_corrections(levels: Tensor, count: int = 1) -> list[Move]:
+    """The same, each but the last followed by its correctors, which draw noise of their own."""
     found: list[Move] = []
     for move in moves(levels):
         found.append(move)
         if move.target != 1:
-            found.append(Move(move.step, move.target, move.target, 0.0, move.h, move.level))
+            later = Move(move.step, move.target, move.target, 0.0, move.h, move.level)
+            found += [later._replace(step=move.step + k * len(levels)) for k in range(1, count + 1)]
     return found
 
 
@@ -174,6 +177,19 @@ def heun(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
     return state.x + level * span / 2 * (state.eps - state.before.eps)
 
 
+def langevin(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
+    """Predictor-corrector sampling (2011.13456, appendix G): ancestral steps, each followed by
+    steps of Langevin dynamics at the level that it reached.
+
+    x <- x + d score + sqrt(2 d) z with score = -eps / s and d = 2 (r s)^2, r = 0.16: the paper's
+    d = 2 (r |z| / |score|)^2 with the length that the score has where x is mostly noise.
+    """
+    if move.origin is None:
+        return ancestral(state, move, noise)
+    spread = (1 - move.level**2) ** 0.5
+    return state.x - 2 * LANGEVIN**2 * spread * state.eps + 2 * LANGEVIN * spread * noise()
+
+
 @dataclass(frozen=True)
 class Sampler:
     """A rule, whether it keeps the noise that it starts from, and its moves along levels."""
@@ -209,22 +225,31 @@ SAMPLERS: dict[str, Sampler] = {
     "ddim": Sampler(ddim, deterministic=True),
     "dpm++2m": Sampler(dpm_solver, deterministic=True),
     "heun": Sampler(heun, deterministic=True, moves=moves_and_corrections),
+    "langevin": Sampler(langevin, moves=moves_and_corrections),
 }
+FURTHER = "ddim-ETA, langevin-STEPS"  # names that say how
 
 
 def sampler(name: str) -> Sampler:
-    """The sampler of that name, or DDIM with an eta, ddim-0.5; InputError for any other."""
+    """The sampler of that name; InputError for any other.
+
+    Also DDIM with an eta, ddim-0.5, and Langevin dynamics of several steps a level, langevin-3.
+    """
     if not isinstance(name, str):
-        raise InputError(f"sampler {name!r}: give a name; {nearest('', SAMPLERS)}, ddim-ETA")
-    kind, dash, eta = name.partition("-")
+        raise InputError(f"sampler {name!r}: give a name; {nearest('', SAMPLERS)}, {FURTHER}")
+    kind, dash, how = name.partition("-")
     if kind == "ddim" and dash:
         try:
-            value = float(eta)
+            eta = float(how)
         except ValueError:
-            value = math.nan
-        if not 0 <= value <= 1:
-            raise InputError(f"sampler {name!r}: eta is {eta!r}; give 0 to 1, such as ddim-0.5")
-        return Sampler(partial(ddim, eta=value), deterministic=value == 0)
+            eta = math.nan
+        if not 0 <= eta <= 1:
+            raise InputError(f"sampler {name!r}: eta is {how!r}; give 0 to 1, such as ddim-0.5")
+        return Sampler(partial(ddim, eta=eta), deterministic=eta == 0)
+    if kind == "langevin" and dash:
+        if not how.isdecimal() or not 1 <= int(how) <= MOST:
+            raise InputError(f"sampler {name!r}: {how!r} steps of the corrector; give 1 to {MOST}")
+        return Sampler(langevin, moves=partial(moves_and_corrections, count=int(how)))
     if name not in SAMPLERS:
-        raise InputError(f"sampler {name!r} is unknown; {nearest(name, SAMPLERS)}, ddim-ETA")
+        raise InputError(f"sampler {name!r} is unknown; {nearest(name, SAMPLERS)}, {FURTHER}")
     return SAMPLERS[name]

@@ -92,9 +92,13 @@ def module_of(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> Step | Loop
                 "lacks; export with consistency 0, and correct the waveform with "
                 "wg.diffusion.consistency"
             )
-        if synthesis.sampler == "ancestral-full":
+        if (
+            synthesis.sampler.partition("-")[0] == "langevin"
+            or synthesis.sampler == "ancestral-full"
+        ):
             raise InputError(
-                "sampler 'ancestral-full' draws noise in its last step; it is not exported"
+                f"sampler {synthesis.sampler!r} draws more noise than a graph is given; it is not "
+                "exported"
             )
         return Loop(vocoder, synthesis)
     if vocoder.diffusion.preconditioning == "mel":

@@ -70,8 +70,8 @@ MEANINGS = {
     "train.sample_utterances": "validation utterances for generated audio",
     "train.wandb_project": "project at Weights & Biases",
     "train.wandb_mode": "offline: written to disk, synchronised later by `wandb sync`",
-    "decode.sampler": "ancestral, ancestral-full, ddim, ddim-ETA, dpm++2m or heun; see "
-    "[sampling](sampling.md)",
+    "decode.sampler": "ancestral, ancestral-full, ddim, ddim-ETA, dpm++2m, heun, langevin or "
+    "langevin-STEPS; see [sampling](sampling.md)",
     "decode.seed": "with the utterance's id, the seed of its noise",
     "decode.split": "what is synthesised",
     "decode.batch_size": "utterances at a time; changes speed, not the result's noise",
