@@ -29,6 +29,11 @@ class Tables(Protocol):
         """Of the speaker's embedding; 0: speakers are not told."""
         ...
 
+    @property
+    def mel_blocks(self) -> int:
+        """Over 0: mels of whole utterances are told."""
+        ...
+
     def speaker_index(self, name: str) -> int:
         """Place of a speaker."""
         ...
@@ -45,12 +50,19 @@ class SpokenDump(Dump):
             raise InputError(f"{folder}: no utterance has phonemes; run stage 3 (phonemes)")
         self.utterances = list(compress(self.utterances, kept))
         self._places = list(compress(self._places, kept))
-        self.phonemes = phonemes
+        self.phonemes, self._with_mel = phonemes, tables.mel_blocks > 0
         self._labels = [self._tell(entry, tables) for entry in self.utterances]
 
     def labels(self, index: int) -> dict[str, Tensor]:
-        """symbols [N], symbol_lengths [], durations [N] in frames; speaker [] if it matters."""
-        return self._labels[index]
+        """symbols [N], symbol_lengths [], durations [N] in frames.
+
+        Also speaker [] and utterance_mel [F, M], if they matter.
+        """
+        labels = self._labels[index]
+        if not self._with_mel:
+            return labels
+        mel = self.mel(index, 0, self.utterances[index].frames)
+        return {**labels, "utterance_mel": mel.T}
 
     def _tell(self, entry: Utterance, tables: Tables) -> dict[str, Tensor]:
         spoken = self.phonemes[entry.id]

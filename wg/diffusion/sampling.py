@@ -48,10 +48,11 @@ def reverse(
 
 
 def correction(
-    options: Consistency | None, mel: Tensor, spec: MelSpec, frames: Tensor | None = None
+    options: Consistency | None, mel: Tensor | None, spec: MelSpec, frames: Tensor | None = None
 ) -> Correct | None:
     """What makes estimates agree with mels [B, M, F]; None where nothing is asked for."""
     if options is None or not options.iterations:
         return None
+    assert mel is not None
     consistent = MelConsistency(options, mel, spec, frames)
     return lambda x_0, level: consistent(x_0) if options.acts_at(level) else x_0

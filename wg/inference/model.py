@@ -20,7 +20,7 @@ from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite, sampling_levels
 from wg.diffusion.process import TrainingSchedule
 from wg.diffusion.samplers import Clip, Correct, check_clip, sampler
-from wg.diffusion.sampling import Progress
+from wg.diffusion.sampling import Progress, correction
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
 from wg.inference.folder import (
@@ -185,6 +185,16 @@ class TrainedModel:
     def denoiser(self) -> Denoiser:
         """The network in its preconditioning; sampling is in float32, whatever the weights are."""
         return Denoiser(self.network, self.diffusion, self.mel_spec, self._compiled)
+
+    def correction(self, known: Known, options: Synthesis) -> Correct | None:
+        """What makes estimates agree with the mel, given or predicted; InputError without one."""
+        consistency = options.consistency
+        if consistency is not None and consistency.iterations and known.mel is None:
+            raise InputError(
+                f"consistency of {consistency.iterations} iterations, but this {self.model.name} "
+                "has no mel to be consistent with; leave consistency off"
+            )
+        return correction(consistency, known.mel, self.mel_spec, known.real)
 
     def reverse(
         self,

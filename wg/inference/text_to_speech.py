@@ -152,7 +152,8 @@ class TextToSpeech(TrainedModel):
         samples = [count * hop for count in cond.frames.tolist()]
         noise = PositionalNoise([utterance.voice.seed for utterance in utterances], self.device)
         levels = self.levels(options)
-        waves = self.reverse(known, levels, noise, options, max(samples))
+        correct = self.correction(known, options)
+        waves = self.reverse(known, levels, noise, options, max(samples), correct=correct)
         return [
             Speech(wave[:length], durations[: len(utterance.symbols)])
             for wave, length, durations, utterance in zip(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.noise import PositionalNoise
-from wg.diffusion.sampling import Progress, correction
+from wg.diffusion.sampling import Progress
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError, InputWarning
 from wg.inference.model import Synthesis, TrainedModel
@@ -70,7 +70,7 @@ class Vocoder(TrainedModel):
         noise = PositionalNoise(seeds, self.device)
         known = self.denoiser.condition(batch)
         frames = batch["frames"] if "frames" in batch else None
-        correct = correction(options.consistency, batch["mel"], self.mel_spec, frames)
+        correct = self.correction(known, options)
         wave = self.reverse(
             known, levels, noise, options, length, correct=correct, progress=progress
         )

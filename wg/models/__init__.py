@@ -76,16 +76,26 @@ def conditions_of(config: ModelConfig) -> str:
     return vars(config)["conditions"] if fixed is None else fixed
 
 
+def domain_of(config: ModelConfig) -> str:
+    """What a model denoises: "wave", or "bins" that the mel has whitened."""
+    return getattr(config, "domain", entry(config.name).domain)  # WaveGrad 2's decoder says
+
+
+def gives_mel(config: ModelConfig) -> bool:
+    """Whether a model that takes no mel predicts one that preconditioning and sampling can use."""
+    return getattr(config, "gives_mel", False)
+
+
 def check_conditioning(config: ModelConfig, diffusion: TrainingSchedule) -> None:
     """InputError if the model cannot work with `diffusion.conditioning` or `diffusion.prior`."""
-    if diffusion.of_mel and conditions_of(config) != "mel":
+    if diffusion.of_mel and conditions_of(config) != "mel" and not gives_mel(config):
         plain = diffusion.prior == "standard"
         key, without = ("precondition", "none") if plain else ("prior", "standard")
         raise InputError(
             f"diffusion.{key} is {vars(diffusion)[key]!r}, which is computed from the mel, but "
-            f"this {config.name} takes none; set diffusion.{key}={without}"
+            f"this {config.name} has none; set diffusion.{key}={without}"
         )
-    if entry(config.name).domain == "bins" and diffusion.preconditioning != "mel":
+    if domain_of(config) == "bins" and diffusion.preconditioning != "mel":
         raise InputError(
             f"{config.name} works on bins whitened by the mel; set diffusion.precondition=mel"
         )

@@ -41,6 +41,7 @@ class Known(NamedTuple):
     power: Tensor | None = None  # P [B, K, F]
     noise: Tensor | None = None  # N [B, K, F]
     real: Tensor | None = None  # frames [B] that are no padding; None: all
+    mel: Tensor | None = None  # given or, by the network, predicted; [B, M, F]
 
 
 class Denoiser:
@@ -70,18 +71,21 @@ class Denoiser:
     def condition(self, batch: Mapping[str, Any]) -> Known:
         """From `batch["mel"]` [B, M, F], `batch["frames"]` [B], or what else the network takes."""
         cond = self.network.condition(batch)
+        mel, real = batch.get("mel"), batch.get("frames")
+        if mel is None:
+            mel, real = getattr(cond, "mel", None), getattr(cond, "frames", None)
+        plain = Known(cond, Prior(), real=real, mel=mel)
         if not self.diffusion.of_mel:
-            return Known(cond, Prior())
-        mel = batch["mel"]
+            return plain
+        assert mel is not None  # or `check_told` would have refused the model
         if self.power is None:
-            return Known(cond, Prior(deviation(mel, self.mel, self.diffusion)))
-        real = batch["frames"] if "frames" in batch else None
+            return plain._replace(prior=Prior(deviation(mel, self.mel, self.diffusion)))
         power = self.power(mel)
         if self.diffusion.prior != "mel":
-            return Known(cond, Prior(), power, torch.ones_like(power), real)
+            return plain._replace(power=power, noise=torch.ones_like(power))
         frames = self.power.frames
         prior = SpectralPrior(1.0, frames, power, real)
-        return Known(cond, prior, power, blurred(power, frames, real), real)
+        return plain._replace(prior=prior, power=power, noise=blurred(power, frames, real))
 
     def estimate(
         self, x: Tensor, level: Tensor, known: Known, noise_input: Tensor | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from wg.mel.spec import MelSpec
 class Network(nn.Module):
     """A network that estimates noise. Shapes: B batch, M mels, F frames, T = F * hop samples."""
 
-    domain: ClassVar[str] = "wave"  # "bins": of a spectrum that the mel has whitened
+    domain: str = "wave"  # "bins": of a spectrum that the mel has whitened
 
     def condition(self, batch: Mapping[str, Any]) -> Any:
         """Everything that does not depend on the noise level, computed once an utterance.

@@ -13,13 +13,18 @@ others: kernel, zoneout, the domain and the weight of the duration loss from Non
 ReLU, dropout and batch norm's decay from the ports, which follow Tacotron 2. What Non-Attentive
 Tacotron has besides is an option. The masks on the features and the loss of the mel, which the
 paper tries, are of our own form.
+
+The mel that is predicted beside the waveform can do more, and that is ours: with `mel_blocks` it
+is good enough for whitened bins (`diffusion.precondition=mel`), noise of its colour and sampling
+that is consistent with it; with `decoder=spectral` it is all that the decoder knows. Training
+gives the recording's mel to them, speaking the predicted one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +34,7 @@ from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
 from wg.models.network import Network
 from wg.models.shared import SharedNorm, share_of
+from wg.models.spectral import SpectralConfig, SpectralNetwork
 from wg.models.upsampling import (
     CONVENTIONS,
     Predictor,
@@ -36,11 +42,12 @@ from wg.models.upsampling import (
     places_of,
     sinusoid,
 )
-from wg.models.wavegrad import Condition, Decoder, WaveGradConfig
+from wg.models.wavegrad import Decoder, WaveGradConfig
 from wg.models.zoneout import ZoneoutLSTM
 from wg.text.symbols import SYMBOLS, VERSION
 
 LONGEST = 1000  # frames of a symbol, whatever an untrained predictor says
+KERNEL = 7  # frames that a block of the mel's predictor sees
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,13 @@ class WaveGrad2Config(WaveGradConfig):
     # of a batch, as the ports do, where a long text counts for more.
     duration_mean: Literal["utterance", "symbols"] = "utterance"
     duration_weight: float = 2.0
-    mel_weight: float = 0.0  # of the L1 loss of a mel predicted from the window; 0: none
+    mel_weight: float = 0.0  # of the L1 loss of a predicted mel; 0: none
+    # Of convolutions that predict the mel, whose loss is over whole utterances then; 0: a
+    # projection of the features, whose loss is over the window.
+    mel_blocks: int = 0
+    mel_width: int = 192  # channels of these blocks
+    decoder: Literal["wavegrad", "spectral"] = "wavegrad"  # spectral: of the predicted mel
+    spectral: SpectralConfig = field(default_factory=SpectralConfig)  # sizes of that decoder
     mask_frames: int = 0  # at most, of the window, hidden from the decoder in training
     mask_channels: int = 0  # at most, of its features
 
@@ -90,10 +103,22 @@ class WaveGrad2Config(WaveGradConfig):
             raise InputError(
                 f"model.position_channels is {self.position_channels}; give an even one"
             )
-        keys = ("duration_weight", "mel_weight", "mask_frames", "mask_channels")
+        keys = ("duration_weight", "mel_weight", "mask_frames", "mask_channels", "mel_blocks")
         for key in (*keys, "position_channels"):
             if (value := vars(self)[key]) < 0:
                 raise InputError(f"model.{key} is {value}; give at least 0")
+        if self.mel_width < 1:
+            raise InputError(f"model.mel_width is {self.mel_width}; give at least 1")
+        if self.mel_blocks and not self.mel_weight:
+            raise InputError(
+                f"model.mel_blocks is {self.mel_blocks}, but model.mel_weight is 0: nothing would "
+                "teach them; set model.mel_weight=1"
+            )
+        if self.decoder == "spectral" and not self.mel_blocks:
+            raise InputError(
+                "model.decoder is spectral, which knows nothing but a predicted mel; set "
+                "model.mel_blocks=4 model.mel_weight=1"
+            )
         if self.speaker_channels < 0 or (self.speakers and not self.speaker_channels):
             raise InputError(
                 f"model.speaker_channels is {self.speaker_channels} for {len(self.speakers)} "
@@ -107,6 +132,16 @@ class WaveGrad2Config(WaveGradConfig):
         for key in ("symbols", "speakers"):
             if len(set(vars(self)[key])) < len(vars(self)[key]):
                 raise InputError(f"model.{key} names one of them twice")
+
+    @property
+    def domain(self) -> str:
+        """What the decoder denoises, see `wg.models.network`."""
+        return "bins" if self.decoder == "spectral" else "wave"
+
+    @property
+    def gives_mel(self) -> bool:
+        """Whether it predicts a mel that preconditioning and sampling can use."""
+        return self.mel_blocks > 0
 
     def speaker_index(self, name: str) -> int:
         """Place of a speaker; InputError with the nearest name."""
@@ -141,14 +176,50 @@ class Encoder(nn.Module):
         return self.lstm(x, lengths)
 
 
+class MelBlock(nn.Module):
+    """A depthwise convolution and two layers, added to what came in (ConvNeXt, 2201.03545)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.wide, self.narrow = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
+
+    def forward(self, x: Tensor, real: Tensor, dropout: float) -> Tensor:
+        """x [B, C, F], of which `real` [B, 1, F] is no padding."""
+        y = self.norm(self.conv(x * real).transpose(1, 2))
+        y = F.dropout(self.narrow(F.silu(self.wide(y))), dropout, self.training)
+        return x + y.transpose(1, 2)
+
+
+class MelPredictor(nn.Module):
+    """Features of all frames to their mel."""
+
+    def __init__(self, config: WaveGrad2Config, width: int, bands: int) -> None:
+        super().__init__()
+        self.dropout = config.dropout / 2
+        self.enter = nn.Conv1d(width, config.mel_width, 1)
+        self.blocks = nn.ModuleList(MelBlock(config.mel_width) for _ in range(config.mel_blocks))
+        self.leave = nn.Conv1d(config.mel_width, bands, 1)
+
+    def forward(self, features: Tensor, frames: Tensor) -> Tensor:
+        """features [B, C, F], of which `frames` [B] are real -> [B, M, F]."""
+        real = within(frames, features.shape[2])[:, None].to(features)
+        x = self.enter(features)
+        for block in self.blocks:
+            x = block(x, real, self.dropout)
+        return self.leave(x)
+
+
 class TextCondition(NamedTuple):
     """What the symbols are to the decoder, and what the losses and a speaker ask for."""
 
-    decoder: Condition
+    decoder: Any  # the decoder's own
     features: Tensor  # upsampled, [B, C, F]
     predicted: Tensor  # durations as the predictor gives them, [B, N]
     durations: Tensor  # that the features are spread by, in frames, [B, N]
     frames: Tensor  # of the utterance or, in a window, of it that are real, [B]
+    mel: Tensor | None = None  # of the whole utterances, as predicted, [B, M, F]
 
 
 class WaveGrad2Network(Network):
@@ -168,15 +239,26 @@ class WaveGrad2Network(Network):
         hidden, zoneout = config.predictor_channels, config.predictor_zoneout
         self.duration = Predictor(width, hidden, zoneout)
         self.range = Predictor(width + 1, hidden, zoneout)
-        self.mel = nn.Linear(width, mel.n_mels) if config.mel_weight else None
-        self.decoder = Decoder(config, width + config.position_channels, mel.hop_length)
+        self.domain = config.domain
+        self.mel: nn.Module | None = None
+        if config.mel_weight:
+            blocks = config.mel_blocks
+            self.mel = (
+                MelPredictor(config, width, mel.n_mels) if blocks else nn.Linear(width, mel.n_mels)
+            )
+        self.decoder: Decoder | SpectralNetwork = (
+            SpectralNetwork(config.spectral, mel)
+            if config.decoder == "spectral"
+            else Decoder(config, width + config.position_channels, mel.hop_length)
+        )
 
     def condition(self, batch: Mapping[str, Tensor]) -> TextCondition:
         """From `symbols` [B, N], `symbol_lengths` [B] and, for several speakers, `speaker` [B].
 
         With `durations` [B, N] in frames these are taken, else predicted ones over `pace` [B].
         With `window_start` [B] in frames, of the part alone that `mel` [B, M, F] is of; where
-        some of that is padding, `frames` [B] are real.
+        some of that is padding, `frames` [B] are real. A decoder of mels takes that one where it
+        is there, else the predicted one.
         """
         symbols, lengths = batch["symbols"], batch["symbol_lengths"]
         real = within(lengths, symbols.shape[1])
@@ -193,19 +275,34 @@ class WaveGrad2Network(Network):
         ranges = self.range(torch.cat([x, durations[..., None]], -1), lengths).float()
         ranges = F.softplus(ranges) + self.convention.least_range
         start, frames, length = window_of(batch, durations)
-        weights = gaussian_weights(durations, ranges, real, start, length, self.convention)
-        features = (weights.to(x) @ x).transpose(1, 2)  # [B, C, F]
+
+        def upsampled(start: Tensor, count: int) -> Tensor:  # [B, C, F]
+            weights = gaussian_weights(durations, ranges, real, start, count, self.convention)
+            return (weights.to(x) @ x).transpose(1, 2)
+
+        mel = None
+        if isinstance(self.mel, MelPredictor):
+            whole = durations.sum(1).round().long().clamp_min(1)
+            mel = self.mel(upsampled(torch.zeros_like(whole), int(whole.max())), whole).float()
+        if isinstance(self.decoder, SpectralNetwork):
+            assert mel is not None
+            given = dict(batch) if "mel" in batch else {"mel": mel, "frames": frames}
+            return TextCondition(
+                self.decoder.condition(given), mel, predicted, durations, frames, mel
+            )
+        features = upsampled(start, length)
         seen = self.hide(features) if self.training else features
         if self.config.position_channels:
             places = places_of(durations, lengths, start, length)
             seen = torch.cat([seen, sinusoid(places, self.config.position_channels).to(seen)], 1)
         padded = bool((frames < length).any())
         decoder = self.decoder.enter(seen, frames if padded else None)
-        return TextCondition(decoder, features, predicted, durations, frames)
+        return TextCondition(decoder, features, predicted, durations, frames, mel)
 
-    def denoise(self, x: Tensor, noise_input: Tensor, cond: TextCondition) -> Tensor:
-        """eps [B, T] from x [B, T] and the level (or step) [B]."""
-        return self.decoder.denoise(x, noise_input, cond.decoder)
+    def denoise(self, x: Tensor, *known: Any) -> Tensor:
+        """What the decoder's own `denoise` gives, see `wg.models.network`."""
+        *seen, cond = known
+        return self.decoder.denoise(x, *seen, cond.decoder)
 
     def in_frames(self, predicted: Tensor) -> Tensor:
         """Durations in frames, at least 0, from what the predictor gives."""
@@ -230,10 +327,19 @@ class WaveGrad2Network(Network):
         return total / (share_of(count) if self.training else count) * len(lengths)
 
     def mel_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
-        """Mean absolute error of a mel that is a projection of the features, [B]."""
+        """Mean absolute error of the predicted mel, [B].
+
+        Of the window; of whole utterances, `utterance_mel` [B, F, M], where `mel_blocks` see them.
+        """
         assert self.mel is not None
-        error = (self.mel(spoken.features.transpose(1, 2)).transpose(1, 2) - batch["mel"]).abs()
-        return (error.mean(1) * within(spoken.frames, error.shape[2])).sum(1) / spoken.frames
+        if spoken.mel is None:
+            predicted, wanted = self.mel(spoken.features.transpose(1, 2)), batch["mel"]
+            predicted, frames = predicted.transpose(1, 2), spoken.frames
+        else:
+            predicted, wanted = spoken.mel, batch["utterance_mel"].transpose(1, 2)
+            frames = spoken.durations.sum(1).round().long()
+        error = (predicted - wanted).abs().mean(1)
+        return (error * within(frames, error.shape[1])).sum(1) / frames
 
     def hide(self, features: Tensor) -> Tensor:
         """Features [B, C, F] with a span of frames and a band of channels set to zero.

@@ -11,6 +11,7 @@ from torch import nn
 
 from wg.config import Experiment, flatten, to_dict
 from wg.data.dump import Dump
+from wg.diffusion.power import POWER
 from wg.errors import InputError
 from wg.inference.checkpoint import FREE, IDENTITY
 from wg.inference.folder import checksum, read_config
@@ -38,6 +39,10 @@ def open_start(experiment: Experiment) -> TrainedModel:
         folder = local_folder(source)
         stored = read_config(folder)["model"]
         there = stored["name"] if isinstance(stored, dict) and "name" in stored else "unknown"
+        if there == decoder_of(experiment.model):
+            start = Vocoder.from_pretrained(folder)
+            check_same(start, experiment, getattr(experiment.model, there), f"model.{there}.")
+            return start
         if there != experiment.model.name:
             raise InputError(
                 f"{source} is of model {there}, this experiment trains {experiment.model.name}; "
@@ -50,16 +55,26 @@ def open_start(experiment: Experiment) -> TrainedModel:
                 f"set model.conditions={conditions}, or start from another folder"
             )
         start = kind_of(experiment.model).from_pretrained(folder)
-        check_same(start, experiment)
+        check_same(start, experiment, experiment.model)
     except InputError as error:
         raise InputError(f"train.init_from: {error}") from None
     return start
 
 
-def check_same(start: TrainedModel, experiment: Experiment) -> None:
-    """InputError naming every key in which a model is not the experiment's, and how to set it."""
+def decoder_of(model: Any) -> str | None:
+    """The kind of vocoder that is a model's decoder, whose weights that can begin with."""
+    decoder = getattr(model, "decoder", None)
+    return decoder if hasattr(model, str(decoder)) else None
+
+
+def check_same(start: TrainedModel, experiment: Experiment, model: Any, prefix: str = "model.") -> None:
+    """InputError naming every key in which a model is not the experiment's, and how to set it.
+
+    `model`: the experiment's, or the part of it that begins with `start`, whose keys are called
+    `prefix` and so on.
+    """
     there = values_of(start.model, start.mel_spec, start.diffusion)
-    here = values_of(experiment.model, experiment.mel, experiment.diffusion)
+    here = values_of(model, experiment.mel, experiment.diffusion)
     free = {*TRAINING}
     if start.diffusion.conditioning == "continuous":
         free.add(DRAWN)
@@ -67,10 +82,12 @@ def check_same(start: TrainedModel, experiment: Experiment) -> None:
         free.add("model.speakers")  # those of the training split, not read yet
     different = [key for key in there if key not in free and there[key] != here[key]]
     if different:
+        keys = {key: key.replace("model.", prefix, 1) for key in different}
         named = ", ".join(
-            f"{key} is {written(there[key])} there, {written(here[key])} here" for key in different
+            f"{keys[key]} is {written(there[key])} there, {written(here[key])} here"
+            for key in different
         )
-        remedy = " ".join(f"{key}={written(there[key])}" for key in different)
+        remedy = " ".join(f"{keys[key]}={written(there[key])}" for key in different)
         raise InputError(
             f"{experiment.train.init_from}: {named}; set {remedy}, or start from another folder"
         )
@@ -117,7 +134,15 @@ def fit_power(module: Any, dump: Dump) -> None:
 def load_start(network: nn.Module, experiment: Experiment) -> dict[str, Any]:
     """Gives a network the weights of `train.init_from`; what is noted of it."""
     start = open_start(experiment)
-    network.load_state_dict(start.network.state_dict())
+    weights = start.network.state_dict()
+    if start.model.name == experiment.model.name:
+        network.load_state_dict(weights)
+    else:  # the decoder's, with the power of its bins beside it
+        own = {key: value for key, value in weights.items() if not key.startswith(f"{POWER}.")}
+        network.get_submodule("decoder").load_state_dict(own)
+        network.load_state_dict(
+            {**network.state_dict(), **{key: weights[key] for key in weights.keys() - own.keys()}}
+        )
     source = experiment.train.init_from
     assert source is not None
     sha256 = checksum(local_folder(source) / "model.safetensors")

@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from wg.config import Experiment
 from wg.data.dump import Dump
 from wg.data.speech import SpokenDump, speakers_of
+from wg.diffusion.consistency import check_invertible
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.inference.text_to_speech import Sentence, TextToSpeech, Voice
 from wg.metrics import METRICS
+from wg.models import gives_mel
 from wg.report.page import Shown
 from wg.tasks.context import Context, features_of, phonemes_of
 from wg.tasks.recogniser import load_recogniser
@@ -56,6 +59,12 @@ class TextToSpeechTask(Task[TextToSpeech, Text]):
         """The features of a split with what is spoken; InputError for a speaker not known."""
         folder = features_of(context, split).folder
         return SpokenDump(folder, phonemes_of(context, split), context.experiment.model)
+
+    def check_consistency(self, experiment: Experiment) -> None:
+        """InputError unless the model predicts a mel that waveforms can be made to agree with."""
+        if not gives_mel(experiment.model):
+            super().check_consistency(experiment)
+        check_invertible(experiment.mel)
 
     def check_training(self, context: Context) -> None:
         """InputError for symbols and speakers that stage 5 would refuse after all the training."""
