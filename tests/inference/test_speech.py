@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_speech import TINY, VOICES, tiny_speech
+from tiny_speech import BY_A_MEL, THROUGH_A_MEL, TINY, VOICES, tiny_speech
+from tiny_vocoder import SPECTRAL
 from torch import Tensor
 
+from wg.diffusion.consistency import Consistency
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.inference.text_to_speech import (
@@ -24,6 +26,8 @@ from wg.inference.text_to_speech import (
     join,
 )
 from wg.inference.vocoder import Vocoder
+from wg.models import build_network
+from wg.models.wavegrad2 import WaveGrad2Config
 from wg.text.symbols import VERSION
 
 ANNA, BERT = Voice("anna", seed=1), Voice("bert", seed=2)
@@ -48,6 +52,42 @@ def test_an_utterance_sounds_the_same_alone_and_in_a_batch(voices: TextToSpeech)
         (alone,) = voices.utter([utterance])
         torch.testing.assert_close(alone.wave, speech.wave, atol=1e-4, rtol=0)
         torch.testing.assert_close(alone.durations, speech.durations)
+
+
+@pytest.mark.parametrize("config", [BY_A_MEL, THROUGH_A_MEL], ids=["wavegrad", "spectral"])
+def test_an_utterance_by_a_predicted_mel_sounds_the_same_alone(config: WaveGrad2Config) -> None:
+    model = tiny_speech(config)
+    both = [Utterance(LONG, Voice(seed=1)), Utterance(SHORT, Voice(seed=2))]
+    together = model.utter(both)
+    assert len(together[0].wave) > len(together[1].wave) > 64
+    for utterance, speech in zip(both, together, strict=True):
+        (alone,) = model.utter([utterance])
+        torch.testing.assert_close(alone.wave, speech.wave, atol=1e-4, rtol=0)
+
+
+def test_through_a_mel_it_speaks_as_a_vocoder_of_the_same_weights_does() -> None:
+    model = tiny_speech(THROUGH_A_MEL)
+    utterance = Utterance(LONG, Voice(seed=5))
+    mel = model.denoiser.condition(model._batch([utterance])).mel
+    network = build_network(SPECTRAL, model.mel_spec, model.diffusion)
+    weights = model.network.state_dict()
+    network.load_state_dict(
+        {
+            key.removeprefix("decoder."): value
+            for key, value in weights.items()
+            if key.startswith(("decoder.", "mel_power."))
+        }
+    )
+    vocoder = Vocoder(network, SPECTRAL, model.mel_spec, model.diffusion, model.synthesis)
+    assert mel is not None
+    (speech,) = model.utter([utterance])
+    torch.testing.assert_close(speech.wave, vocoder(mel[0], seed=5), atol=1e-5, rtol=0)
+
+
+def test_consistency_is_refused_of_a_model_without_a_mel(single: TextToSpeech) -> None:
+    consistent = Synthesis("3", consistency=Consistency(4))
+    with pytest.raises(InputError, match="has no mel to be consistent with"):
+        single("Hello.", synthesis=consistent)
 
 
 def test_given_durations_are_kept_to_the_frame(single: TextToSpeech) -> None:

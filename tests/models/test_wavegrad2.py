@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_speech import TINY, VOICES
+from tiny_speech import BY_A_MEL, THROUGH_A_MEL, TINY, VOICES
 from torch import Tensor, nn
 
 from wg.errors import InputError
@@ -25,7 +25,9 @@ LENGTHS = torch.tensor([6, 4])
 def network(config: WaveGrad2Config) -> WaveGrad2Network:
     torch.manual_seed(0)
     built = WaveGrad2Network(config, SPEC).eval()
-    nn.init.normal_(built.decoder.out_conv.weight, std=0.1)  # zero would hide the rest
+    for weight in built.decoder.parameters():
+        if not weight.any():
+            nn.init.normal_(weight, std=0.1)  # zero would hide the rest
     for norm in built.encoder.norms:
         norm.running_mean.normal_()  # pyright: ignore[reportCallIssue]
     return built
@@ -223,6 +225,29 @@ def test_the_mel_loss_is_zero_for_the_mel_that_is_projected() -> None:
     torch.testing.assert_close(losses, torch.tensor([0.0, 0.5]))
 
 
+def test_the_loss_of_a_mel_of_convolutions_is_over_whole_utterances() -> None:
+    net = network(BY_A_MEL)
+    told = batch(window_start=torch.tensor([5, 4]), mel=torch.zeros(2, BANDS, 4))
+    spoken = net.condition(told)
+    assert spoken.mel is not None and spoken.mel.shape == (2, BANDS, 20)
+    wanted = spoken.mel.detach().transpose(1, 2).clone()
+    wanted[1, 12:] += 5  # padding
+    wanted[1, :3] += 1
+    losses = net.mel_loss({**told, "utterance_mel": wanted}, spoken)
+    torch.testing.assert_close(losses, torch.tensor([0.0, 0.25]))
+
+
+@pytest.mark.parametrize("config", [BY_A_MEL, THROUGH_A_MEL], ids=["wavegrad", "spectral"])
+def test_a_predicted_mel_is_the_same_alone_and_in_a_padded_batch(config: WaveGrad2Config) -> None:
+    net = network(config)
+    both = batch()
+    together = net.condition(both).mel
+    assert together is not None
+    for row, frames in enumerate((20, 12)):
+        single = net.condition(alone(both, row)).mel
+        torch.testing.assert_close(single, together[row : row + 1, :, :frames])
+
+
 def test_masks_hide_spans_in_training_only() -> None:
     net = network(replace(TINY, mask_frames=6, mask_channels=3, dropout=0.0, zoneout=0.0))
     features = torch.ones(200, 8, 20)
@@ -267,6 +292,9 @@ def test_training_reaches_every_weight() -> None:
         ({"speakers": ("a",)}, "model.speaker_channels is 0"),
         ({"symbols": ("a", "a")}, "model.symbols names one of them twice"),
         ({"up_channels": (8, 8)}, "one DBlock less"),
+        ({"mel_blocks": 2}, "model.mel_blocks is 2, but model.mel_weight is 0"),
+        ({"mel_width": 0}, "model.mel_width is 0"),
+        ({"decoder": "spectral"}, "model.decoder is spectral"),
     ],
 )
 def test_a_contradiction_names_its_key(wrong: dict[str, Any], message: str) -> None:

@@ -253,3 +253,13 @@ def test_another_split_starts_a_new_training(done: TinyRecipe) -> None:
 def test_a_new_key_that_is_null_changes_nothing() -> None:
     assert changes({"a": 1}, {"a": 1, "b": None}) == []
     assert changes({"a": 1}, {"a": None}) == ["a: 1 -> None"]
+
+
+def test_a_key_that_came_after_a_run_had_its_default(done: TinyRecipe) -> None:
+    stamp = done.exp / "stage-train.json"
+    content = json.loads(stamp.read_text())
+    del content["settings"]["model.dilations"], content["settings"]["train.weight_decay"]
+    stamp.write_text(json.dumps(content))
+    only = ("--stage", "train", "--stop-stage", "train", "--dry-run")
+    assert "up to date" in done.run(*only).out
+    assert "train.weight_decay: 0.0 -> 0.5" in done.run(*only, "train.weight_decay=0.5").out

@@ -10,10 +10,12 @@ import torch
 from tiny_recipe import MODEL, TinyRecipe
 
 from wg.config import Experiment, load_experiment
+from wg.errors import InputError
 from wg.inference.checkpoint import find_checkpoint, network_from_checkpoint, read_checkpoint
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
 from wg.models import build_network, config_class
+from wg.stages.starting import load_start, open_start
 
 TRAIN = ("--stop-stage", "train")
 STILL = "train.learning_rate=1e-30"  # less than any weight can tell
@@ -156,6 +158,37 @@ def test_another_kind_of_model_is_named(recipe: TinyRecipe, start: Path) -> None
     experiment_of(recipe, "diffwave")
     line = recipe.run("--model", "diffwave", f"train.init_from={start}").complaint()
     assert f"{start} is of model wavegrad, this experiment trains diffwave" in line
+
+
+THROUGH_A_MEL = """
+model:
+  name: wavegrad2
+  encoder_channels: 8
+  predictor_channels: 4
+  mel_weight: 1.0
+  mel_blocks: 1
+  mel_width: 8
+  decoder: spectral
+  spectral: {channels: 8, blocks: 2, maps: 4, level_width: 16}
+diffusion: {precondition: mel, prior: mel, spacing: log_snr}
+"""
+
+
+def test_a_decoder_begins_with_a_vocoders_weights(recipe: TinyRecipe, tmp_path: Path) -> None:
+    folder = folder_of(experiment_of(recipe, "spectral"), tmp_path / "start")
+    (recipe.folder / "conf" / "through.yaml").write_text(THROUGH_A_MEL + TRAINING)
+    chosen = (recipe.folder, "through", (f"train.init_from={folder}",), config_class)
+    experiment = load_experiment(*chosen)
+    network = build_network(experiment.model, experiment.mel, experiment.diffusion)
+    assert load_start(network, experiment)["source"] == str(folder)
+    found = network.state_dict()
+    for key, value in Vocoder.from_pretrained(folder).network.state_dict().items():
+        part = key if key.startswith("mel_power.") else f"decoder.{key}"
+        torch.testing.assert_close(found[part], value)
+
+    wider = load_experiment(*chosen[:2], (*chosen[2], "model.spectral.channels=16"), config_class)
+    with pytest.raises(InputError, match="model.spectral.channels is 8 there, 16 here; set model"):
+        open_start(wider)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

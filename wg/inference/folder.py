@@ -71,7 +71,7 @@ def from_plain(schema: type, content: dict[str, Any]) -> Any:
             raise InputError(f"unknown key {key!r}; {nearest(key, names)}")
         if get_origin(kinds[key]) is Literal and value not in get_args(kinds[key]):
             raise InputError(f"{key} is {value!r}; {nearest(str(value), get_args(kinds[key]))}")
-        inner = [kind for kind in get_args(kinds[key]) if is_dataclass(kind)]
+        inner = [kind for kind in (kinds[key], *get_args(kinds[key])) if is_dataclass(kind)]
         if inner and isinstance(value, dict):
             assert isinstance(inner[0], type)
             values[key] = from_plain(inner[0], value)

@@ -11,7 +11,7 @@ from wg.errors import InputError, nearest
 from wg.processes.launch import place, wait_for_all
 from wg.stages import decode, features, pack, phonemes, prepare, score, train
 from wg.stages.places import check_places
-from wg.stages.stage import FILES, Stage, changes, digest, write_stamp
+from wg.stages.stage import FILES, Stage, changes, defaults_of, digest, write_stamp
 from wg.tasks.context import Context, read_stamp
 
 STAGES: tuple[Stage, ...] = tuple(
@@ -54,7 +54,7 @@ def decide(stage: Stage, context: Context, running: set[str]) -> Decision:
     before = [name for name in stage.required(context) if name in running]
     if before:
         return Decision(True, f"{', '.join(before)} runs again")
-    changed = changes(stamp["settings"], stage.settings(context))
+    changed = changes(stamp["settings"], stage.settings(context), defaults_of(context.experiment))
     redone = [
         name
         for name, value in inputs_of(stage, context).items()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wg.config import flatten, to_dict
+from wg.config import Experiment, flatten, to_dict
 from wg.files import write_bytes
 from wg.processes.launch import torchrun
 from wg.tasks.context import STAMP, Context
@@ -80,8 +81,23 @@ def digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """`key: before -> after` for every setting that differs; one that is null is as one unset."""
+def defaults_of(experiment: Experiment) -> dict[str, Any]:
+    """Flat config values of an experiment that sets nothing, of sections that may set nothing."""
+    plain = {}
+    for section, content in vars(experiment).items():
+        with suppress(TypeError):
+            plain[section] = to_dict(type(content)())
+    return flatten(plain)
+
+
+def changes(
+    old: Mapping[str, Any], new: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> list[str]:
+    """`key: before -> after` for every setting that differs; one that is null is as one unset.
+
+    A key that wg did not have then had its default.
+    """
+    old = {**{key: value for key, value in (defaults or {}).items() if key in new}, **old}
     # A run that does not say --corpus-dir means the one prepared before.
     keys = [key for key in sorted({*old, *new}) if key != "--corpus-dir" or key in new]
     if FILES not in old:  # of a version that did not note it
