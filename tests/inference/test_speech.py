@@ -57,7 +57,7 @@ def test_an_utterance_sounds_the_same_alone_and_in_a_batch(voices: TextToSpeech)
 @pytest.mark.parametrize("config", [BY_A_MEL, THROUGH_A_MEL], ids=["wavegrad", "spectral"])
 def test_an_utterance_by_a_predicted_mel_sounds_the_same_alone(config: WaveGrad2Config) -> None:
     model = tiny_speech(config)
-    both = [Utterance(LONG, Voice(seed=1)), Utterance(SHORT, Voice(seed=2))]
+    both = [Sentence(LONG, Voice(seed=1)), Sentence(SHORT, Voice(seed=2))]
     together = model.utter(both)
     assert len(together[0].wave) > len(together[1].wave) > 64
     for utterance, speech in zip(both, together, strict=True):
@@ -67,7 +67,7 @@ def test_an_utterance_by_a_predicted_mel_sounds_the_same_alone(config: WaveGrad2
 
 def test_through_a_mel_it_speaks_as_a_vocoder_of_the_same_weights_does() -> None:
     model = tiny_speech(THROUGH_A_MEL)
-    utterance = Utterance(LONG, Voice(seed=5))
+    utterance = Sentence(LONG, Voice(seed=5))
     mel = model.denoiser.condition(model._batch([utterance])).mel
     network = build_network(SPECTRAL, model.mel_spec, model.diffusion)
     weights = model.network.state_dict()

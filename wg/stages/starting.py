@@ -40,8 +40,9 @@ def open_start(experiment: Experiment) -> TrainedModel:
         stored = read_config(folder)["model"]
         there = stored["name"] if isinstance(stored, dict) and "name" in stored else "unknown"
         if there == decoder_of(experiment.model):
-            start = Vocoder.from_pretrained(folder)
-            check_same(start, experiment, getattr(experiment.model, there), f"model.{there}.")
+            part = getattr(experiment.model, there)
+            start = kind_of(part).from_pretrained(folder)
+            check_same(start, experiment, part, f"model.{there}.")
             return start
         if there != experiment.model.name:
             raise InputError(
@@ -67,7 +68,9 @@ def decoder_of(model: Any) -> str | None:
     return decoder if hasattr(model, str(decoder)) else None
 
 
-def check_same(start: TrainedModel, experiment: Experiment, model: Any, prefix: str = "model.") -> None:
+def check_same(
+    start: TrainedModel, experiment: Experiment, model: Any, prefix: str = "model."
+) -> None:
     """InputError naming every key in which a model is not the experiment's, and how to set it.
 
     `model`: the experiment's, or the part of it that begins with `start`, whose keys are called
