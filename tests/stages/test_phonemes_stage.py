@@ -51,6 +51,14 @@ def set_texts(recipe: TinyRecipe, **texts: str) -> None:
     path.write_text("".join(changed))
 
 
+def test_words_of_another_language_are_never_spoken_as_english_ones() -> None:
+    lexicon = {"ton": ("T", "OW1", "N"), "der": ("D", "EH1", "R")}
+    spoken = (Utterance("a", 1, 1, "Der Ton."), Utterance("b", 1, 1, "Der gute Ton, {G UW1 T}!"))
+    first, second = pronounce_texts(TextJob(spoken, lexicon, closed=True))
+    assert [word.phonemes for word in first] == [lexicon["der"], lexicon["ton"]]
+    assert second.startswith("b: gute: not in phonemes.lexicon, and corpus.language is not English")
+
+
 def test_each_utterance_gets_durations_that_sum_to_its_frames(reading: TinyRecipe) -> None:
     outcome = reading.run(*QUICK)
     assert outcome.code == 0, outcome

@@ -11,6 +11,8 @@ import pytest
 import soundfile
 from tiny_recipe import RATE, REPOSITORY, Outcome, TinyRecipe, wg
 
+from wg.inference.generator import Generator
+
 CORPUS = """
 corpus:
   name: tiny
@@ -217,7 +219,43 @@ def test_clips_are_denoised_and_interpolated(made, generator: Path, tmp_path: Pa
         assert soundfile.info(path).frames == 4096
 
 
+def test_another_sampler_makes_another_sample(made, generator: Path, tmp_path: Path) -> None:
+    asked = ("sample", "--model", str(generator), "--class", "low")
+    for name in ("ancestral", "ddim-0.5"):
+        assert wg(*asked, "--sampler", name, "-o", str(tmp_path / name)).code == 0
+    first, second = (tmp_path / name / "low-00001.wav" for name in ("ancestral", "ddim-0.5"))
+    own = decoded(made[0], "words") / "low-00001.wav"
+    assert np.abs(soundfile.read(first)[0] - soundfile.read(own)[0]).max() <= 1 / 32768
+    assert np.abs(soundfile.read(first)[0] - soundfile.read(second)[0]).max() > 0.01
+
+
+def test_records_say_how_a_sample_was_made(made) -> None:
+    recipe, outcomes = made
+    for model in MODELS:
+        wavs = sorted(decoded(recipe, model).glob("*.wav"))
+        for path in wavs:
+            record = json.loads(path.with_suffix(".json").read_text())
+            said = (record["sampler"], record["clip"], record["consistency"])
+            assert said == ("ancestral", 1.0, None)
+        assert len(wavs) == 6 and ": 6 utterances, 3 steps" in outcomes[model].out
+
+
+def test_a_short_call_goes_before_the_ones_that_are_timed(made, tmp_path, monkeypatch) -> None:
+    recipe, samples = made[0].copy(tmp_path), []
+    plain = Generator.__call__
+
+    def spy(model, seeds, classes=None, synthesis=None):
+        samples.append((synthesis or model.synthesis).samples)
+        return plain(model, seeds, classes, synthesis)
+
+    monkeypatch.setattr(Generator, "__call__", spy)
+    decode = ("--stage", "decode", "--stop-stage", "decode", "decode.seed=1")
+    assert recipe.run("--model", "free", *decode).code == 0
+    assert samples == [50 * 64, 4096, 4096]
+
+
 MISTAKES = {
+    "sampler": (["sample", "--class", "low", "--sampler", "dimm"], "--sampler: sampler 'dimm' is"),
     "class unknown": (["sample", "--class", "loow"], "class 'loow' is unknown; did you mean 'low'"),
     "class missing": (["sample"], "the model needs a class; choose from: high, low"),
     "no clips": (["sample", "--class", "low", "-n", "0"], "--count 0: give at least 1"),

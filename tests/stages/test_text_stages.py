@@ -264,6 +264,8 @@ def test_wg_speak_reads_a_file_line_by_line(speech: Path, tmp_path: Path) -> Non
         (["{HH ZZ}", "--speaker", "anna"], "ZZ"),
         (["Hello.", "--speaker", "anna", "--pace", "0"], "pace 0"),
         (["Hello.", "--speaker", "anna", "--steps", "none"], "--steps"),
+        (["Hello.", "--speaker", "anna", "--sampler", "dimm"], "--sampler: sampler 'dimm' is unk"),
+        (["Hello.", "--speaker", "anna", "--clip", "0"], "--clip 0: give a positive number"),
         (["Hello.", "--speaker", "anna", "--batch-size", "0"], "--batch-size 0"),
         (["Hello.", "--speaker", "anna", "--device", "abacus"], "--device abacus: give cpu"),
         (["Hello.", "--speaker", "anna", "--seed", str(2**63)], "seed 9223372036854775808: give"),

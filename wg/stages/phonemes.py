@@ -38,6 +38,7 @@ class TextJob:
 
     utterances: tuple[Utterance, ...]
     lexicon: Lexicon
+    closed: bool = False  # the lexicon has to have every word: the dictionary is of English
 
 
 def pronounce_texts(job: TextJob) -> list[list[Word] | str]:
@@ -47,10 +48,28 @@ def pronounce_texts(job: TextJob) -> list[list[Word] | str]:
     found: list[list[Word] | str] = []
     for utterance in job.utterances:
         try:
-            found.append(words_of(utterance.text, job.lexicon))
+            words = words_of(utterance.text, job.lexicon)
+            if job.closed:
+                check_listed(words, job.lexicon)
+            found.append(words)
         except InputError as error:
             found.append(f"{utterance.id}: {error}")
     return found
+
+
+def check_listed(words: Sequence[Word], lexicon: Lexicon) -> None:
+    """InputError for words that would be spoken as English ones; phonemes in braces are not."""
+    spelt = dict.fromkeys(word.text for word in words if not word.text.startswith("{"))
+    if absent := [word for word in spelt if word not in lexicon]:
+        raise InputError(
+            f"{', '.join(absent)}: not in phonemes.lexicon, and corpus.language is not English; "
+            "add every word"
+        )
+
+
+def is_english(context: Context) -> bool:
+    """Whether the dictionary is of the corpus's language."""
+    return context.experiment.corpus.language.lower().startswith("en")
 
 
 def reads_text(context: Context) -> bool:
@@ -69,7 +88,7 @@ def check(context: Context) -> None:
     if not reads_text(context):
         return
     language, path = context.experiment.corpus.language, lexicon_path(context)
-    if not language.lower().startswith("en") and path is None:
+    if not is_english(context) and path is None:
         raise InputError(
             f"corpus.language {language!r}: pronunciations are known for English (en) only; give a "
             "phonemes.lexicon with every word, or train a model that reads no text"
@@ -102,7 +121,7 @@ def make(context: Context) -> Mapping[str, Any]:
     model = vars(context.experiment.model)
     if model.get("speaker_channels"):  # said before the aligner, and days of training
         check_speakers(dumps, model["speakers"])
-    spoken, problems = pronounce(dumps, lexicon, context.jobs)
+    spoken, problems = pronounce(dumps, lexicon, context.jobs, closed=not is_english(context))
     refuse(problems, context)
     unknown = report_unknown(spoken, context.phonemes / "oov.tsv")
     problems += find_durations(context, dumps, spoken, lambda found: refuse(found, context))
@@ -113,13 +132,13 @@ def make(context: Context) -> Mapping[str, Any]:
 
 
 def pronounce(
-    dumps: Mapping[str, Dump], lexicon: Lexicon, processes: int
+    dumps: Mapping[str, Dump], lexicon: Lexicon, processes: int, closed: bool = False
 ) -> tuple[dict[str, list[Pronounced]], list[str]]:
     """The words of all utterances by split, and what is wrong with those left out."""
     entries = [(split, i) for split, dump in dumps.items() for i in range(len(dump))]
     texts = [dumps[split].utterances[i] for split, i in entries]
     jobs = [
-        TextJob(tuple(texts[first : first + _TEXTS]), lexicon)
+        TextJob(tuple(texts[first : first + _TEXTS]), lexicon, closed)
         for first in range(0, len(texts), _TEXTS)
     ]
     tagger.available()  # says here, once, what its absence means
