@@ -9,7 +9,7 @@ from tiny_vocoder import BY_MEL, SPECTRAL, give_power
 from torch import nn
 
 from wg.diffusion.consistency import Consistency
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.inference.model import Synthesis
 from wg.inference.text_to_speech import TextToSpeech
 from wg.mel.spec import MelSpec
@@ -35,7 +35,7 @@ CONSISTENT = Synthesis("3", clip=1.0, consistency=Consistency(2))
 def tiny_speech(config: WaveGrad2Config = TINY) -> TextToSpeech:
     """Its symbols last some frames each; the same weights every time."""
     torch.manual_seed(0)
-    diffusion = BY_MEL if config.gives_mel else TrainingSchedule()
+    diffusion = BY_MEL if config.gives_mel else DiffusionConfig()
     network = build_network(config, SPEC, diffusion)
     assert isinstance(network, WaveGrad2Network)
     for parameter in network.decoder.parameters():

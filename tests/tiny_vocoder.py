@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from wg.diffusion.consistency import Consistency
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
@@ -26,7 +26,7 @@ WAVEGRAD = WaveGradConfig(
 )
 DIFFWAVE = DiffWaveConfig(channels=8, layers=4, dilation_cycle=3)
 SPECTRAL = SpectralConfig(channels=8, blocks=2, maps=2, level_width=8)
-BY_MEL = TrainingSchedule(3e-4, 5.3e-3, spacing="log_snr", precondition="mel", prior="mel")
+BY_MEL = DiffusionConfig(3e-4, 5.3e-3, spacing="log_snr", precondition="mel", prior="mel")
 
 
 def tiny_vocoder(
@@ -35,7 +35,7 @@ def tiny_vocoder(
     """A vocoder whose output hears its mel; the same weights every time."""
     config = {"wavegrad": WAVEGRAD, "diffwave": DIFFWAVE, "spectral": SPECTRAL}[name]
     told = "discrete" if name == "diffwave" else "continuous"
-    schedule = TrainingSchedule(conditioning=told)
+    schedule = DiffusionConfig(conditioning=told)
     if name == "diffwave":
         schedule = replace(schedule, start=1e-4, end=0.05, steps=50)
     options = synthesis or Synthesis("diffwave-fast-base", clip=1.0)

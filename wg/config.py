@@ -19,7 +19,7 @@ from yaml import MarkedYAMLError, YAMLError
 
 from wg.alignment.network import AlignerConfig
 from wg.diffusion.consistency import Consistency
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.schedules import read_betas
 from wg.errors import InputError, nearest
 from wg.files import write_bytes
@@ -148,7 +148,7 @@ class Experiment:
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     phonemes: PhonemesConfig = field(default_factory=PhonemesConfig)
     aligner: AlignerConfig = field(default_factory=AlignerConfig)
-    diffusion: TrainingSchedule = field(default_factory=TrainingSchedule)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
@@ -195,7 +195,7 @@ SECTIONS: dict[str, type] = {
     "features": FeaturesConfig,
     "phonemes": PhonemesConfig,
     "aligner": AlignerConfig,
-    "diffusion": TrainingSchedule,
+    "diffusion": DiffusionConfig,
     "train": TrainConfig,
     "decode": DecodeConfig,
     "score": ScoreConfig,

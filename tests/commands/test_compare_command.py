@@ -17,7 +17,7 @@ from tiny_recipe import RATE, Outcome, tone, wg
 
 from wg.bench import heard
 from wg.bench.results import front
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
@@ -52,7 +52,7 @@ def vocoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         down_channels=(4, 4, 8, 8),
     )
     folder = tmp_path_factory.mktemp("model") / "vocoder"
-    made = Vocoder(build_network(model, SPEC), model, SPEC, TrainingSchedule(), Synthesis(clip=0.5))
+    made = Vocoder(build_network(model, SPEC), model, SPEC, DiffusionConfig(), Synthesis(clip=0.5))
     made.save_pretrained(folder, "tiny")
     return folder
 

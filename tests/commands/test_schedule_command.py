@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_recipe import Outcome, TinyRecipe, wg
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.search import starts
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
@@ -80,7 +80,7 @@ def test_the_comparison_is_with_the_best_known_on_clips_that_were_not_searched_o
 
 
 def test_rivals_are_what_a_user_can_name_each_once() -> None:
-    known = starts(6, TrainingSchedule(), "ancestral")
+    known = starts(6, DiffusionConfig(), "ancestral")
     assert "ivanvovk-12, resampled" in known and "priorgrad-6" in known
     found = tuple(known["ivanvovk-12, resampled"].tolist())
     rivals = rivals_of(known, tuple(known["6"].tolist()), found)

@@ -14,14 +14,14 @@ from tiny_recipe import wg
 from tiny_vocoder import DIFFWAVE, MEL, WAVEGRAD, tiny_vocoder
 
 from wg.diffusion.bound import weights
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.inference.generator import Generator
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
 from wg.models import build_network
 
 RMS = 0.1
-OPTIMAL = TrainingSchedule(data_rms=RMS)  # with a network of zeros: E[eps | x] of white noise
+OPTIMAL = DiffusionConfig(data_rms=RMS)  # with a network of zeros: E[eps | x] of white noise
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_bound_of_white_noise_is_its_closed_form(recordings: Path, tmp_path:
 
 
 def test_models_of_classes_take_them_from_folders(recordings: Path, tmp_path: Path) -> None:
-    schedule = TrainingSchedule(1e-4, 0.05, 50, "discrete")
+    schedule = DiffusionConfig(1e-4, 0.05, 50, "discrete")
     model = type(DIFFWAVE)(**{**vars(DIFFWAVE), "conditions": "class", "classes": ("one", "two")})
     network = build_network(model, MEL, schedule)
     generator = Generator(network, model, MEL, schedule, Synthesis(samples=100))

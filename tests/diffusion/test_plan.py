@@ -10,13 +10,13 @@ from torch import Tensor
 
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import sampling_levels
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import PUBLISHED
 from wg.errors import InputError
 
-WAVEGRAD = TrainingSchedule()
-DIFFWAVE = TrainingSchedule(start=1e-4, end=0.05, steps=50, conditioning="discrete")
+WAVEGRAD = DiffusionConfig()
+DIFFWAVE = DiffusionConfig(start=1e-4, end=0.05, steps=50, conditioning="discrete")
 
 
 @pytest.mark.parametrize("name", ["ddim", "ddim-0", "dpm++2m", "heun"])
@@ -50,7 +50,7 @@ def test_the_refusal_says_by_how_much_the_result_would_be_too_loud() -> None:
 @pytest.mark.parametrize("schedule", ["1", "2", "3", "50", "quantiles-12", "diffwave-fast-base"])
 @pytest.mark.parametrize("training", [WAVEGRAD, DIFFWAVE])
 def test_every_sampler_takes_schedules_over_the_training_range(
-    name: str, schedule: str, training: TrainingSchedule
+    name: str, schedule: str, training: DiffusionConfig
 ) -> None:
     levels = sampling_levels(schedule, name, training)
     assert levels[0] == 1 and (levels.diff() < 0).all()
@@ -80,7 +80,7 @@ def test_step_counts_that_are_none_are_refused(steps: str) -> None:
     ],
 )
 def test_levels_that_were_never_trained_are_refused_with_the_range(
-    levels: list[float], training: TrainingSchedule, message: str, tmp_path: Path
+    levels: list[float], training: DiffusionConfig, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"levels": levels}))

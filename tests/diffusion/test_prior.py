@@ -6,14 +6,14 @@ from torch import Tensor
 
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.prior import Prior, deviation
-from wg.diffusion.process import TrainingSchedule, diffuse
+from wg.diffusion.process import DiffusionConfig, diffuse
 from wg.diffusion.sampling import reverse
 from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 from wg.mel.spec import MelSpec
 
 SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=10)
-ENERGY = TrainingSchedule(prior="energy")
+ENERGY = DiffusionConfig(prior="energy")
 SILENCE = math.sqrt(10 * 1e-5)  # ten bands at the floor
 
 
@@ -40,14 +40,14 @@ def test_the_deviation_is_that_of_the_sound_not_of_the_logarithm(log: str) -> No
 
 
 def test_the_standard_prior_is_one() -> None:
-    assert deviation(mel_of([1]), SPEC, TrainingSchedule()) == 1.0
+    assert deviation(mel_of([1]), SPEC, DiffusionConfig()) == 1.0
 
 
 def test_an_energy_below_silence_is_refused() -> None:
     with pytest.raises(InputError, match="diffusion.energy_max is 0"):
-        TrainingSchedule(energy_max=0.0)
+        DiffusionConfig(energy_max=0.0)
     with pytest.raises(InputError, match="energy_max is 0.001, but digital silence has 0.01"):
-        deviation(mel_of([1]), SPEC, TrainingSchedule(prior="energy", energy_max=1e-3))
+        deviation(mel_of([1]), SPEC, DiffusionConfig(prior="energy", energy_max=1e-3))
 
 
 @pytest.mark.parametrize("level", [0.2, 0.9, 0.9999])
@@ -57,7 +57,7 @@ def test_a_preconditioned_network_sees_unit_variance_under_a_prior_too(level: fl
     sigma = torch.tensor([0.1, 0.4, 1.0]).repeat_interleave(40_000)[None]
     clean, noise = 0.07 * torch.randn(1, 120_000), sigma * torch.randn(1, 120_000)
     column = torch.tensor([level], dtype=torch.float64)
-    x, schedule = diffuse(clean, column, noise), TrainingSchedule(data_rms=0.07)
+    x, schedule = diffuse(clean, column, noise), DiffusionConfig(data_rms=0.07)
     zero = schedule.estimate(
         lambda s, told: seen.append(s) or torch.zeros_like(s), x, column, sigma
     )
@@ -69,7 +69,7 @@ def test_a_preconditioned_network_sees_unit_variance_under_a_prior_too(level: fl
 @pytest.mark.parametrize("name", ["ancestral", "ddim", "ddim-0.5", "dpm++2m", "heun", "langevin"])
 def test_every_sampler_works_on_noise_of_any_deviation(name: str) -> None:
     # The best estimate for N(0, r^2) under noise of deviation sigma brings N(0, r^2) back.
-    schedule = TrainingSchedule(data_rms=0.3)
+    schedule = DiffusionConfig(data_rms=0.3)
     sigma = torch.tensor([0.2, 1.0]).repeat_interleave(20_000)[None]
     noise, levels = PositionalNoise([1]), inference_levels("200", schedule.levels())
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from wg.diffusion.process import TrainingSchedule, diffuse
+from wg.diffusion.process import DiffusionConfig, diffuse
 from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 
@@ -17,13 +17,13 @@ def test_forward_process_has_the_signal_and_noise_shares_of_its_level() -> None:
 
 
 def test_noise_share_is_exact_next_to_the_clean_end() -> None:
-    level = TrainingSchedule().levels()[1:2]  # l^2 = 1 - 1e-6
+    level = DiffusionConfig().levels()[1:2]  # l^2 = 1 - 1e-6
     noisy = diffuse(torch.zeros(1, 1), level, torch.ones(1, 1))
     assert noisy.item() == pytest.approx(1e-3, rel=1e-6)
 
 
 def test_continuous_levels_fill_each_interval_of_the_schedule_equally() -> None:
-    schedule = TrainingSchedule(start=0.1, end=0.3, steps=4)
+    schedule = DiffusionConfig(start=0.1, end=0.3, steps=4)
     drawn = schedule.draw(40_000, torch.Generator().manual_seed(1))
     levels = schedule.levels()
     counts = torch.histogram(drawn, levels.flip(0)).hist
@@ -34,7 +34,7 @@ def test_continuous_levels_fill_each_interval_of_the_schedule_equally() -> None:
 
 
 def test_discrete_levels_are_the_schedules_own_and_equally_likely() -> None:
-    schedule = TrainingSchedule(start=0.1, end=0.3, steps=4, conditioning="discrete")
+    schedule = DiffusionConfig(start=0.1, end=0.3, steps=4, conditioning="discrete")
     drawn = schedule.draw(40_000, torch.Generator().manual_seed(1))
     values, counts = drawn.unique(return_counts=True)
     assert torch.equal(values, schedule.levels()[1:].flip(0))
@@ -43,7 +43,7 @@ def test_discrete_levels_are_the_schedules_own_and_equally_likely() -> None:
 
 @pytest.mark.parametrize("conditioning", ["continuous", "discrete"])
 def test_stratified_levels_come_one_from_each_share_of_the_steps(conditioning) -> None:
-    schedule = TrainingSchedule(0.01, 0.03, 40, conditioning, draws="stratified")
+    schedule = DiffusionConfig(0.01, 0.03, 40, conditioning, draws="stratified")
     edges = schedule.levels()[::5]  # of eight shares
     for seed in range(50):
         drawn = schedule.draw(8, torch.Generator().manual_seed(seed))
@@ -51,7 +51,7 @@ def test_stratified_levels_come_one_from_each_share_of_the_steps(conditioning) -
 
 
 def test_a_stratified_level_is_distributed_as_an_independent_one() -> None:
-    schedule = TrainingSchedule(start=0.1, end=0.3, steps=4, draws="stratified")
+    schedule = DiffusionConfig(start=0.1, end=0.3, steps=4, draws="stratified")
     generator = torch.Generator().manual_seed(1)
     drawn = torch.cat([schedule.draw(3, generator) for _ in range(14_000)])
     counts = torch.histogram(drawn, schedule.levels().flip(0)).hist
@@ -59,14 +59,14 @@ def test_a_stratified_level_is_distributed_as_an_independent_one() -> None:
 
 
 def test_discrete_networks_are_told_the_step() -> None:
-    schedule = TrainingSchedule(start=1e-4, end=0.05, steps=50, conditioning="discrete")
+    schedule = DiffusionConfig(start=1e-4, end=0.05, steps=50, conditioning="discrete")
     assert schedule.network_input(schedule.levels()[[7]]).item() == pytest.approx(7)
-    assert TrainingSchedule().network_input(torch.tensor([0.5])).item() == 0.5
+    assert DiffusionConfig().network_input(torch.tensor([0.5])).item() == 0.5
 
 
 def test_plain_estimates_are_the_networks_own() -> None:
     x, level = torch.randn(2, 8), torch.tensor([0.3, 0.9], dtype=torch.float64)
-    got = TrainingSchedule().estimate(lambda scaled, told: scaled * told.float()[:, None], x, level)
+    got = DiffusionConfig().estimate(lambda scaled, told: scaled * told.float()[:, None], x, level)
     assert torch.equal(got, x * level.float()[:, None])
 
 
@@ -76,7 +76,7 @@ def test_a_preconditioned_network_starts_at_the_best_linear_estimate(level: floa
     rms, spread = 0.07, (1 - level**2) ** 0.5
     x = torch.randn(1, 100)
     column = torch.tensor([level], dtype=torch.float64)
-    schedule = TrainingSchedule(data_rms=rms)
+    schedule = DiffusionConfig(data_rms=rms)
     got = schedule.estimate(lambda scaled, told: torch.zeros_like(scaled), x, column)
     best = spread / (level**2 * rms**2 + spread**2) * x
     assert torch.allclose(got, best, rtol=1e-5)
@@ -89,7 +89,7 @@ def test_a_preconditioned_network_sees_and_learns_unit_variance(level: float) ->
     clean, noise = rms * torch.randn(1, 100_000), torch.randn(1, 100_000)
     column = torch.tensor([level], dtype=torch.float64)
     x = diffuse(clean, column, noise)
-    schedule = TrainingSchedule(data_rms=rms)
+    schedule = DiffusionConfig(data_rms=rms)
     zero = schedule.estimate(lambda s, told: seen.append(s) or torch.zeros_like(s), x, column)
     one = schedule.estimate(lambda s, told: torch.ones_like(s), x, column)
     target = (noise - zero) / (one - zero)
@@ -98,13 +98,13 @@ def test_a_preconditioned_network_sees_and_learns_unit_variance(level: float) ->
 
 
 def test_log_snr_spacing_keeps_the_ends_of_the_linear_schedule() -> None:
-    linear = TrainingSchedule().levels()
-    spaced = TrainingSchedule(spacing="log_snr").levels()
+    linear = DiffusionConfig().levels()
+    spaced = DiffusionConfig(spacing="log_snr").levels()
     assert spaced[[0, 1, -1]].tolist() == pytest.approx(linear[[0, 1, -1]].tolist())
 
 
 def test_a_discrete_network_trains_on_the_fibonacci_schedule_it_samples_with() -> None:
-    fibonacci = TrainingSchedule(steps=25, spacing="fibonacci", conditioning="discrete")
+    fibonacci = DiffusionConfig(steps=25, spacing="fibonacci", conditioning="discrete")
     levels = inference_levels("wavegrad-fibonacci-25", fibonacci.levels())
     assert torch.equal(levels, fibonacci.levels())
     assert torch.equal(fibonacci.network_input(levels[1:]), torch.arange(1.0, 26).double())
@@ -113,7 +113,7 @@ def test_a_discrete_network_trains_on_the_fibonacci_schedule_it_samples_with() -
 
 
 def test_cosine_betas_are_those_of_improved_ddpm() -> None:
-    levels = TrainingSchedule(steps=1000, spacing="cosine").levels()
+    levels = DiffusionConfig(steps=1000, spacing="cosine").levels()
     for n in (1, 250, 500, 900):  # alpha_bar = cos^2 / cos^2 at 0, away from the clipped end
         angle = [math.pi / 2 * (t + 0.008) / 1.008 for t in (n / 1000, 0)]
         ratio = math.cos(angle[0]) / math.cos(angle[1])
@@ -122,7 +122,7 @@ def test_cosine_betas_are_those_of_improved_ddpm() -> None:
 
 
 def test_validation_levels_are_centres_of_equal_shares_of_the_steps() -> None:
-    schedule = TrainingSchedule()
+    schedule = DiffusionConfig()
     assert torch.equal(schedule.quantiles(2), schedule.levels()[[250, 750]])
 
 
@@ -142,4 +142,4 @@ def test_validation_levels_are_centres_of_equal_shares_of_the_steps() -> None:
 )
 def test_a_bad_training_schedule_names_the_key(values: dict, key: str) -> None:
     with pytest.raises(InputError, match=f"diffusion.{key}"):
-        TrainingSchedule(**values)
+        DiffusionConfig(**values)

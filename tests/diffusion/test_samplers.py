@@ -3,12 +3,12 @@ import torch
 from torch import Tensor
 
 from wg.diffusion.noise import PositionalNoise
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.samplers import predict_clean, sampler
 from wg.diffusion.schedules import inference_levels
 from wg.errors import InputError
 
-TRAINING = TrainingSchedule().levels()
+TRAINING = DiffusionConfig().levels()
 ancestral = sampler("ancestral")
 EVERY = ["ancestral", "ddim", "ddim-0.5", "dpm++2m", "heun", "langevin-2"]
 
@@ -25,7 +25,7 @@ def gaussian_denoiser(mean: float, std: float):
 
 def test_full_ancestral_sampling_adds_the_noise_of_beta_1_at_the_end() -> None:
     noise, denoise = PositionalNoise([0]), gaussian_denoiser(0.3, 0.2)
-    levels = TrainingSchedule(1e-4, 0.05, 50).levels()
+    levels = DiffusionConfig(1e-4, 0.05, 50).levels()
     made = [
         sampler(name)(denoise, noise(0, 500), levels, lambda k: noise(k, 500))
         for name in ("ancestral", "ancestral-full")
@@ -151,7 +151,7 @@ def test_a_preconditioned_network_that_adds_nothing_makes_noise_of_the_datas_rms
     name: str, steps: str
 ) -> None:
     # With F = 0 the estimate is the best one for N(0, r^2), which is what must come out.
-    training = TrainingSchedule(data_rms=0.07, spacing="log_snr")
+    training = DiffusionConfig(data_rms=0.07, spacing="log_snr")
     noise, levels = PositionalNoise([2]), inference_levels(steps, training.levels())
 
     def denoise(x: Tensor, level: float) -> Tensor:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from wg.diffusion.plan import CLEANEST_START
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.schedules import PUBLISHED, betas_from_levels, levels_from_betas
 from wg.diffusion.search import Span, resampled, search, starts
 
-WAVEGRAD = TrainingSchedule()
-DIFFWAVE = TrainingSchedule(start=1e-4, end=0.05, steps=50, conditioning="discrete")
+WAVEGRAD = DiffusionConfig()
+DIFFWAVE = DiffusionConfig(start=1e-4, end=0.05, steps=50, conditioning="discrete")
 STD = 0.1
 
 
@@ -68,7 +68,7 @@ def test_the_same_seed_proposes_the_same() -> None:
 @pytest.mark.parametrize("name", ["ancestral", "dpm++2m"])
 @pytest.mark.parametrize("steps", [1, 3, 6, 50])
 def test_whatever_is_proposed_is_a_schedule_for_the_model(
-    training: TrainingSchedule, name: str, steps: int
+    training: DiffusionConfig, name: str, steps: int
 ) -> None:
     span, trained = Span.of(training, name), training.levels()
     generator = np.random.default_rng(0)

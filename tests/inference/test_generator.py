@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from wg.diffusion.noise import PositionalNoise
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.generator import Generator
 from wg.inference.model import Synthesis
@@ -18,7 +18,7 @@ from wg.models.diffwave import DiffWaveConfig
 from wg.models.network import Network
 
 MEL = replace(named("diffwave-paper"), n_mels=6, hop_length=16)
-TRAINING = TrainingSchedule(start=1e-4, end=0.05, steps=20, conditioning="discrete")
+TRAINING = DiffusionConfig(start=1e-4, end=0.05, steps=20, conditioning="discrete")
 PLAIN = DiffWaveConfig(conditions="none", channels=4, layers=4, dilation_cycle=2)
 WORDS = replace(PLAIN, conditions="class", classes=("yes", "no"))
 SYNTHESIS = Synthesis("4", samples=160)

@@ -12,7 +12,7 @@ from tiny_vocoder import BY_MEL, SPECTRAL, give_power
 from torch import Tensor, nn
 
 from wg.diffusion.consistency import Consistency
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.inference.receptive_field import receptive_field_of
@@ -27,15 +27,15 @@ MEL = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels
 WAVEGRAD = WaveGradConfig(
     mel_channels=8, up_channels=(8, 8, 8, 4, 4), wave_channels=4, down_channels=(4, 4, 8, 8)
 )
-DISCRETE = TrainingSchedule(start=1e-4, end=0.05, steps=50, conditioning="discrete")
+DISCRETE = DiffusionConfig(start=1e-4, end=0.05, steps=50, conditioning="discrete")
 DIFFWAVE = DiffWaveConfig(channels=4, layers=6, dilation_cycle=3)
 GENTLE = Synthesis("diffwave-fast-base", clip=0.8)
 MODELS = {
-    "wavegrad": (WAVEGRAD, TrainingSchedule()),
-    "wavegrad linear": (replace(WAVEGRAD, up="linear", down="linear"), TrainingSchedule()),
-    "wavegrad strided": (replace(WAVEGRAD, down="strided"), TrainingSchedule()),
-    "wavegrad rms": (WAVEGRAD, TrainingSchedule(data_rms=0.1, spacing="log_snr")),
-    "wavegrad prior": (WAVEGRAD, TrainingSchedule(prior="energy", energy_max=2.0)),
+    "wavegrad": (WAVEGRAD, DiffusionConfig()),
+    "wavegrad linear": (replace(WAVEGRAD, up="linear", down="linear"), DiffusionConfig()),
+    "wavegrad strided": (replace(WAVEGRAD, down="strided"), DiffusionConfig()),
+    "wavegrad rms": (WAVEGRAD, DiffusionConfig(data_rms=0.1, spacing="log_snr")),
+    "wavegrad prior": (WAVEGRAD, DiffusionConfig(prior="energy", energy_max=2.0)),
     "wavegrad mel": (WAVEGRAD, replace(BY_MEL, prior="standard")),
     "spectral": (SPECTRAL, BY_MEL),
     "spectral consistent": (SPECTRAL, BY_MEL),
@@ -154,7 +154,7 @@ def test_a_positional_encoding_in_time_cannot_be_streamed() -> None:
     torch.manual_seed(0)
     network = build_network(coqui, MEL)
     nn.init.normal_(network.out_conv.weight, std=0.1)  # pyright: ignore
-    voc = Vocoder(network, coqui, MEL, TrainingSchedule(), GENTLE)
+    voc = Vocoder(network, coqui, MEL, DiffusionConfig(), GENTLE)
     with pytest.raises(InputError, match="depends on the position in the utterance"):
         voc.stream([mel(5)])
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wg.diffusion.power import MelPower
 from wg.diffusion.prior import SpectralPrior, blurred
-from wg.diffusion.process import TrainingSchedule, diffuse
+from wg.diffusion.process import DiffusionConfig, diffuse
 from wg.errors import InputError
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
@@ -37,7 +37,7 @@ WHITE = replace(BY_MEL, prior="standard")
 KINDS = {"spectral": SPECTRAL, "wavegrad": WAVEGRAD, "diffwave": DIFFWAVE}
 
 
-def denoiser(name: str, diffusion: TrainingSchedule, mel: MelSpec = MEL) -> Denoiser:
+def denoiser(name: str, diffusion: DiffusionConfig, mel: MelSpec = MEL) -> Denoiser:
     """Random weights, and a power that was not fitted to anything."""
     if name == "diffwave":
         diffusion = replace(diffusion, conditioning="discrete")
@@ -102,7 +102,7 @@ def test_noise_of_the_mels_colour_is_as_loud_as_it_says() -> None:
 def test_speech_has_unit_variance_for_the_network_in_every_band_at_every_level(
     prior: str,
 ) -> None:
-    diffusion = TrainingSchedule(3e-4, 5.3e-3, precondition="mel", prior=prior)  # pyright: ignore
+    diffusion = DiffusionConfig(3e-4, 5.3e-3, precondition="mel", prior=prior)  # pyright: ignore
     paths = sorted(SPEECH.glob("LJ001-*.wav"))[20:]
     clips = []
     for path in paths:
@@ -156,7 +156,7 @@ def network_target(model: Denoiser, x: Tensor, clean: Tensor, level: float, know
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("diffusion", [BY_MEL, WHITE], ids=["mel noise", "white noise"])
 def test_every_network_works_whitened_alone_and_in_a_batch(
-    name: str, diffusion: TrainingSchedule
+    name: str, diffusion: DiffusionConfig
 ) -> None:
     model = denoiser(name, diffusion)
     mels = torch.stack([random_mel(12, 0), random_mel(12, 1)])
@@ -216,7 +216,7 @@ def test_the_power_of_clips_is_learnt_and_needs_clips() -> None:
 )
 def test_contradictions_are_named(keys: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        TrainingSchedule(**keys)  # pyright: ignore
+        DiffusionConfig(**keys)  # pyright: ignore
 
 
 def test_models_that_cannot_be_preconditioned_so_are_refused() -> None:
@@ -225,6 +225,6 @@ def test_models_that_cannot_be_preconditioned_so_are_refused() -> None:
     with pytest.raises(InputError, match="computed from the mel, but this diffwave takes none"):
         check_conditioning(unconditional, discrete)
     with pytest.raises(InputError, match="spectral works on bins.*diffusion.precondition=mel"):
-        check_conditioning(SPECTRAL, TrainingSchedule())
-    assert TrainingSchedule(data_rms=0.1).preconditioning == "rms"
-    assert TrainingSchedule().preconditioning == "none"
+        check_conditioning(SPECTRAL, DiffusionConfig())
+    assert DiffusionConfig(data_rms=0.1).preconditioning == "rms"
+    assert DiffusionConfig().preconditioning == "none"

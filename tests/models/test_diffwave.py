@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.mel.hub import named
 from wg.models import check_conditioning, conditions_of
@@ -299,6 +299,6 @@ def test_an_unknown_class_is_an_error_with_the_nearest_name() -> None:
 def test_the_registry_knows_what_a_model_is_conditioned_on_and_told() -> None:
     assert conditions_of(WaveGradConfig()) == "mel"
     assert conditions_of(DiffWaveConfig()) == "mel" and conditions_of(SC09) == "none"
-    check_conditioning(WaveGradConfig(), TrainingSchedule())
+    check_conditioning(WaveGradConfig(), DiffusionConfig())
     with pytest.raises(InputError, match="set diffusion.conditioning=discrete"):
-        check_conditioning(DiffWaveConfig(), TrainingSchedule())
+        check_conditioning(DiffWaveConfig(), DiffusionConfig())

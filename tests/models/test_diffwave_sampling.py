@@ -9,7 +9,7 @@ from torch import nn
 
 from wg.config import load_experiment
 from wg.diffusion.plan import sampling_levels
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
@@ -19,12 +19,12 @@ from wg.models.diffwave import DiffWaveConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 MEL = replace(named("diffwave-paper"), n_mels=6, hop_length=16)
-BASE = TrainingSchedule(start=1e-4, end=0.05, steps=50, conditioning="discrete")
-LARGE = TrainingSchedule(start=1e-4, end=0.02, steps=200, conditioning="discrete")
+BASE = DiffusionConfig(start=1e-4, end=0.05, steps=50, conditioning="discrete")
+LARGE = DiffusionConfig(start=1e-4, end=0.02, steps=200, conditioning="discrete")
 CONFIG = DiffWaveConfig(channels=4, layers=4, dilation_cycle=2)
 
 
-def vocoder(config: DiffWaveConfig, training: TrainingSchedule, schedule: str) -> Vocoder:
+def vocoder(config: DiffWaveConfig, training: DiffusionConfig, schedule: str) -> Vocoder:
     torch.manual_seed(0)
     network = build_network(config, MEL)
     nn.init.normal_(network.output.weight, std=0.05)  # pyright: ignore
@@ -79,7 +79,7 @@ def test_every_step_count_stays_inside_the_trained_range(steps, training, monkey
 
 
 def test_a_schedule_outside_the_trained_range_is_refused_with_the_range() -> None:
-    short = TrainingSchedule(start=1e-4, end=0.05, steps=20, conditioning="discrete")
+    short = DiffusionConfig(start=1e-4, end=0.05, steps=20, conditioning="discrete")
     with pytest.raises(InputError, match=r"0\.613014 lies outside .* 0\.774996 to 0\.999950"):
         vocoder(CONFIG, short, "diffwave-fast-base")(torch.zeros(6, 4))
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wg.config import Experiment, compose
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.prior import deviation
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.schedules import PUBLISHED
 from wg.errors import InputError
 from wg.inference.model import Synthesis
@@ -31,8 +31,8 @@ WAVEGRAD = WaveGradConfig(
 )
 DIFFWAVE = DiffWaveConfig(channels=4, layers=4, dilation_cycle=2)
 TOLD = {
-    "wavegrad": TrainingSchedule(prior="energy", energy_max=2.0),
-    "diffwave": TrainingSchedule(
+    "wavegrad": DiffusionConfig(prior="energy", energy_max=2.0),
+    "diffwave": DiffusionConfig(
         start=1e-4, end=0.05, steps=50, conditioning="discrete", prior="energy", energy_max=2.0
     ),
 }

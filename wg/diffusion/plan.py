@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import Schedule, check_trained, inference_levels
 from wg.errors import InputError
@@ -34,7 +34,7 @@ def check_start(levels: Tensor, schedule: Schedule, name: str) -> None:
     )
 
 
-def sampling_levels(schedule: Schedule, name: str, training: TrainingSchedule) -> Tensor:
+def sampling_levels(schedule: Schedule, name: str, training: DiffusionConfig) -> Tensor:
     """Levels [N + 1] for starting from noise with the sampler `name`.
 
     InputError for an unknown schedule or sampler, levels outside the range that training covers,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.mel.frames import Frames
 from wg.mel.spec import MelSpec
@@ -101,7 +101,7 @@ def ambiguity(frames: Frames) -> Tensor:
     return squares / squares.sum()
 
 
-def deviation(mel: Tensor, spec: MelSpec, training: TrainingSchedule) -> Tensor | float:
+def deviation(mel: Tensor, spec: MelSpec, training: DiffusionConfig) -> Tensor | float:
     """sigma [B, T] of a mel [B, M, F]; 1 for the standard prior.
 
     e = sqrt(sum over bands of the linear mel), sigma = (e - e_min) / (e_max - e_min) between 0.1

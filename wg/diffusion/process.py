@@ -32,7 +32,7 @@ def diffuse(x_0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class TrainingSchedule:
+class DiffusionConfig:
     """Levels that training covers; default: WaveGrad's continuous model."""
 
     start: float = 1e-6
@@ -186,3 +186,6 @@ class TrainingSchedule:
         """Fixed levels [count] at the centres of equal shares of the steps, for validation."""
         steps = ((torch.arange(count, dtype=torch.float64) + 0.5) / count * self.steps).ceil()
         return self.levels()[steps.long().clamp(1, self.steps)]
+
+
+TrainingSchedule = DiffusionConfig  # its name before it held prior and preconditioning

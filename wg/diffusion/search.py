@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from wg.diffusion.plan import CLEANEST_START, sampling_levels
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.samplers import sampler
 from wg.diffusion.schedules import (
     PUBLISHED,
@@ -43,7 +43,7 @@ class Span:
     cleanest: float
 
     @classmethod
-    def of(cls, training: TrainingSchedule, name: str) -> Span:
+    def of(cls, training: DiffusionConfig, name: str) -> Span:
         """For a training range and a sampler."""
         continuous = training.conditioning == "continuous"
         trained = training.levels()
@@ -75,7 +75,7 @@ def resampled(levels: Tensor, steps: int) -> Tensor:
     return torch.cat([torch.ones(1, dtype=torch.float64), torch.sigmoid(2 * new).sqrt()])
 
 
-def starts(steps: int, training: TrainingSchedule, name: str) -> dict[str, Tensor]:
+def starts(steps: int, training: DiffusionConfig, name: str) -> dict[str, Tensor]:
     """Schedules to begin with: even spacings, and the published ones at this length.
 
     Those outside the training range, or not for this sampler, are left out.

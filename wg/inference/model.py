@@ -18,7 +18,7 @@ from torch import Tensor
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite, sampling_levels
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.samplers import Clip, Correct, check_clip, sampler
 from wg.diffusion.sampling import Progress, correction
 from wg.diffusion.schedules import Schedule
@@ -103,7 +103,7 @@ class TrainedModel:
         network: Network,
         model: Any,
         mel_spec: MelSpec,
-        diffusion: TrainingSchedule,
+        diffusion: DiffusionConfig,
         synthesis: Synthesis,
         history: History | None = None,
     ) -> None:
@@ -263,7 +263,7 @@ class Parts(NamedTuple):
     network: Network
     model: Any  # its config
     mel_spec: MelSpec
-    diffusion: TrainingSchedule
+    diffusion: DiffusionConfig
     synthesis: Synthesis
     history: History | None
 
@@ -277,7 +277,7 @@ def parts_of(source: Path | str, revision: str | None = None) -> Parts:
         model_class = load(entry(config["model"]["name"]).config)
         model = from_plain(model_class, config["model"])
         mel_spec = MelSpec.from_dict(config["mel"])
-        diffusion = from_plain(TrainingSchedule, config["diffusion"])
+        diffusion = from_plain(DiffusionConfig, config["diffusion"])
         synthesis = from_plain(Synthesis, config["synthesis"])
         sampler(synthesis.sampler)
         check_clip(synthesis.clip)

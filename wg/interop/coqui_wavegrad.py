@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.interop.imported import Imported
@@ -171,7 +171,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     return Imported(
         model=WaveGradConfig(**sizes, factors=factors, dilations=order, level_encoding="coqui"),
         mel=mel_of(wavegrad_bands(weights), settings, path),
-        diffusion=TrainingSchedule(*betas_of(settings, "train_noise_schedule", 1000)),
+        diffusion=DiffusionConfig(*betas_of(settings, "train_noise_schedule", 1000)),
         synthesis=Synthesis(
             linear_schedule(*betas_of(settings, "test_noise_schedule", 50)), clip=1.0
         ),

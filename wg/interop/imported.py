@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError, nearest
 from wg.inference.generator import Generator
 from wg.inference.kinds import kind_of
@@ -28,7 +28,7 @@ class Imported:
 
     model: Any  # a model config
     mel: MelSpec
-    diffusion: TrainingSchedule
+    diffusion: DiffusionConfig
     synthesis: Synthesis
     weights: Mapping[str, Tensor]
     unmapped: list[str]  # their weights that ours has no place for

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.interop.imported import Imported
@@ -63,7 +63,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
             down="linear",
         ),
         mel=mel_of(wavegrad_bands(weights), settings),
-        diffusion=TrainingSchedule(*betas_of(settings, "training_noise_schedule", 1000)),
+        diffusion=DiffusionConfig(*betas_of(settings, "training_noise_schedule", 1000)),
         synthesis=Synthesis(
             linear_schedule(*betas_of(settings, "test_noise_schedule", 50)), clip=1.0
         ),

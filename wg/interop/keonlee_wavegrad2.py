@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
 from wg.inference.model import Synthesis
@@ -76,7 +76,7 @@ def beside(weights: Mapping[str, Tensor], speaker: Tensor) -> dict[str, Tensor]:
 
 def schedules_of(
     state: Mapping[str, Tensor], settings: Settings
-) -> tuple[TrainingSchedule, Schedule]:
+) -> tuple[DiffusionConfig, Schedule]:
     """(of training, for sampling) from its buffer of betas, which is the last schedule it was set.
 
     That is the training schedule where it has as many steps as the project trains with; a shorter

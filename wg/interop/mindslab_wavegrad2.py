@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.interop import wavegrad_layers
@@ -88,14 +88,14 @@ def speakers_of(number: int, settings: Settings) -> tuple[str, ...]:
     return names
 
 
-def schedule_of(settings: Settings) -> TrainingSchedule:
+def schedule_of(settings: Settings) -> DiffusionConfig:
     """Its `ddpm` section: a call of torch.linspace, which is read, not run."""
     text = str(settings.take("ddpm.noise_schedule", "torch.linspace(1e-6, 0.01, 1000)"))
     found = LINSPACE.fullmatch(text.strip())
     if found is None:
         raise InputError(f"ddpm.noise_schedule {text!r} is no torch.linspace(START, END, ...)")
     steps = int(settings.find("ddpm.max_step", 1000))
-    return TrainingSchedule(float(found[1]), float(found[2]), steps)
+    return DiffusionConfig(float(found[1]), float(found[2]), steps)
 
 
 def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.inference.model import Synthesis
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, fold_weight_norm, layer, translate
@@ -56,7 +56,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
     settings = Settings(config)
     base = mel and sizes["channels"] == 64
     cycle = settings.take("wavenet_config.dilation_cycle", 10 if mel else 12)
-    schedule = TrainingSchedule(
+    schedule = DiffusionConfig(
         settings.take("diffusion_config.beta_0", 1e-4),
         settings.take("diffusion_config.beta_T", 0.05 if base else 0.02),
         settings.take("diffusion_config.T", 50 if base else 200),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.schedules import PUBLISHED, Schedule, check_betas, levels_from_betas, linear
 from wg.errors import InputError
 from wg.interop.layers import count
@@ -67,7 +67,7 @@ def diffwave_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def trained_on(betas: Sequence[float]) -> TrainingSchedule:
+def trained_on(betas: Sequence[float]) -> DiffusionConfig:
     """The training schedule of a list of betas, linear or not; InputError for betas that are none.
 
     A searched list may have some below 0, by rounding: these count as the least, 1e-9.
@@ -79,7 +79,7 @@ def trained_on(betas: Sequence[float]) -> TrainingSchedule:
     first, last = listed[0], listed[-1]
     step = (last - first) / max(1, len(listed) - 1)
     even = all(abs(beta - first - i * step) <= 1e-9 for i, beta in enumerate(listed))
-    return TrainingSchedule(first, last, len(listed), betas=() if even else tuple(listed))
+    return DiffusionConfig(first, last, len(listed), betas=() if even else tuple(listed))
 
 
 def linear_betas(start: float, end: float, steps: int) -> tuple[list[float], str]:
@@ -87,7 +87,7 @@ def linear_betas(start: float, end: float, steps: int) -> tuple[list[float], str
     return linear(start, end, steps).tolist(), f"{steps} betas from {start:g} to {end:g}"
 
 
-def every_step(schedule: TrainingSchedule) -> str:
+def every_step(schedule: DiffusionConfig) -> str:
     """The name of the schedule that goes through all steps of training."""
     return f"quantiles-{schedule.steps}"
 

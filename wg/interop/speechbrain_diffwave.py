@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.interop.imported import Imported
@@ -75,7 +75,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
         if (stated := settings.find(key, have)) != have:
             raise InputError(f"{key} is {stated}, but the weights are of {have}")
     mel = model.conditions == "mel"
-    schedule = TrainingSchedule(
+    schedule = DiffusionConfig(
         settings.take("beta_start", 1e-4),
         settings.take("beta_end", 0.05),
         settings.take("train_timesteps", 50),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wg.diffusion.power import POWER, MelPower
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError, nearest
 from wg.mel.spec import MelSpec
 from wg.models.network import ModelConfig, Network
@@ -86,7 +86,7 @@ def gives_mel(config: ModelConfig) -> bool:
     return getattr(config, "gives_mel", False)
 
 
-def check_conditioning(config: ModelConfig, diffusion: TrainingSchedule) -> None:
+def check_conditioning(config: ModelConfig, diffusion: DiffusionConfig) -> None:
     """InputError if the model cannot work with `diffusion.conditioning` or `diffusion.prior`."""
     if diffusion.of_mel and conditions_of(config) != "mel" and not gives_mel(config):
         plain = diffusion.prior == "standard"
@@ -108,7 +108,7 @@ def check_conditioning(config: ModelConfig, diffusion: TrainingSchedule) -> None
 
 
 def build_network(
-    config: ModelConfig, mel: MelSpec, diffusion: TrainingSchedule | None = None
+    config: ModelConfig, mel: MelSpec, diffusion: DiffusionConfig | None = None
 ) -> Network:
     """The network that a model config describes, with random weights.
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from wg.diffusion.power import POWER, MelPower
 from wg.diffusion.prior import Prior, SpectralPrior, blurred, deviation
-from wg.diffusion.process import TrainingSchedule
+from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.samplers import Clip, Correct, Noise
 from wg.diffusion.sampling import Progress, reverse
 from wg.mel.spec import MelSpec
@@ -53,7 +53,7 @@ class Denoiser:
     def __init__(
         self,
         network: Network,
-        diffusion: TrainingSchedule,
+        diffusion: DiffusionConfig,
         mel: MelSpec,
         run: Callable[..., Tensor] | None = None,
     ) -> None:
