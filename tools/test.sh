@@ -7,7 +7,8 @@ cd "$WG_ROOT"
 
 checks=0 tests=0
 tools/check.sh || checks=$?
-python -m pytest "$@" || tests=$?
+# A process a core, each of one thread; the tests of a file share what they are about.
+python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@" || tests=$?
 # Said again here, or the tests' own closing line would read as success.
 ((checks == 0)) || echo "test: tools/check.sh failed: see above the tests" >&2
 exit $((tests > 0 ? tests : checks))
