@@ -4,7 +4,8 @@
         --iterations 0 8 32 --snr-to inf 20 --floors -o TABLE.json
 
 `--no-network` puts F = 0, the estimate of the mel alone, in the network's place: what the rest of
-the sampler makes without it.
+the sampler makes without it. `--replace-to` is the form of GLA-Grad++ (2511.22293): Griffin-Lim
+runs once beforehand, and what it makes stands for the estimate up to these levels.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from wg.data.dump import Dump
 from wg.diffusion.consistency import Consistency
+from wg.diffusion.noise import PositionalNoise
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
 from wg.mel.griffinlim import griffin_lim
@@ -41,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--snr-to", nargs="+", type=float, default=[math.inf])
     options.add_argument("--snr-from", nargs="+", type=float, default=[-math.inf])
     options.add_argument("--magnitudes", nargs="+", default=["bands"])
+    options.add_argument("--replace-to", nargs="+", type=float, default=[], help="dB")
     options.add_argument("--utterances", type=int, default=5)
     options.add_argument("--no-network", action="store_true")
     options.add_argument("--floors", action="store_true", help="Griffin-Lim too")
@@ -51,6 +55,19 @@ def parser() -> argparse.ArgumentParser:
 def finite(bound: float) -> float | None:
     """A bound in dB, or None."""
     return None if math.isinf(bound) else bound
+
+
+def replaced(vocoder: Vocoder, mel: Tensor, options: Synthesis, seed: int, to: float) -> Tensor:
+    """A waveform [T] whose estimates are Griffin-Lim's waveform at levels up to `to` dB."""
+    made = griffin_lim(mel, vocoder.mel_spec, 32, 0)[None]
+
+    def correct(x_0: Tensor, level: float) -> Tensor:
+        return made if 10 * math.log10(level**2 / (1 - level**2)) <= to else x_0
+
+    known = vocoder.denoiser.condition({"mel": mel[None]})
+    noise, levels = PositionalNoise([seed], vocoder.device), vocoder.levels(options)
+    with torch.inference_mode():
+        return vocoder.reverse(known, levels, noise, options, made.shape[1], correct=correct)[0]
 
 
 def scored(dump: Dump, count: int, synthesise: Any) -> dict[str, float]:
@@ -100,6 +117,15 @@ def main() -> None:
             synthesis = Synthesis(steps, sampler, 1.0, chosen)
             label = {"steps": steps, "sampler": sampler, "consistency": chosen.label}
             add(label, lambda index, s=synthesis: vocoder(dump.mel(index), s, seed=index).numpy())
+        for to in options.replace_to:
+            label = {"steps": steps, "sampler": sampler, "consistency": f"replaced-to{to:g}"}
+            synthesis = Synthesis(steps, sampler, 1.0)
+            add(
+                label,
+                lambda index, s=synthesis, to=to: replaced(
+                    vocoder, dump.mel(index), s, index, to
+                ).numpy(),
+            )
     if options.output is not None:
         options.output.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
 
