@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,8 @@ from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.schedules import read_betas
 from wg.errors import InputError, nearest
-from wg.files import write_bytes
+from wg.fields import REQUIRED, check_fields, setting
+from wg.files import check_name, write_bytes
 from wg.mel.spec import MelSpec
 
 
@@ -30,112 +32,256 @@ from wg.mel.spec import MelSpec
 class CorpusConfig:
     """A corpus: where it comes from and how it splits."""
 
-    name: str
-    language: str = "en"
-    sample_rate: int | None = None  # Hz that every file must have; None: any
-    samples: int | None = None  # at the target rate, to which each clip is padded; None: as it is
-    train: tuple[str, ...] = ()  # ids, ranges FIRST..LAST or corpus parts; (): everything else
-    valid: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
-    # Every n-th training utterance is for validation and the next one for testing, instead of valid
-    # and test above: for models that know speakers, where those splits have speakers of their own.
-    hold_out: int | None = None
-    skip_bad: bool = False  # leave unusable clips out, counted, instead of stopping
-    columns: str | None = None  # of metadata.csv, as id|speaker|text; None: LJSpeech's
-    licence: str = ""
-    url: str = ""
+    name: str = setting(REQUIRED, "name of the corpus; part of the experiment folder's name")
+    language: str = setting("en", "language code that goes into the manifests")
+    sample_rate: int | None = setting(
+        None,
+        "Hz that every file must have; null: any",
+        least=1,
+        most=10**6,
+    )
+    samples: int | None = setting(
+        None,
+        "at the target rate, to which each clip is padded; null: as it is",
+        least=1,
+        most=2**31,
+    )
+    train: tuple[str, ...] = setting(
+        (), "ids, ranges FIRST..LAST or corpus parts; []: everything else"
+    )
+    valid: tuple[str, ...] = setting((), "ids, ranges or parts as in `train`")
+    test: tuple[str, ...] = setting((), "ids, ranges or parts as in `train`")
+    hold_out: int | None = setting(
+        None,
+        "every n-th training utterance is for validation and the next one for testing, "
+        "instead of valid and test above: for models that know speakers, where those splits "
+        "have speakers of their own",
+        least=3,
+    )
+    skip_bad: bool = setting(False, "leave unusable clips out, counted, instead of stopping")
+    columns: str | None = setting(None, "of metadata.csv, as id|speaker|text; null: LJSpeech's")
+    licence: str = setting("", "goes into the model card")
+    url: str = setting("", "where the corpus comes from; for the reader")
+
+    def __post_init__(self) -> None:
+        check_fields("corpus", self)
 
 
 @dataclass(frozen=True)
 class FeaturesConfig:
     """The dump: audio at the target rate and mels."""
 
-    name: str = ""  # folder below dump/; "": the mel's label
-    shard: int = 256  # utterances a file
+    name: str = setting("", "folder below dump/; empty: of the mel's label and digest")
+    shard: int = setting(256, "utterances a file", least=1, most=65_536)
+    mels: str = setting(
+        "",
+        "folder of ID.npy, mels [bands, frames] of an acoustic model, aligned with the audio, that "
+        "take the place of the audio's own (`features.from` too); empty: none",
+    )
+
+    def __post_init__(self) -> None:
+        check_fields("features", self)
 
 
 @dataclass(frozen=True)
 class PhonemesConfig:
     """Pronunciations and durations, of models that read text."""
 
-    lexicon: str = ""  # file of `word PHONEME ...` that goes before the dictionary
-    textgrids: str = ""  # folder of Montreal Forced Aligner TextGrids; "": learn the durations
+    lexicon: str = setting("", "file of `word PHONEME ...` that goes before the dictionary")
+    textgrids: str = setting(
+        "", 'folder of Montreal Forced Aligner TextGrids; "": learn the durations'
+    )
+
+    def __post_init__(self) -> None:
+        check_fields("phonemes", self)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Training; batch and segment are the WaveGrad paper's, the optimiser is lmnt's."""
 
-    seed: int = 1
-    # Vocoder folder, hub id or shipped name whose weights training begins with; None: random ones.
-    init_from: str | None = None
-    max_steps: int = 1_000_000
-    batch_size: int = 256  # segments a step, over all devices
-    segment_samples: int = 7200
-    loss: Literal["l1", "l2"] = "l1"
-    # With diffusion.precondition=mel a bin's weight is its expected power to this; None: 0.
-    bin_weight: float | None = None
-    optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 2e-4
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    warmup_steps: int = 0
-    decay: Literal["constant", "cosine", "exponential"] = "constant"
-    final_rate: float = 0.0  # share of learning_rate that decay reaches at max_steps
-    clip_norm: float = 1.0  # 0: no clipping
-    accumulate: int = 1  # batches a step
-    ema: float = 0.9999  # 0: no average of the weights
-    # After n steps the average decays by at most (1 + n) / (10 + n); null: true. Without it a run
-    # that is short beside 1 / (1 - ema) steps ends with almost its first weights.
-    ema_warmup: bool | None = None
-    precision: Literal["32", "bf16", "16"] = "32"
-    strategy: str = "auto"  # Lightning's: ddp, fsdp ...
-    processes: int = 1  # processes when there is no GPU
-    compile: bool = False
-    workers: int = 2  # data loading processes a device
-    valid_every: int = 5000  # steps
-    valid_levels: int = 10
-    valid_utterances: int = 64
-    keep: int = 3  # best checkpoints kept
-    log_every: int = 50
-    sample_every: int = 25_000  # steps between generated audio and pictures; 0: never
-    sample_utterances: int = 2
-    loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()  # CSV is always written
-    wandb_project: str = "wg"
-    wandb_mode: Literal["online", "offline"] = "online"
-    max_loss: float = 100.0  # above it training has exploded and stops
+    seed: int = setting(
+        1,
+        "of initial weights, order, crops, levels and noise",
+        least=0,
+        most=2**32 - 1,
+    )
+    init_from: str | None = setting(
+        None,
+        "vocoder folder, hub id or shipped name whose weights training begins with; null: "
+        "random ones",
+    )
+    max_steps: int = setting(
+        1_000_000,
+        "optimiser steps; a multiple of valid_every",
+        least=1,
+        most=10**9,
+    )
+    batch_size: int = setting(256, "segments a step, over all devices", least=1, most=65_536)
+    segment_samples: int = setting(
+        7200,
+        "length of a training segment; a multiple of the hop",
+        least=1,
+        most=2**24,
+    )
+    loss: Literal["l1", "l2"] = setting(
+        "l1",
+        "distance of the noise from its estimate: absolute or squared",
+    )
+    bin_weight: float | None = setting(
+        None,
+        "with diffusion.precondition=mel a bin's weight is its expected power to this; null: 0",
+        least=0,
+        most=4,
+    )
+    optimizer: Literal["adam", "adamw"] = setting("adam", "torch's Adam or AdamW")
+    learning_rate: float = setting(2e-4, "after the warm-up", above=0, most=10)
+    betas: tuple[float, float] = setting((0.9, 0.999), "of the optimiser", least=0, below=1)
+    weight_decay: float = setting(0.0, "of the optimiser", least=0, most=100)
+    warmup_steps: int = setting(
+        0,
+        "steps over which the learning rate rises linearly",
+        least=0,
+        most=10**9,
+    )
+    decay: Literal["constant", "cosine", "exponential"] = setting(
+        "constant",
+        "learning rate after the warm-up",
+    )
+    final_rate: float = setting(
+        0.0,
+        "share of learning_rate that decay reaches at max_steps",
+        least=0,
+        most=1,
+    )
+    clip_norm: float = setting(1.0, "0: no clipping", least=0)
+    accumulate: int = setting(1, "batches a step", least=1, most=10**6)
+    ema: float = setting(0.9999, "0: no average of the weights", least=0, below=1)
+    # Without it a run that is short beside 1 / (1 - ema) steps ends with almost its first weights.
+    ema_warmup: bool | None = setting(
+        None, "after n steps the average decays by at most (1 + n) / (10 + n); null: true"
+    )
+    precision: Literal["32", "bf16", "16"] = setting(
+        "32",
+        "32: float32; bf16, 16: Lightning's mixed precision",
+    )
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = setting(
+        "auto",
+        "of several processes; sharded ones (fsdp, deepspeed) cannot keep the average of the "
+        "weights",
+    )
+    processes: int = setting(1, "processes when there is no GPU", least=1, most=1024)
+    timeout: int = setting(
+        1800,
+        "seconds after which a process that does not answer ends the run",
+        least=1,
+        most=10**6,
+    )
+    compile: bool = setting(False, "torch.compile of the network's denoise")
+    workers: int = setting(2, "data loading processes a device", least=0, most=256)
+    valid_every: int = setting(5000, "steps", least=1, most=10**9)
+    valid_levels: int = setting(10, "fixed noise levels of the validation loss", least=1, most=1000)
+    valid_utterances: int = setting(
+        64,
+        "evenly spread over the split, the middle segment of each",
+        least=1,
+        most=10**6,
+    )
+    keep: int = setting(3, "best checkpoints kept", least=1, most=1000)
+    log_every: int = setting(50, "steps between progress lines and log rows", least=1, most=10**9)
+    sample_every: int = setting(
+        25_000,
+        "steps between generated audio and pictures; 0: never",
+        least=0,
+        most=10**9,
+    )
+    sample_utterances: int = setting(
+        2, "validation utterances for generated audio", least=0, most=1000
+    )
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = setting((), "CSV is always written")
+    wandb_project: str = setting("wg", "project at Weights & Biases")
+    wandb_mode: Literal["online", "offline"] = setting(
+        "online",
+        "offline: written to disk, synchronised later by `wandb sync`",
+    )
+    max_loss: float = setting(100.0, "above it training has exploded and stops", above=0)
+
+    def __post_init__(self) -> None:
+        check_fields("train", self)
 
 
 @dataclass(frozen=True)
 class DecodeConfig:
     """Synthesis of a split."""
 
-    schedule: str = "50"  # step count (decode.steps=N too), quantiles-N, published name, JSON file
-    sampler: str = "ancestral"
-    clip: float | None = None  # bound on the estimate of x_0
-    consistency: Consistency | None = None  # with the mel, see `wg.diffusion.consistency`
-    seed: int = 0
-    split: Literal["train", "valid", "test"] = "test"
-    limit: int | None = None  # first utterances only
-    batch_size: int = 1
-    checkpoint: str = "best"  # best, last or a path
-    # Of a model that reads text; with reference ones, those of stage 3, any metric can be taken.
-    durations: Literal["predicted", "reference"] = "predicted"
-    generate: int = 1000  # samples of a model that takes no mel, shared evenly by its classes
+    schedule: str = setting(
+        "50",
+        "step count (decode.steps=N too), quantiles-N, published name, JSON file",
+    )
+    sampler: str = setting(
+        "ancestral",
+        "ancestral, ancestral-full, ddim, ddim-ETA, dpm++2m, heun, langevin or langevin-STEPS; "
+        "see [sampling](sampling.md)",
+    )
+    clip: float | None = setting(None, "bound on the estimate of x_0", above=0)
+    consistency: Consistency | None = setting(None, "with the mel, see `wg.diffusion.consistency`")
+    seed: int = setting(
+        0,
+        "with the utterance's id, the seed of its noise",
+        least=-(2**63),
+        most=2**63 - 1,
+    )
+    split: Literal["train", "valid", "test"] = setting("test", "what is synthesised")
+    limit: int | None = setting(None, "first utterances only", least=1)
+    batch_size: int = setting(
+        1,
+        "utterances at a time; changes speed, not the result's noise",
+        least=1,
+        most=4096,
+    )
+    checkpoint: str = setting("best", "best, last or a path")
+    durations: Literal["predicted", "reference"] = setting(
+        "predicted",
+        "of a model that reads text; with reference ones, those of stage 3, any metric can be "
+        "taken",
+    )
+    generate: int = setting(
+        1000,
+        "samples of a model that takes no mel, shared evenly by its classes",
+        least=2,
+        most=10**7,
+    )
+
+    def __post_init__(self) -> None:
+        check_fields("decode", self)
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
     """Scores against the recordings, beside floors that any vocoder has to beat."""
 
-    metrics: tuple[str, ...] = (
-        *("ls_mse", "mcd", "f0_rmse_cents", "gpe", "vde", "ffe", "pesq_wb", "stoi"),
+    metrics: tuple[str, ...] = setting(
+        ("ls_mse", "mcd", "f0_rmse_cents", "gpe", "vde", "ffe", "pesq_wb", "stoi"),
+        "see [metrics](metrics.md)",
     )
-    baselines: tuple[str, ...] = ("griffin-lim-1", "griffin-lim-32", "noise")
-    # For models that read text, see `wg.tasks.recogniser`; "": none.
-    recogniser: str = "WAV2VEC2_ASR_BASE_960H"
-    classifier_steps: int = 4000  # of the classifier that judges models which take no mel
-    classifier: str = ""  # MODULE:FACTORY of another one, see docs/diffwave.md
+    baselines: tuple[str, ...] = setting(
+        ("griffin-lim-1", "griffin-lim-32", "noise"),
+        "griffin-lim-ITERATIONS from the true mel; noise: white, as loud",
+    )
+    recogniser: str = setting(
+        "WAV2VEC2_ASR_BASE_960H",
+        'for models that read text, see `wg.tasks.recogniser`; "": none',
+    )
+    classifier_steps: int = setting(
+        4000,
+        "of the classifier that judges models which take no mel",
+        least=1,
+        most=10**6,
+    )
+    classifier: str = setting("", "MODULE:FACTORY of another one, see docs/diffwave.md")
+
+    def __post_init__(self) -> None:
+        check_fields("score", self)
 
 
 @dataclass(frozen=True)
@@ -162,31 +308,20 @@ class Experiment:
                 f"train.segment_samples {train.segment_samples} is not a multiple of "
                 f"mel.hop_length {hop}; the nearest is {near}"
             )
-        for key, name in (("corpus.name", self.corpus.name), ("features.name", self.features.name)):
-            if len(name) > 100 or {"/", "\\", "\0"} & set(name) or name in (".", ".."):
-                raise InputError(f"{key} is {name[:60]!r}; give a name that a folder can have")
-        for key, least in LEAST.items():
-            section, name = key.split(".")
-            value = vars(vars(self)[section])[name]
-            if value is not None and value < least:
-                raise InputError(f"{key} is {value}; give at least {least}")
+        check_name(self.corpus.name, "corpus.name")
+        check_name(self.features_name, "features.name")
         if train.max_steps > train.valid_every and train.max_steps % train.valid_every:
             raise InputError(
                 f"train.max_steps {train.max_steps} is not a multiple of train.valid_every "
                 f"{train.valid_every}; the last steps would be neither validated nor kept"
             )
-        if not 0 <= train.ema < 1:
-            raise InputError(f"train.ema is {train.ema}; give a decay in [0, 1), 0 for none")
-        for key in POSITIVE:
-            section, name = key.split(".")
-            if (value := vars(vars(self)[section])[name]) <= 0:
-                raise InputError(f"{key} is {value}; give a positive number")
         self.model.check(self.mel)
 
     @property
     def features_name(self) -> str:
         """Folder of the dump."""
-        return self.features.name or self.mel.label
+        origin = f"-from-{Path(self.features.mels).name}" if self.features.mels else ""
+        return self.features.name or f"{self.mel.label}-{self.mel.digest}{origin}"
 
 
 SECTIONS: dict[str, type] = {
@@ -200,19 +335,7 @@ SECTIONS: dict[str, type] = {
     "decode": DecodeConfig,
     "score": ScoreConfig,
 }
-LEAST = {  # of numbers that have a least value
-    **dict.fromkeys(("train.max_steps", "train.batch_size", "train.accumulate"), 1),
-    **dict.fromkeys(("train.valid_every", "train.valid_levels", "train.valid_utterances"), 1),
-    **dict.fromkeys(("train.log_every", "train.keep", "train.processes"), 1),
-    **dict.fromkeys(("train.workers", "train.warmup_steps", "train.sample_every"), 0),
-    **dict.fromkeys(("train.clip_norm", "train.weight_decay", "aligner.binarise"), 0),
-    **dict.fromkeys(("aligner.steps", "aligner.batch_size", "aligner.channels"), 1),
-    **dict.fromkeys(("features.shard", "decode.batch_size", "decode.limit"), 1),
-    **dict.fromkeys(("corpus.samples", "score.classifier_steps"), 1),
-    "corpus.hold_out": 3,
-    "decode.generate": 2,
-}
-POSITIVE = ("train.learning_rate", "aligner.learning_rate", "aligner.prior", "aligner.temperature")
+DEEPEST = 50  # nested lists and sections of a configuration; experiments have 4
 Source = tuple[str, Mapping[str, Any]]
 
 
@@ -247,8 +370,9 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
     sections = {**SECTIONS, "model": schema(name)}
     configs = {section: OmegaConf.structured(cls) for section, cls in sections.items()}
     for label, content in sources:
-        content = file_as_betas(label, steps_as_schedule(label, content))
+        content = from_as_mels(label, file_as_betas(label, steps_as_schedule(label, content)))
         check_keys(label, content, sections)
+        check_plain(label, content)
         for section, values in content.items():
             try:
                 words = as_words(values, sections[section])
@@ -270,6 +394,17 @@ def steps_as_schedule(label: str, content: Mapping[str, Any]) -> Mapping[str, An
         raise InputError(f"{label}: decode.steps and decode.schedule are the same; give one")
     others = {key: value for key, value in decode.items() if key != "steps"}
     return {**content, "decode": {**others, "schedule": str(decode["steps"])}}
+
+
+def from_as_mels(label: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`features.from: DIR` is another way to write `features.mels: DIR`."""
+    features = content["features"] if "features" in content else None
+    if not isinstance(features, Mapping) or "from" not in features:
+        return content
+    if "mels" in features:
+        raise InputError(f"{label}: features.from and features.mels are the same; give one")
+    others = {key: value for key, value in features.items() if key != "from"}
+    return {**content, "features": {**others, "mels": features["from"]}}
 
 
 def file_as_betas(label: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -362,7 +497,7 @@ def in_yaml(value: Any) -> str:
 def explain(section: str, error: OmegaConfBaseException) -> str:
     """First line of an OmegaConf error, with its key."""
     reason = (error.msg or str(error)).splitlines()[0]
-    return f"{section}.{error.full_key}: {reason}"
+    return f"{section}.{error.full_key}: {reason}" if error.full_key else f"{section}: {reason}"
 
 
 def check_keys(label: str, content: Mapping[str, Any], sections: Mapping[str, type]) -> None:
@@ -379,18 +514,44 @@ def check_keys(label: str, content: Mapping[str, Any], sections: Mapping[str, ty
                 raise InputError(f"{label}: unknown key '{section}.{name}'; {hint}")
 
 
+def check_plain(label: str, content: Any, key: str = "") -> None:
+    """InputError for `${...}`: what a file says is all that it is, and never the environment's."""
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            check_plain(label, value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list | tuple):
+        for value in content:
+            check_plain(label, value, key)
+    elif isinstance(content, str) and "${" in content:
+        raise InputError(f"{label}: {key} is {content[:60]!r}; write the value, not a reference")
+
+
+def check_depth(text: str) -> None:
+    """ValueError for YAML nested deeper than any configuration is: libyaml's loader crashes."""
+    depth = deepest = 0
+    for character in re.findall(r"[\[\]{}]", text):
+        depth += 1 if character in "[{" else -1
+        deepest = max(deepest, depth)
+    pattern = rf"^ {{{4 * DEEPEST}}}|(?:[-?:][ \t]+){{{DEEPEST}}}"
+    blocks = re.search(pattern, text, re.MULTILINE)
+    if deepest > DEEPEST or blocks:
+        raise ValueError(f"nested deeper than {DEEPEST}")
+
+
 def read_yaml(path: Path) -> Mapping[str, Any]:
     """A YAML file as a dictionary."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
+        check_depth(path.read_text("utf-8"))
         content = OmegaConf.to_container(OmegaConf.load(path))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise InputError(f"{path}{where}: not valid YAML ({error.problem})") from None
-    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError, RecursionError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: not valid YAML ({reason})") from None
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}; write sections of keys")
     return content  # pyright: ignore[reportReturnType]
@@ -402,12 +563,15 @@ def parse_override(item: str) -> Mapping[str, Any]:
     if not equals or "." not in key:
         raise InputError(f"{item!r}: not an override; write section.key=value")
     try:
+        check_depth(item)
         content = OmegaConf.to_container(OmegaConf.from_dotlist([item]))
     except MarkedYAMLError as error:
         raise InputError(f"{item[:200]!r}: not valid YAML ({error.problem})") from None
-    except (OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise InputError(f"{item[:200]!r}: {str(error).splitlines()[0]}") from None
-    assert isinstance(content, Mapping)
+    except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{item[:200]!r}: {reason[:300]}") from None
+    if not isinstance(content, Mapping):
+        raise InputError(f"{item[:200]!r}: not an override; write section.key=value")
     return content  # pyright: ignore[reportReturnType]
 
 

@@ -185,3 +185,61 @@ def test_hop_rate_window_and_bands_change_by_config_alone() -> None:
     cond = network.condition({"mel": torch.zeros(1, 40, 10)})  # pyright: ignore
     eps = network.denoise(torch.zeros(1, 2000), torch.tensor([0.5]), cond)  # pyright: ignore
     assert eps.shape == (1, 2000)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("train", "seed", -1),
+        ("train", "seed", 2**70),
+        ("train", "learning_rate", float("nan")),
+        ("train", "learning_rate", float("inf")),
+        ("train", "learning_rate", 0),
+        ("train", "betas", [0.9, 1.5]),
+        ("train", "weight_decay", -0.1),
+        ("train", "clip_norm", float("nan")),
+        ("train", "final_rate", 2.0),
+        ("train", "max_loss", float("nan")),
+        ("train", "ema", 1.0),
+        ("train", "batch_size", 10**9),
+        ("train", "workers", 10**6),
+        ("train", "processes", 10**6),
+        ("decode", "clip", float("nan")),
+        ("decode", "batch_size", 10**9),
+        ("aligner", "prior", float("inf")),
+        ("diffusion", "steps", 10**9),
+        ("mel", "n_fft", 2**40),
+        ("mel", "sample_rate", 99_999_999),
+        ("model", "mel_channels", 10**9),
+        ("model", "level_scale", float("nan")),
+    ],
+)
+def test_a_number_out_of_bounds_is_refused_before_anything_is_done(
+    section: str, key: str, value: object
+) -> None:
+    with pytest.raises(InputError, match=rf"{section}\.{key}"):
+        made({section: {key: value}})
+
+
+def test_the_same_bounds_hold_for_config_json_and_python() -> None:
+    with pytest.raises(InputError, match="model.channels is 1000000; give at least 1, at most"):
+        config_class("diffwave")(channels=10**6)
+    with pytest.raises(InputError, match="model.layers is 2.5; give an integer"):
+        config_class("diffwave")(layers=2.5)
+    with pytest.raises(InputError, match="model.layers is '30'; give an integer"):
+        config_class("diffwave")(layers="30")
+
+
+@pytest.mark.parametrize("text", ["${oc.env:HOME}", "${train.seed}", "a${x}b"])
+def test_a_configuration_reads_neither_the_environment_nor_other_keys(text: str) -> None:
+    with pytest.raises(InputError, match=r"corpus.url is .*write the value, not a reference"):
+        made({"corpus": {"url": text}})
+    with pytest.raises(InputError, match=r"corpus.train is .*not a reference"):
+        made({"corpus": {"train": ["a", text]}})
+
+
+def test_a_nested_file_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("[" * 100_000)
+    with pytest.raises(InputError, match=f"{path}: not valid YAML"):
+        load_experiment_file(path, config_class)

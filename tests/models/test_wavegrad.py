@@ -256,7 +256,7 @@ def test_factors_that_do_not_make_the_hop_are_an_error(hop, values, message) -> 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"down_channels": (1, 2)}, "one DBlock less than UBlocks"),
+        ({"down_channels": (4, 2)}, "one DBlock less than UBlocks"),
         ({"wave_channels": 31}, "even"),
         ({"up_repeats": 0}, "at least 1"),
     ],

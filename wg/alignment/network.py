@@ -9,18 +9,30 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from wg.fields import check_fields, setting
+
 
 @dataclass(frozen=True)
 class AlignerConfig:
     """The learned aligner, of models that read text."""
 
-    steps: int = 500
-    batch_size: int = 8  # utterances
-    learning_rate: float = 3e-3
-    channels: int = 64
-    temperature: float = 0.15  # of the squared distance
-    prior: float = 1.0  # scale of the beta-binomial prior; smaller is wider
-    binarise: float = 0.5  # share of the steps after which the alignment is made hard; 1: never
+    steps: int = setting(500, "optimiser steps", least=1, most=10**9)
+    batch_size: int = setting(8, "utterances", least=1, most=4096)
+    learning_rate: float = setting(
+        3e-3, "at the first step; it falls to a twentieth", above=0, most=10
+    )
+    channels: int = setting(64, "of the symbols' encoder", least=1, most=8192)
+    temperature: float = setting(0.15, "of the squared distance", above=0)
+    prior: float = setting(1.0, "scale of the beta-binomial prior; smaller is wider", above=0)
+    binarise: float = setting(
+        0.5,
+        "share of the steps after which the alignment is made hard; 1: never",
+        least=0,
+        most=1,
+    )
+
+    def __post_init__(self) -> None:
+        check_fields("aligner", self)
 
 
 class AlignerNetwork(nn.Module):
@@ -42,8 +54,8 @@ class AlignerNetwork(nn.Module):
             nn.Conv1d(2 * width, features, 1),
         )
         # All symbols begin alike, so that at first the prior alone says where they are.
-        for parameter in self.encoder[-1].parameters():
-            nn.init.zeros_(parameter)
+        nn.init.zeros_(self.encoder[-1].weight)  # pyright: ignore[reportArgumentType]
+        nn.init.zeros_(self.encoder[-1].bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, symbols: Tensor, features: Tensor) -> Tensor:
         """Scores [B, F, N] of ids [B, N] and features [B, D, F]: -temperature x distance^2."""

@@ -19,45 +19,39 @@ import torch
 from torch import Tensor
 
 from wg.errors import InputError
+from wg.fields import check_fields, setting
 from wg.mel.bank import weights
 from wg.mel.frames import Frames
 from wg.mel.spec import MelSpec
 
 TINY = 1e-9  # of a magnitude
 GAIN = 10.0  # by which one iteration changes a band at most
-MOST_ITERATIONS = 1000
 
 
 @dataclass(frozen=True)
 class Consistency:
     """How estimates of x_0 are made to agree with the mel; no iterations: not at all."""
 
-    iterations: int = 0  # of Griffin-Lim an estimate; 0: off
-    # It acts at levels l from this l^2 / (1 - l^2) in dB; None: at the noisiest too.
-    snr_from: float | None = None
-    # It acts up to this one; None: at the cleanest too.
-    snr_to: float | None = None
-    momentum: float = 0.99  # of the fast Griffin-Lim algorithm
-    # The estimate's own, scaled to the mel's bands; or the filterbank's pseudo-inverse of the mel.
-    magnitudes: Literal["bands", "inverse"] = "bands"
+    iterations: int = setting(0, "of Griffin-Lim an estimate; 0: off", least=0, most=1000)
+    snr_from: float | None = setting(
+        None,
+        "it acts at levels l from this l^2 / (1 - l^2) in dB; null: at the noisiest too",
+    )
+    snr_to: float | None = setting(None, "it acts up to this one; null: at the cleanest too")
+    momentum: float = setting(0.99, "of the fast Griffin-Lim algorithm", least=0, below=1)
+    magnitudes: Literal["bands", "inverse"] = setting(
+        "bands",
+        "the estimate's own, scaled to the mel's bands; or the filterbank's pseudo-inverse of "
+        "the mel",
+    )
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.iterations, int) and not isinstance(self.iterations, bool)
-        if not whole or not 0 <= self.iterations <= MOST_ITERATIONS:
-            raise InputError(
-                f"consistency.iterations is {self.iterations}; give 0 (off) to {MOST_ITERATIONS}"
-            )
+        check_fields("consistency", self)
         low, high = self.bounds
         if not low < high:
             raise InputError(
                 f"consistency.snr_from is {low:g} dB, consistency.snr_to {high:g} dB: no level "
                 "lies between; give a lower snr_from or a higher snr_to"
-            )
-        if not 0 <= self.momentum < 1:
-            raise InputError(f"consistency.momentum is {self.momentum}; give 0 or more, under 1")
-        if self.magnitudes not in ("bands", "inverse"):
-            raise InputError(
-                f"consistency.magnitudes is {self.magnitudes!r}; give 'bands' or 'inverse'"
             )
 
     def acts_at(self, level: float) -> bool:

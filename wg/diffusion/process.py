@@ -19,6 +19,7 @@ from wg.diffusion.schedules import (
     log_snr_spaced,
 )
 from wg.errors import InputError
+from wg.fields import check_fields, setting
 
 
 def diffuse(x_0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
@@ -35,31 +36,59 @@ def diffuse(x_0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
 class DiffusionConfig:
     """Levels that training covers; default: WaveGrad's continuous model."""
 
-    start: float = 1e-6
-    end: float = 0.01
-    steps: int = 1000
-    conditioning: Literal["continuous", "discrete"] = "continuous"
+    start: float = setting(1e-6, "first beta of a linear or Fibonacci training schedule")
+    end: float = setting(0.01, "last beta of a linear one")
+    steps: int = setting(1000, "number of betas", least=1, most=10**6)
+    conditioning: Literal["continuous", "discrete"] = setting(
+        "continuous",
+        "what the network is told: the noise level, or its step",
+    )
     # linear: betas, as in the papers. log_snr: the same range of levels, evenly spaced in log-SNR.
     # Ours: speech has an RMS of about 0.07, so linear betas spend most draws on levels where it
     # drowns in noise; short training gains from spending them where it emerges. fibonacci:
     # WaveGrad's, from `start`. cosine: Improved DDPM's. In a configuration also a JSON file of
     # betas, which are then `betas`.
-    spacing: Literal["linear", "log_snr", "fibonacci", "cosine"] = "linear"
+    spacing: Literal["linear", "log_snr", "fibonacci", "cosine"] = setting(
+        "linear",
+        "of the levels: by linear betas (papers), even in log-SNR (ours), by WaveGrad's Fibonacci "
+        "betas, by the cosine of Improved DDPM; or a JSON file of betas",
+    )
     # Of a batch's levels. stratified, ours: one from each of as many equal shares of the steps, so
     # that a small batch sees all of them; each level's distribution is the same.
-    draws: Literal["independent", "stratified"] = "independent"
-    # RMS of the data, for `estimate` to precondition the network with; 0: the papers' plain eps.
-    data_rms: float = 0.0
-    # What the network need not learn. rms: the variance of x, of `data_rms` alone. mel: that of
-    # each of its bins, as the mel says (`wg.models.denoiser`). None: rms, if there is a data_rms.
-    precondition: Literal["none", "rms", "mel"] | None = None
-    # Noise as loud everywhere; as the mel's energy (PriorGrad); or, in each bin, as the mel says.
-    prior: Literal["standard", "energy", "mel"] = "standard"
-    energy_max: float = 4.0  # root of the sum of the linear mel where PriorGrad's is loudest
-    # The `steps` betas themselves, of a schedule that has no name; []: as `spacing` says.
-    betas: tuple[float, ...] = ()
+    draws: Literal["independent", "stratified"] = setting(
+        "independent",
+        "of the levels of a batch: as in the papers, or one from each equal share",
+    )
+    data_rms: float = setting(
+        0.0,
+        "RMS of the data, for `estimate` to precondition the network with; 0: the papers' "
+        "plain eps",
+        least=0,
+        most=1,
+    )
+    precondition: Literal["none", "rms", "mel"] | None = setting(
+        None,
+        "what the network need not learn. rms: the variance of x, of `data_rms` alone. mel: "
+        "that of each of its bins, as the mel says (`wg.models.denoiser`). null: rms, if "
+        "there is a data_rms.",
+    )
+    prior: Literal["standard", "energy", "mel"] = setting(
+        "standard",
+        "noise as loud everywhere; as the mel's energy (PriorGrad); or, in each bin, as the "
+        "mel says",
+    )
+    energy_max: float = setting(
+        4.0,
+        "root of the sum of the linear mel where PriorGrad's is loudest",
+        above=0,
+    )
+    betas: tuple[float, ...] = setting(
+        (),
+        "the `steps` betas themselves, of a schedule that has no name; []: as `spacing` says",
+    )
 
     def __post_init__(self) -> None:
+        check_fields("diffusion", self)
         if self.betas and len(check_betas(self.betas, "diffusion.betas")) != self.steps:
             raise InputError(f"diffusion.steps is {self.steps} for {len(self.betas)} betas")
         if self.betas and self.spacing in ("fibonacci", "cosine"):
@@ -70,12 +99,6 @@ class DiffusionConfig:
             raise InputError(
                 f"diffusion.start is {self.start}, diffusion.end is {self.end}; "
                 "betas need 0 < start <= end < 1"
-            )
-        if self.steps < 1:
-            raise InputError(f"diffusion.steps is {self.steps}; give at least 1")
-        if not 0 <= self.data_rms <= 1:
-            raise InputError(
-                f"diffusion.data_rms is {self.data_rms}; give an RMS in 0 .. 1, 0: off"
             )
         if self.spacing == "fibonacci":
             self.levels()  # InputError for betas that leave (0, 1)
@@ -94,8 +117,6 @@ class DiffusionConfig:
                 "diffusion.prior is 'energy' and diffusion.precondition 'mel'; take prior 'mel', "
                 "or precondition 'rms'"
             )
-        if not self.energy_max > 0:
-            raise InputError(f"diffusion.energy_max is {self.energy_max}; give a positive energy")
 
     @property
     def preconditioning(self) -> Literal["none", "rms", "mel"]:
@@ -130,10 +151,17 @@ class DiffusionConfig:
         Continuous: s ~ U{1..S}, then l ~ U(l_s, l_{s-1}), WaveGrad Algorithm 1.
         Discrete: l = l_s, DiffWave Algorithm 1.
         """
-        levels = self.levels()
         place = torch.rand(count, dtype=torch.float64, generator=generator)
+        return self.drawn(place, torch.arange(count), count)
+
+    def drawn(self, place: Tensor, row: Tensor, rows: int) -> Tensor:
+        """The levels that numbers `place` [B] in [0, 1) draw for these rows [B] of a batch.
+
+        Stratified, row b has the b-th of equal shares of the steps.
+        """
+        levels = self.levels()
         if self.draws == "stratified":
-            place = (torch.arange(count) + place) / count
+            place = (row + place) / rows
         s = (place * self.steps).ceil().long().clamp(1, self.steps)
         if self.conditioning == "discrete":
             return levels[s]

@@ -14,18 +14,19 @@ Shapes: M bands, F frames, T samples. Frame f stands for samples [f * hop, (f + 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from wg.errors import InputError, nearest
+from wg.fields import REQUIRED, check_fields, setting
 from wg.mel.bank import Bands, MelNorm, MelScale, weights
-from wg.mel.fields import checked
 
 VALUES = (  # fields that `convert` takes care of
     *("log", "floor", "floor_mode", "gain", "offset", "clip_min", "clip_max", "zero"),
@@ -47,44 +48,53 @@ class MelSpec:
     InputError for a value of the wrong type, out of range, or at odds with another.
     """
 
-    sample_rate: int  # Hz
-    n_fft: int
-    win_length: int  # samples; a shorter window sits in the middle of n_fft
-    hop_length: int  # samples
-    window: Literal["hann_periodic", "hann_symmetric"] = "hann_periodic"
-    # centre: n_fft // 2 reflected samples a side, frame f centred on f * hop, T // hop + 1 frames.
-    # hop: (n_fft - hop) / 2 a side, frame f centred on (f + 1/2) * hop, T // hop frames.
-    framing: Literal["centre", "hop"] = "centre"
-    power: Literal[1, 2] = 1  # the bands sum magnitudes or their squares
-    magnitude_eps: float = 0.0  # under the root, against |S|^2
-    magnitude_eps_mode: Literal["add", "clip"] = "add"  # |S|^2 + eps, or max(|S|^2, eps)
-    window_norm: bool = False  # magnitudes divided by sqrt(sum w^2)
-    n_mels: int
-    fmin: float = 0.0  # Hz
-    fmax: float | None = None  # Hz; None: half the sample rate
-    mel_scale: MelScale = "slaney"
-    mel_norm: MelNorm = "slaney"  # slaney: triangles of equal area; none: of height 1
-    log: Literal["ln", "log10", "db", "none"] = "ln"  # db: 20 log10, whatever `power` is
-    floor: float = 1e-5  # linear mel
-    floor_mode: Literal["clip", "add"] = "clip"
-    gain: float = 1.0
-    offset: float = 0.0
-    clip_min: float | None = None
-    clip_max: float | None = None
-    zero: float | None = None  # value of a band of exactly nothing; None: as the floor
-    mean: tuple[float, ...] | None = None  # a value a band
-    std: tuple[float, ...] | None = None
+    sample_rate: int = setting(REQUIRED, "Hz", least=1, most=10**6)
+    n_fft: int = setting(REQUIRED, "FFT size in samples, even", least=1, most=2**17)
+    win_length: int = setting(
+        REQUIRED,
+        "samples; a shorter window sits in the middle of n_fft",
+        least=1,
+    )
+    hop_length: int = setting(REQUIRED, "samples", least=1)
+    window: Literal["hann_periodic", "hann_symmetric"] = setting(
+        "hann_periodic",
+        "Hann, divided by win_length or by win_length - 1",
+    )
+    framing: Literal["centre", "hop"] = setting(
+        "centre",
+        "centre: n_fft // 2 reflected samples a side, frame f centred on f * hop, T // hop + "
+        "1 frames. hop: (n_fft - hop) / 2 a side, frame f centred on (f + 1/2) * hop, T // "
+        "hop frames.",
+    )
+    power: Literal[1, 2] = setting(1, "the bands sum magnitudes or their squares")
+    magnitude_eps: float = setting(0.0, "under the root, against |S|^2", least=0)
+    magnitude_eps_mode: Literal["add", "clip"] = setting("add", "|S|^2 + eps, or max(|S|^2, eps)")
+    window_norm: bool = setting(False, "magnitudes divided by sqrt(sum w^2)")
+    n_mels: int = setting(REQUIRED, "mel bands", least=1, most=4096)
+    fmin: float = setting(0.0, "Hz", least=0)
+    fmax: float | None = setting(None, "Hz; null: half the sample rate")
+    mel_scale: MelScale = setting("slaney", "of the filterbank")
+    mel_norm: MelNorm = setting("slaney", "slaney: triangles of equal area; none: of height 1")
+    log: Literal["ln", "log10", "db", "none"] = setting(
+        "ln", "ln, log10; db: 20 log10, whatever `power` is; none: no logarithm"
+    )
+    floor: float = setting(1e-5, "linear mel", above=0)
+    floor_mode: Literal["clip", "add"] = setting("clip", "clip: max(m, floor); add: m + floor")
+    gain: float = setting(1.0, "factor of the log mel", above=0)
+    offset: float = setting(0.0, "added to the log mel after the gain")
+    clip_min: float | None = setting(None, "lower bound of the log mel; null: none")
+    clip_max: float | None = setting(None, "upper bound of the log mel; null: none")
+    zero: float | None = setting(None, "value of a band of exactly nothing; null: as the floor")
+    mean: tuple[float, ...] | None = setting(None, "a value a band")
+    std: tuple[float, ...] | None = setting(None, "a value a band", above=0)
 
     def __post_init__(self) -> None:
-        for name, hint in _hints().items():
-            object.__setattr__(self, name, checked(f"mel.{name}", vars(self)[name], hint))
+        check_fields("mel", self)
         self._check_frames()
         self._check_bands()
         self._check_values()
 
     def _check_frames(self) -> None:
-        for key in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels"):
-            _require(vars(self)[key] > 0, key, vars(self)[key], "give at least 1")
         hop, n_fft, win = self.hop_length, self.n_fft, self.win_length
         _require(n_fft % 2 == 0, "n_fft", n_fft, "give an even number")
         _require(win <= n_fft, "win_length", win, f"at most mel.n_fft, {n_fft}")
@@ -94,14 +104,10 @@ class MelSpec:
 
     def _check_bands(self) -> None:
         nyquist = self.sample_rate / 2
-        _require(self.fmin >= 0, "fmin", self.fmin, "give 0 Hz or more")
         _require(self.top <= nyquist, "fmax", self.fmax, f"at most half the rate, {nyquist:g} Hz")
         _require(self.fmin < self.top, "fmin", self.fmin, f"give less than fmax, {self.top:g} Hz")
-        _require(self.magnitude_eps >= 0, "magnitude_eps", self.magnitude_eps, "give 0 or more")
 
     def _check_values(self) -> None:
-        _require(self.floor > 0, "floor", self.floor, "give a positive linear mel, such as 1e-5")
-        _require(self.gain > 0, "gain", self.gain, "give a positive factor")
         if self.clip_min is not None and self.clip_max is not None:
             remedy = f"give less than clip_max, {self.clip_max:g}"
             _require(self.clip_min < self.clip_max, "clip_min", self.clip_min, remedy)
@@ -111,7 +117,6 @@ class MelSpec:
             count = self.n_mels if value is None else len(value)
             remedy = f"give one value a band, mel.n_mels is {self.n_mels}"
             _require(count == self.n_mels, key, f"{count} values", remedy)
-        _require(min(self.std or (1.0,)) > 0, "std", min(self.std or (1.0,)), "give positive ones")
 
     @property
     def top(self) -> float:
@@ -128,6 +133,17 @@ class MelSpec:
     def label(self) -> str:
         """Short name, fit for a folder; different specs can share it."""
         return f"{self.sample_rate}hz-{self.n_mels}mel-hop{self.hop_length}"
+
+    @property
+    def digest(self) -> str:
+        """Eight characters that differ between specs; a key that is added with a default none."""
+        told = {
+            field.name: vars(self)[field.name]
+            for field in dataclasses.fields(self)
+            if vars(self)[field.name] != field.default
+        }
+        content = json.dumps(told, sort_keys=True).encode()
+        return hashlib.blake2b(content, digest_size=4).hexdigest()
 
     @property
     def padding(self) -> int:
@@ -237,11 +253,6 @@ class MelSpec:
         """Fields in which two specs differ, with both values; fmax None is half the rate."""
         mine, theirs = vars(self) | {"fmax": self.top}, vars(other) | {"fmax": other.top}
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
-
-
-@lru_cache
-def _hints() -> dict[str, Any]:
-    return get_type_hints(MelSpec)
 
 
 def _require(holds: bool, key: str, value: object, remedy: str) -> None:

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from wg.errors import InputError, nearest
+from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
-from wg.models.network import Network, zero
+from wg.models.network import Network
 
 WAVES = 64  # sines, and as many cosines, of a step
 STEP_WIDTH = 512
@@ -40,29 +41,50 @@ SLOPE = 0.4  # of the upsampler
 class DiffWaveConfig:
     """BASE vocoder of the paper; LARGE has 128 channels, both of its SC09 models 256."""
 
-    name: str = "diffwave"
-    conditions: Literal["mel", "class", "none"] = "mel"
-    classes: tuple[str, ...] = ()  # names of the labels, for conditions=class
-    channels: int = 64
-    layers: int = 30
-    dilation_cycle: int = 10  # dilations 1, 2, 4 .. 2^(cycle - 1), over and over
-    factors: tuple[int, ...] | None = None  # upsampling; None: two, derived from the hop
-    upsampler: Literal["shared", "per_layer"] = "per_layer"
-    # rising: paper; rising_single: in float32, as lmnt's weights were trained; falling: author's.
-    step_frequencies: Literal["rising", "rising_single", "falling"] = "rising"
-    fractional: Literal["table", "sinusoid"] = "table"  # between two steps: lmnt; paper's rule
-    weight_norm: bool = True
-    # What the dilated convolutions see beyond the ends; reflect: mirrored, as SpeechBrain's.
-    padding: Literal["zeros", "reflect"] = "zeros"
-    residual_quirk: bool = False  # the step enters the residual too: weights of the author's code
-    # What synthesis keeps of its step-independent work. Memory in floats a sample of audio: full,
-    # the projections, 2 * channels * layers; upsampled, the mels, bands (* layers if per_layer).
-    cache: Literal["full", "upsampled", "none"] = "full"
+    name: str = setting("diffwave", "which model")
+    conditions: Literal["mel", "class", "none"] = setting(
+        "mel", "what it is given besides the step"
+    )
+    classes: tuple[str, ...] = setting((), "names of the labels, for conditions=class")
+    channels: int = setting(64, "of the residual layers", least=1, most=8192)
+    layers: int = setting(30, "residual layers", least=1, most=1000)
+    dilation_cycle: int = setting(
+        10,
+        "dilations 1, 2, 4 .. 2^(cycle - 1), over and over",
+        least=1,
+        most=20,
+    )
+    factors: tuple[int, ...] | None = setting(None, "upsampling; null: two, derived from the hop")
+    upsampler: Literal["shared", "per_layer"] = setting(
+        "per_layer",
+        "of the mel: one for all layers, or one a layer (the paper's count)",
+    )
+    step_frequencies: Literal["rising", "rising_single", "falling"] = setting(
+        "rising",
+        "rising: paper; rising_single: in float32, as lmnt's weights were trained; falling: "
+        "author's",
+    )
+    fractional: Literal["table", "sinusoid"] = setting(
+        "table", "between two steps: lmnt; paper's rule"
+    )
+    weight_norm: bool = setting(True, "weight normalisation of the convolutions")
+    padding: Literal["zeros", "reflect"] = setting(
+        "zeros",
+        "what the dilated convolutions see beyond the ends; reflect: mirrored, as SpeechBrain's",
+    )
+    residual_quirk: bool = setting(
+        False,
+        "the step enters the residual too: weights of the author's code",
+    )
+    cache: Literal["full", "upsampled", "none"] = setting(
+        "full",
+        "what synthesis keeps of its step-independent work. Memory in floats a sample of "
+        "audio: full, the projections, 2 * channels * layers; upsampled, the mels, bands (* "
+        "layers if per_layer).",
+    )
 
     def __post_init__(self) -> None:
-        for key in ("channels", "layers", "dilation_cycle"):
-            if (value := vars(self)[key]) < 1:
-                raise InputError(f"model.{key} is {value}; give at least 1")
+        check_fields("model", self)
         if (self.conditions == "class") != bool(self.classes):
             raise InputError(
                 f"model.conditions is {self.conditions!r} and model.classes {list(self.classes)}; "
@@ -259,7 +281,8 @@ class DiffWaveNetwork(Network):
         )
         self.skip = conv(channels, channels, 1, 1, config)
         self.output = nn.Conv1d(channels, 1, 1)
-        zero(self.output)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)  # pyright: ignore[reportArgumentType]
 
     def condition(self, batch: Mapping[str, Any]) -> Condition:
         """From batch["mel"] [B, M, F] or batch["class"] [B], and batch["frames"] [B] if present."""

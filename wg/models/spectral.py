@@ -25,9 +25,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wg.errors import InputError
+from wg.fields import check_fields, setting
 from wg.mel.frames import OVERLAP, Frames
 from wg.mel.spec import MelSpec
-from wg.models.network import Network, zero
+from wg.models.network import Network
 
 WAVES = 32  # sines, and as many cosines, of the log-SNR
 SNR_RANGE = 160.0  # dB, over which the slowest of them turns once
@@ -40,19 +41,21 @@ SOFT = 0.1  # of a bin's magnitude 1: what is far below has no phase, nor a loga
 class SpectralConfig:
     """Sizes; the defaults are the small vocoder's."""
 
-    name: str = "spectral"
-    channels: int = 32  # of the convolutions
-    blocks: int = 6  # of two convolutions each
-    dilation_cycle: int = 3  # dilations in time 1, 2, 4, over and over
-    maps: int = 12  # channels a cell that are made from the mel
-    level_width: int = 128  # of the level's embedding
-    # Above the mel's fmax the network adds nothing: what sounds there is noise of the right power.
-    above_fmax: bool = False
+    name: str = setting("spectral", "which model")
+    # of the convolutions
+    channels: int = setting(32, "of the residual layers")
+    blocks: int = setting(6, "of two convolutions each", least=1, most=1000)
+    dilation_cycle: int = setting(3, "dilations in time 1, 2, 4, over and over")
+    maps: int = setting(12, "channels a cell that are made from the mel", least=1, most=8192)
+    level_width: int = setting(128, "of the level's embedding", least=1, most=8192)
+    above_fmax: bool = setting(
+        False,
+        "above the mel's fmax the network adds nothing: what sounds there is noise of the "
+        "right power",
+    )
 
     def __post_init__(self) -> None:
-        for key in ("channels", "blocks", "dilation_cycle", "maps", "level_width"):
-            if (value := vars(self)[key]) < 1:
-                raise InputError(f"model.{key} is {value}; give at least 1")
+        check_fields("model", self)
 
     def check(self, mel: MelSpec) -> None:
         """Any rate, window, hop and number of bands will do."""
@@ -79,7 +82,8 @@ class Block(nn.Module):
         self.level = nn.Linear(config.level_width, 2 * channels)
         self.first = nn.Conv2d(channels, channels, 3, padding=(1, dilation), dilation=(1, dilation))
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        zero(self.level)
+        nn.init.zeros_(self.level.weight)
+        nn.init.zeros_(self.level.bias)
         self.second.weight.data *= 0.2
         nn.init.zeros_(self.second.bias)  # pyright: ignore[reportArgumentType]
 
@@ -129,7 +133,8 @@ class SpectralNetwork(Network):
             Block(config, 2 ** (i % config.dilation_cycle)) for i in range(config.blocks)
         )
         self.leave = nn.Conv2d(channels, (TAPS + 1) * 2 * OVERLAP, 1)
-        zero(self.leave)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # pyright: ignore[reportArgumentType]
 
     def condition(self, batch: Mapping[str, Any]) -> Condition:
         """From batch["mel"] [B, M, F] and, if present, batch["frames"] [B]."""

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wg.errors import InputError
+from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
 from wg.models.network import Network
 
@@ -44,28 +45,87 @@ class WaveGradConfig:
     paper's 23M. Doubling the DBlocks too, as one port does, gives 27.0M.
     """
 
-    name: str = "wavegrad"
-    factors: tuple[int, ...] | None = None  # upsampling, mel to wave; None: derived from the hop
-    mel_channels: int = 768
-    up_channels: tuple[int, ...] = (512, 512, 256, 128, 128)
-    wave_channels: int = 32
-    down_channels: tuple[int, ...] = (128, 128, 256, 512)
-    dilations: Literal["paper", "lmnt", "large"] = "paper"  # lmnt: the paper's order reversed
-    up: Literal["nearest", "linear"] = "nearest"
-    down: Literal["nearest", "linear", "strided"] = "nearest"
-    down_widening: Literal["first", "last"] = "first"  # convolution of a DBlock that adds channels
-    down_kernel: int | None = None  # of down=strided, odd; None: 2 * floor(factor / 2) + 1
+    name: str = setting("wavegrad", "which model")
+    factors: tuple[int, ...] | None = setting(
+        None,
+        "upsampling, mel to wave; null: derived from the hop",
+        least=1,
+    )
+    mel_channels: int = setting(
+        768,
+        "channels after the first convolution of the mel (or of the features)",
+        least=2,
+        most=8192,
+    )
+    up_channels: tuple[int, ...] = setting(
+        (512, 512, 256, 128, 128),
+        "channels after each UBlock, mel to wave",
+        least=2,
+        most=8192,
+    )
+    wave_channels: int = setting(
+        32,
+        "channels after the first convolution of the waveform",
+        least=2,
+        most=8192,
+    )
+    down_channels: tuple[int, ...] = setting(
+        (128, 128, 256, 512),
+        "channels after each DBlock, wave to mel",
+        least=2,
+        most=8192,
+    )
+    dilations: Literal["paper", "lmnt", "large"] = setting(
+        "paper", "lmnt: the paper's order reversed"
+    )
+    up: Literal["nearest", "linear"] = setting(
+        "nearest",
+        "upsampling: repetition, or linear interpolation",
+    )
+    down: Literal["nearest", "linear", "strided"] = setting(
+        "nearest",
+        "downsampling: every n-th sample, linear, or strided convolution",
+    )
+    # convolution of a DBlock that adds channels
+    down_widening: Literal["first", "last"] = setting(
+        "first",
+        "which of a DBlock's convolutions adds channels",
+    )
+    down_kernel: int | None = setting(
+        None,
+        "of down=strided, odd; null: 2 * floor(factor / 2) + 1",
+        least=1,
+        most=1023,
+    )
     # sinusoid_single: its angles in float32, as ivanvovk's, mindslab's and keonlee's code has them.
-    level_encoding: Literal["sinusoid", "sinusoid_single", "coqui"] = "sinusoid"
-    level_scale: float = 5000.0  # paper 5000; lmnt 1; use 1 with discrete conditioning
-    up_repeats: int = 1  # UBlocks a resolution; the further ones do not resample
-    down_repeats: int = 1
-    repeat_shortcut: Literal["none", "conv"] = "none"  # of a further UBlock; conv: mindslab's 1x1
-    # Orthogonal everywhere, but the last layer zero (null is this), or not; or with Xavier's in
-    # the FiLMs, as lmnt and coqui begin.
-    initialisation: Literal["zero", "orthogonal", "lmnt"] | None = None
+    level_encoding: Literal["sinusoid", "sinusoid_single", "coqui"] = setting(
+        "sinusoid",
+        "sinusoids of the level (paper), in float32 (for ports' weights), or coqui's variant",
+    )
+    level_scale: float = setting(
+        5000.0,
+        "paper 5000; lmnt 1; use 1 with discrete conditioning",
+        above=0,
+    )
+    up_repeats: int = setting(
+        1,
+        "UBlocks a resolution; the further ones do not resample",
+        least=1,
+        most=100,
+    )
+    down_repeats: int = setting(1, "DBlocks a resolution", least=1, most=100)
+    repeat_shortcut: Literal["none", "conv"] = setting(
+        "none",
+        "of a further UBlock; conv: mindslab's 1x1",
+    )
+    initialisation: Literal["zero", "orthogonal", "lmnt"] | None = setting(
+        None,
+        "orthogonal everywhere, but the last layer zero (null is this), or not; or with Xavier's "
+        "in the FiLMs, as lmnt and coqui begin",
+    )
 
     def __post_init__(self) -> None:
+        check_fields("model", self)
         if len(self.up_channels) != len(self.down_channels) + 1:
             raise InputError(
                 f"model.up_channels has {len(self.up_channels)} entries and model.down_channels "
@@ -86,8 +146,6 @@ class WaveGradConfig:
                 f"model.down_kernel is {self.down_kernel}, but model.down is {self.down!r}, which "
                 "has no kernel; set model.down=strided"
             )
-        if min(self.up_repeats, self.down_repeats) < 1:
-            raise InputError("model.up_repeats and model.down_repeats are at least 1")
 
     def check(self, mel: MelSpec) -> None:
         """InputError if the factors do not make the hop."""
