@@ -1,6 +1,7 @@
 from itertools import islice
 from pathlib import Path
 
+import pytest
 import torch
 from test_dump import SPEC, clip, dump_of
 
@@ -75,5 +76,29 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
 def test_validation_is_always_the_same_middle(tmp_path: Path) -> None:
     entry, audio, mel = clip("a", 6400)
     segments = Segments(dump_of(tmp_path, (entry, audio, mel)), 8)
-    (batch,) = list(validation_loader(segments, 64, 4))
+    (batch,) = list(validation_loader(segments, 64, 4, Share()))
     assert torch.equal(batch["mel"][0], mel[:, 46:54])
+
+
+@pytest.mark.parametrize(("utterances", "world", "size"), [(7, 2, 4), (5, 4, 4), (64, 3, 6)])
+def test_processes_share_validation_in_as_many_batches(
+    tmp_path: Path, utterances: int, world: int, size: int
+) -> None:
+    clips = [clip(f"clip-{number:02d}", 640, seed=number) for number in range(20)]
+    segments = Segments(dump_of(tmp_path, *clips), 8)
+    whole = list(validation_loader(segments, utterances, size, Share()))
+    shares = [
+        list(validation_loader(segments, utterances, size, Share(rank, world)))
+        for rank in range(world)
+    ]
+    assert len({len(batches) for batches in shares}) == 1
+    ids = sorted(name for batches in shares for batch in batches for name in batch["ids"])
+    assert ids == sorted(name for batch in whole for name in batch["ids"])
+    assert len(ids) == len(set(ids)) == min(utterances, 20)
+
+
+def test_fewer_validation_utterances_than_processes_are_everybodys(tmp_path: Path) -> None:
+    segments = Segments(dump_of(tmp_path, clip("a", 640), clip("b", 640, seed=1)), 8)
+    for rank in range(3):
+        batches = list(validation_loader(segments, 64, 3, Share(rank, 3)))
+        assert [batch["ids"] for batch in batches] == [["a"], ["b"]]

@@ -66,7 +66,7 @@ def test_a_whole_utterance_is_a_window_from_its_start(folder: Path) -> None:
 
 def test_other_models_are_told_nothing_more(folder: Path) -> None:
     batch = collate([Segments(Dump(folder), 8)[Draw(0, 1)]])
-    assert set(batch) == {"ids", "texts", "audio", "mel"}
+    assert set(batch) == {"ids", "texts", "seeds", "rows", "audio", "mel"}
 
 
 def test_what_stage_3_left_out_is_left_out(folder: Path) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from wg.config import CorpusConfig, Experiment, TrainConfig
-from wg.diffusion.noise import mix_seed
+from wg.diffusion.noise import PositionalNoise, shares_of
 from wg.interop import lmnt_diffwave as diffwave_importer
 from wg.interop import lmnt_wavegrad as wavegrad_importer
 from wg.interop.imported import Imported, read_foreign
@@ -70,24 +70,23 @@ def experiment_of(found: Imported, peer: Peer) -> Experiment:
     return Experiment(corpus, found.mel, found.model, diffusion=found.diffusion, train=train)
 
 
-def batches(peer: Peer, hop: int) -> list[dict[str, Tensor]]:
+def batches(peer: Peer, hop: int) -> list[dict[str, Any]]:
     generator = torch.Generator().manual_seed(5)
     return [
         {
             "audio": 0.3 * torch.randn(2, 3 * hop, generator=generator, dtype=torch.float64),
             "mel": torch.rand(2, peer.bands, 3, generator=generator, dtype=torch.float64),
+            "seeds": [2 * number, 2 * number + 1],
+            "rows": [0, 1],
         }
-        for _ in range(STEPS)
+        for number in range(STEPS)
     ]
 
 
-def their_loss(
-    peer: Peer, state: State, found: Imported, batch: dict[str, Tensor], number: int
-) -> Tensor:
+def their_loss(peer: Peer, state: State, found: Imported, batch: dict[str, Any]) -> Tensor:
     """mean |eps - eps(l y + sqrt(1 - l^2) eps)| at the level and noise that our step draws."""
-    torch.manual_seed(mix_seed(3, number, 0))
-    level = found.diffusion.draw(len(batch["audio"]))
-    noise = torch.randn_like(batch["audio"])
+    level = found.diffusion.drawn(shares_of(batch["seeds"]), torch.tensor(batch["rows"]), 2)
+    noise = PositionalNoise(batch["seeds"])(0, batch["audio"].shape[1]).double()
     table = found.diffusion.levels()[1:]
     step = (table[None] - level[:, None]).abs().argmin(1)
     noisy = level[:, None] * batch["audio"] + (1 - level[:, None] ** 2).sqrt() * noise
@@ -121,7 +120,7 @@ def compare(what: str, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor])
 def test_loss_and_every_gradient_are_theirs(tmp_path: Path, name: str) -> None:
     peer, state, found, system = load(name, tmp_path)
     batch = batches(peer, found.mel.hop_length)[0]
-    expected = their_loss(peer, state, found, batch, 0)
+    expected = their_loss(peer, state, found, batch)
     expected.backward()
     system.log = lambda *_, **__: None
     loss = system.training_step(batch, 0)
@@ -141,9 +140,9 @@ def test_twenty_steps_of_the_optimiser_are_theirs(tmp_path: Path, name: str) -> 
     fed = batches(peer, found.mel.hop_length)
     before = {key: value.detach().clone() for key, value in state.items()}
     optimiser = torch.optim.Adam(state.values(), lr=2e-4)
-    for number, batch in enumerate(fed):
+    for batch in fed:
         optimiser.zero_grad()
-        their_loss(peer, state, found, batch, number).backward()
+        their_loss(peer, state, found, batch).backward()
         if peer.clip:
             torch.nn.utils.clip_grad_norm_(state.values(), peer.clip)
         optimiser.step()

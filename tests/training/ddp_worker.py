@@ -1,51 +1,121 @@
-"""One of several processes that train the tiny experiment; run by torchrun, for test_ddp.py."""
+"""One of several processes that train the tiny experiments; run by torchrun, for test_ddp.py."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
-from tiny import experiment
+from tiny import CONTENT, experiment
 
+from wg.config import Experiment, compose
 from wg.data.dump import Dump
+from wg.data.phonemes import Phonemes
+from wg.data.speech import SpokenDump
 from wg.mel.hub import named
+from wg.models import config_class
 from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network, within
 from wg.processes.devices import Devices
 from wg.processes.launch import place
-from wg.training.modules import DiffusionModule
+from wg.training.modules import build_module
 from wg.training.trainer import fit
 
-MADE = experiment(train={"processes": 2, "max_steps": 4, "valid_every": 2})
+STEPS = 10
+DIFFWAVE = {
+    "model": {"name": "diffwave", "channels": 8, "layers": 4, "dilation_cycle": 4},
+    "diffusion": {"start": 1e-4, "end": 0.05, "steps": 50, "conditioning": "discrete"},
+}
+SPECTRAL = {
+    "model": {"name": "spectral", "channels": 8, "blocks": 2},
+    "diffusion": {"precondition": "mel", "prior": "mel"},
+}
+WAVEGRAD2 = {
+    "model": {
+        "name": "wavegrad2",
+        "encoder_channels": 8,
+        "predictor_channels": 4,
+        "predictor_zoneout": 0.1,
+        "mask_frames": 3,
+        "mel_channels": 8,
+        "up_channels": [8, 8, 8, 4, 4],
+        "wave_channels": 4,
+        "down_channels": [4, 4, 8, 8],
+    }
+}
+OTHERS = {"diffwave": DIFFWAVE, "spectral": SPECTRAL, "wavegrad2": WAVEGRAD2}
 
 
-def gradients(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A copy of every parameter's gradient."""
-    found = {}
-    for name, parameter in module.named_parameters():
-        assert parameter.grad is not None, name
-        found[name] = parameter.grad.clone()
-    return found
+def made(name: str, processes: int) -> Experiment:
+    """One of the experiments: each model; accumulation with an average; segments with padding."""
+    train = {"max_steps": STEPS, "valid_every": STEPS // 2, "keep": 5, "processes": processes}
+    if name == "accumulated":
+        return experiment(train={**train, "accumulate": 2}, diffusion={"draws": "stratified"})
+    if name == "padded":
+        return experiment(train={**train, "segment_samples": 64 * 27})
+    train["ema"] = 0
+    if name in OTHERS:
+        content = {**CONTENT, **OTHERS[name], "train": {**CONTENT["train"], **train}}
+        return compose([(name, content)], config_class)
+    return experiment(train=train)
 
 
-class Watched(DiffusionModule):
-    """Keeps the gradients of its first step, as the optimiser gets them but for clipping."""
-
-    first: dict[str, torch.Tensor] | None = None
-
-    def on_after_backward(self) -> None:
-        if self.first is None:
-            self.first = gradients(self)
+# With the largest difference of weights; WaveGrad 2 has its durations in single precision.
+NAMES = {"wavegrad": 1e-9, "diffwave": 1e-9, "spectral": 1e-9, "accumulated": 1e-9, "padded": 1e-9}
+NAMES |= {"wavegrad2": 1e-5}
 
 
-def untrained(kind: type[DiffusionModule]) -> DiffusionModule:
-    """A module with the same random weights everywhere, and an output layer that is not zero."""
+def dump_of(name: str, folder: Path, experiment: Experiment) -> Dump:
+    """A split; for a model that reads text with texts of two to six symbols."""
+    if name != "wavegrad2":
+        return Dump(folder)
+    spoken = {}
+    for number, entry in enumerate(Dump(folder).utterances):
+        symbols = ("sil", "T", "OW1", "N", ".", "eos")[: 2 + number % 5]
+        share = entry.frames // len(symbols)
+        last = entry.frames - share * (len(symbols) - 1)
+        durations = (*(share,) * (len(symbols) - 1), last)
+        spoken[entry.id] = Phonemes(entry.id, "", "", symbols, durations)
+    return SpokenDump(folder, spoken, experiment.model)
+
+
+def train(name: str, processes: int, folder: Path, gpus: int = 0) -> dict[str, Any]:
+    """Trains; the gradients of the first step, the weights after, validation, the segments seen.
+
+    In double precision: Adam makes steps as large as any of gradients that are rounding errors.
+    """
+    experiment = made(name, processes)
+    train, valid = (dump_of(name, folder / split, experiment) for split in ("train", "valid"))
     torch.manual_seed(0)
-    module = kind(MADE)
+    module: Any = build_module(experiment)
     with torch.no_grad():
-        for parameter in module.parameters():
+        for parameter in module.parameters():  # an output layer that is not zero
             parameter += 0.05 * torch.randn_like(parameter)
-    return module
+    if module.denoiser.power is not None:
+        module.denoiser.power.fit(lambda: ((train.audio(i), train.mel(i)) for i in range(6)))
+    module.double()
+    seen: dict[str, Any] = {"seeds": [], "valid": [], "gradients": {}}
+
+    def before_step(optimizer: Any) -> None:
+        if not seen["gradients"]:
+            named = module.named_parameters()
+            seen["gradients"] = {key: value.grad.cpu().clone() for key, value in named}
+
+    def after_validation() -> None:
+        seen["valid"].append({k: float(v) for k, v in module.trainer.callback_metrics.items()})
+
+    def batch_start(batch: Any, _: int) -> None:
+        seen["seeds"] += batch["seeds"]
+
+    def doubled(batch: Any, _: int) -> Any:
+        return {key: v.double() if key in ("audio", "mel") else v for key, v in batch.items()}
+
+    module.on_after_batch_transfer = doubled
+    module.on_before_optimizer_step = before_step
+    module.on_validation_end = after_validation
+    module.on_train_batch_start = batch_start
+    fit(experiment, module, (train, valid), folder / f"{name}-{processes}", Devices(gpus))
+    return {**seen, "weights": {key: v.cpu() for key, v in module.state_dict().items()}}
 
 
 def spoken(rows: list[int]) -> dict[str, torch.Tensor]:
@@ -76,16 +146,15 @@ def spoken(rows: list[int]) -> dict[str, torch.Tensor]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def main(folder: Path) -> None:
-    """Trains, and saves what this process saw."""
-    train, valid = Dump(folder / "train"), Dump(folder / "valid")
-    module = untrained(Watched)
-    fit(MADE, module, (train, valid), folder / "exp", Devices())
-    rank = place().rank
-    seen = {"first": module.first, "last": module.state_dict()}
-    seen["spoken"] = spoken([[0, 1], [2, 3]][rank])
-    torch.save(seen, folder / f"rank-{rank}.pt")
+def main(folder: Path, device: str = "cpu") -> None:
+    """Trains each, and saves what this process saw."""
+    rank, gpus = place().rank, 2 if device == "cuda" else 0
+    for name in NAMES:
+        torch.save(train(name, 2, folder, gpus), folder / f"{name}-{rank}.pt")
+    if gpus:
+        return
+    torch.save(spoken([[0, 1], [2, 3]][rank]), folder / f"spoken-{rank}.pt")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

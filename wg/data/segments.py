@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ class Draw(NamedTuple):
 
     utterance: int
     seed: int
+    row: int = 0  # in its batch, of all processes
 
 
 class Segment(NamedTuple):
@@ -32,6 +34,7 @@ class Segment(NamedTuple):
     text: str = ""
     start: int = 0  # its first frame in the utterance
     labels: Mapping[str, Tensor] = {}  # of the whole utterance, see Dump.labels
+    draw: Draw = Draw(0, -1)
 
 
 class Segments(Dataset[Segment]):
@@ -46,7 +49,7 @@ class Segments(Dataset[Segment]):
 
     def __getitem__(self, draw: Draw) -> Segment:
         """One crop."""
-        index, seed = draw
+        index, seed = draw.utterance, draw.seed
         entry = self.dump.utterances[index]
         spare = max(0, entry.frames - self.frames)
         # A crop needs one number: a hash is as good as a generator and far cheaper.
@@ -57,7 +60,8 @@ class Segments(Dataset[Segment]):
             audio = fit(audio, self.frames * self.dump.spec.hop_length)
             silence = self.dump.spec.silence[:, None].expand(-1, self.frames - length)
             mel = torch.cat([mel, silence], 1)
-        return Segment(entry.id, audio, mel, length, entry.text, start, self.dump.labels(index))
+        labels = self.dump.labels(index)
+        return Segment(entry.id, audio, mel, length, entry.text, start, labels, draw)
 
 
 def whole(dump: Dump, index: int) -> Segment:
@@ -68,11 +72,14 @@ def whole(dump: Dump, index: int) -> Segment:
 def collate(segments: list[Segment]) -> dict[str, object]:
     """Batch: ids, texts, audio [B, T], mel [B, M, F], and frames [B] where some are padding.
 
-    With what the dump tells of the utterances [B] or [B, longest], and window_start [B].
+    Lists, which stay on the CPU: seeds and rows of the draws. With what the dump tells of the
+    utterances [B] or [B, longest], and window_start [B].
     """
     batch: dict[str, object] = {
         "ids": [segment.id for segment in segments],
         "texts": [segment.text for segment in segments],
+        "seeds": [segment.draw.seed for segment in segments],
+        "rows": [segment.draw.row for segment in segments],
         "audio": torch.stack([segment.audio for segment in segments]),
         "mel": torch.stack([segment.mel for segment in segments]),
     }
@@ -121,7 +128,8 @@ class EndlessBatches(Sampler[list[Draw]]):
                     generator = torch.Generator().manual_seed(mix_seed(self.seed, number))
                     order = torch.randperm(self.utterances, generator=generator)
                     current = number
-                batch.append(Draw(int(order[place]), mix_seed(self.seed, counter)))
+                seed = mix_seed(self.seed, counter)
+                batch.append(Draw(int(order[place]), seed, counter - step * self.batch_size))
             yield batch
             step += 1
 
@@ -138,9 +146,20 @@ def training_loader(segments: Segments, batches: EndlessBatches, workers: int) -
     )
 
 
-def validation_loader(segments: Segments, utterances: int, batch_size: int) -> DataLoader:
-    """The middle segment of evenly spread utterances, always the same."""
+def validation_loader(
+    segments: Segments, utterances: int, batch_size: int, share: Share
+) -> DataLoader:
+    """The middle segment of evenly spread utterances, always the same, shared by the processes.
+
+    All have as many batches, as they wait for each other at each; where there are fewer
+    utterances than processes, all have all of them.
+    """
     count = min(utterances, len(segments))
     chosen = [Draw(i * len(segments) // count, -1) for i in range(count)]
-    batches = [chosen[i : i + batch_size] for i in range(0, count, batch_size)]
+    least = max(1, batch_size // share.world)
+    if count >= share.world:
+        chosen, count = chosen[share.rank :: share.world], count // share.world
+    parts = -(-count // least)
+    bounds = [i * len(chosen) // parts for i in range(parts + 1)]
+    batches = [chosen[first:last] for first, last in pairwise(bounds)]
     return DataLoader(segments, batch_sampler=batches, collate_fn=collate)

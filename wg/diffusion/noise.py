@@ -34,6 +34,34 @@ def seed_of(name: str, seed: int) -> int:
     return mix_seed(int.from_bytes(digest, "little", signed=True), seed)
 
 
+def shares_of(seeds: Sequence[int]) -> Tensor:
+    """A number in [0, 1) of each seed, float64 [B], uniform over seeds."""
+    # A hash is as good as a generator and far cheaper.
+    return torch.tensor([mix_seed(seed) / 2**63 for seed in seeds], dtype=torch.float64)
+
+
+class RowDraws:
+    """Numbers uniform in [0, 1) for the rows of a batch, each row's of its own seed alone.
+
+    So what a network draws in training (dropout, say) is the same however rows share processes.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        mixed = [mix_seed(seed, 0, 0, 0) for seed in seeds]
+        self.generators = [torch.Generator(self.device).manual_seed(seed) for seed in mixed]
+
+    def __call__(self, row: int, *shape: int) -> Tensor:
+        """The row's next numbers, float32."""
+        generator = self.generators[row]
+        return torch.rand(shape, generator=generator, device=self.device, dtype=torch.float32)
+
+    def ones(self, row: int, share: float, *shape: int) -> Tensor:
+        """1 with this probability, else 0, of the row's next numbers."""
+        drawn = torch.empty(shape, device=self.device, dtype=torch.float32)
+        return drawn.bernoulli_(share, generator=self.generators[row])
+
+
 class PositionalNoise:
     """Unit Gaussian noise [B, T]: row b, step k, sample t depends on (seeds[b], k, t) alone.
 
@@ -58,4 +86,4 @@ class PositionalNoise:
     @staticmethod
     def _block(seed: int, step: int, block: int) -> Tensor:
         generator = torch.Generator().manual_seed(mix_seed(seed, step, block))
-        return torch.randn(BLOCK, generator=generator)
+        return torch.randn(BLOCK, generator=generator, dtype=torch.float32)

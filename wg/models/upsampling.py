@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from wg.diffusion.noise import RowDraws
 from wg.models.zoneout import ZoneoutLSTM
 
 
@@ -55,11 +56,11 @@ class Predictor(nn.Module):
             self.lstm = nn.LSTM(c_in, hidden, num_layers=2, batch_first=True, bidirectional=True)
         self.projection = nn.Linear(2 * hidden, 1, bias=False)
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """x [B, N, C], the first `lengths` [B] symbols real -> [B, N]."""
+    def forward(self, x: Tensor, lengths: Tensor, draws: RowDraws | None = None) -> Tensor:
+        """x [B, N, C], the first `lengths` [B] symbols real -> [B, N]; `draws` for the zoneout."""
         if isinstance(self.lstm, nn.ModuleList):
             for layer in self.lstm:
-                x = layer(x, lengths)
+                x = layer(x, lengths, draws)
             return self.projection(x.to(self.projection.weight))[..., 0]
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         hidden, _ = pad_packed_sequence(

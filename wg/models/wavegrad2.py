@@ -23,14 +23,16 @@ gives the recording's mel to them, speaking the predicted one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wg.diffusion.noise import RowDraws
 from wg.errors import InputError, nearest
+from wg.fields import setting
 from wg.mel.spec import MelSpec
 from wg.models.network import Network
 from wg.models.shared import SharedNorm, share_of
@@ -59,56 +61,94 @@ class WaveGrad2Config(WaveGradConfig):
     256 frames.
     """
 
-    name: str = "wavegrad2"
-    symbols: tuple[str, ...] = SYMBOLS  # ids are places in this table, looked up by name
-    symbols_version: int = VERSION  # of what these names mean; any other than wg's is refused
-    boundaries: Literal["marks", "pauses"] = "marks"  # pauses: read without marks, as ports do
-    encoder_channels: int = 1024
-    encoder_activation: Literal["relu", "none"] = "relu"  # none: Non-Attentive Tacotron
-    dropout: float = 0.5  # after each convolution of the encoder
-    norm_decay: float = 0.9  # of batch norm's running statistics; Non-Attentive Tacotron 0.999
-    zoneout: float = 0.1  # of the encoder's LSTM
-    predictor_channels: int = 512  # a direction, of the duration and the range predictor
-    predictor_zoneout: float = 0.0  # of their LSTMs; Non-Attentive Tacotron 0.1
-    # Of a sinusoid of each frame's place in its symbol, beside the features; Non-Attentive
-    # Tacotron 32. 0: none, as in the ports.
-    position_channels: int = 0
-    speaker_channels: int = 0  # of the speaker's embedding; 0: the model knows one speaker only
-    speakers: tuple[str, ...] = ()  # left out: those of the training split
-    upsampling: Literal["middle", "mindslab", "keonlee"] = "middle"  # a port's: for its weights
-    duration_domain: Literal["seconds", "log"] = "seconds"  # of the loss; log: of frames + 1
-    # Of the duration loss: over each utterance's symbols, then over utterances; or over all symbols
-    # of a batch, as the ports do, where a long text counts for more.
-    duration_mean: Literal["utterance", "symbols"] = "utterance"
-    duration_weight: float = 2.0
-    mel_weight: float = 0.0  # of the L1 loss of a predicted mel; 0: none
-    # Of convolutions that predict the mel, whose loss is over whole utterances then; 0: a
-    # projection of the features, whose loss is over the window.
-    mel_blocks: int = 0
-    mel_width: int = 192  # channels of these blocks
-    decoder: Literal["wavegrad", "spectral"] = "wavegrad"  # spectral: of the predicted mel
-    spectral: SpectralConfig = field(default_factory=SpectralConfig)  # sizes of that decoder
-    mask_frames: int = 0  # at most, of the window, hidden from the decoder in training
-    mask_channels: int = 0  # at most, of its features
+    name: str = setting("wavegrad2", "which model")
+    symbols: tuple[str, ...] = setting(SYMBOLS, "ids are places in this table, looked up by name")
+    symbols_version: int = setting(
+        VERSION, "of what these names mean; any other than wg's is refused"
+    )
+    boundaries: Literal["marks", "pauses"] = setting(
+        "marks", "pauses: read without marks, as ports do"
+    )
+    encoder_channels: int = setting(1024, "of the symbols' encoder", least=2, most=8192)
+    encoder_activation: Literal["relu", "none"] = setting("relu", "none: Non-Attentive Tacotron")
+    dropout: float = setting(0.5, "after each convolution of the encoder", least=0, below=1)
+    norm_decay: float = setting(
+        0.9,
+        "of batch norm's running statistics; Non-Attentive Tacotron 0.999",
+        least=0,
+        below=1,
+    )
+    zoneout: float = setting(0.1, "of the encoder's LSTM", least=0, below=1)
+    predictor_channels: int = setting(
+        512,
+        "a direction, of the duration and the range predictor",
+        least=2,
+        most=8192,
+    )
+    predictor_zoneout: float = setting(
+        0.0,
+        "of their LSTMs; Non-Attentive Tacotron 0.1",
+        least=0,
+        below=1,
+    )
+    position_channels: int = setting(
+        0,
+        "of a sinusoid of each frame's place in its symbol, beside the features; "
+        "Non-Attentive Tacotron 32. 0: none, as in the ports.",
+        least=0,
+        most=8192,
+    )
+    speaker_channels: int = setting(
+        0,
+        "of the speaker's embedding; 0: the model knows one speaker only",
+        least=0,
+        most=8192,
+    )
+    speakers: tuple[str, ...] = setting((), "left out: those of the training split")
+    upsampling: Literal["middle", "mindslab", "keonlee"] = setting(
+        "middle",
+        "a port's: for its weights",
+    )
+    duration_domain: Literal["seconds", "log"] = setting(
+        "seconds", "of the loss; log: of frames + 1"
+    )
+    duration_mean: Literal["utterance", "symbols"] = setting(
+        "utterance",
+        "of the duration loss: over each utterance's symbols, then over utterances; or over "
+        "all symbols of a batch, as the ports do, where a long text counts for more",
+    )
+    duration_weight: float = setting(
+        2.0,
+        "of the durations' squared error beside the noise's loss",
+        least=0,
+    )
+    mel_weight: float = setting(0.0, "of the L1 loss of a predicted mel; 0: none", least=0)
+    mel_blocks: int = setting(
+        0,
+        "of convolutions that predict the mel, whose loss is over whole utterances then; 0: a "
+        "projection of the features, whose loss is over the window",
+        least=0,
+        most=1000,
+    )
+    mel_width: int = setting(192, "channels of these blocks", least=1, most=8192)
+    decoder: Literal["wavegrad", "spectral"] = setting("wavegrad", "spectral: of the predicted mel")
+    spectral: SpectralConfig = setting(SpectralConfig(), "sizes of that decoder")
+    mask_frames: int = setting(
+        0,
+        "at most, of the window, hidden from the decoder in training",
+        least=0,
+    )
+    mask_channels: int = setting(0, "at most, of its features", least=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for key in ("encoder_channels", "predictor_channels"):
             if (value := vars(self)[key]) < 2 or value % 2:
                 raise InputError(f"model.{key} is {value}; give an even number (two directions)")
-        for key in ("dropout", "zoneout", "predictor_zoneout", "norm_decay"):
-            if not 0 <= (value := vars(self)[key]) < 1:
-                raise InputError(f"model.{key} is {value}; give a probability below 1")
         if self.position_channels % 2:
             raise InputError(
                 f"model.position_channels is {self.position_channels}; give an even one"
             )
-        keys = ("duration_weight", "mel_weight", "mask_frames", "mask_channels", "mel_blocks")
-        for key in (*keys, "position_channels"):
-            if (value := vars(self)[key]) < 0:
-                raise InputError(f"model.{key} is {value}; give at least 0")
-        if self.mel_width < 1:
-            raise InputError(f"model.mel_width is {self.mel_width}; give at least 1")
         if self.mel_blocks and not self.mel_weight:
             raise InputError(
                 f"model.mel_blocks is {self.mel_blocks}, but model.mel_weight is 0: nothing would "
@@ -119,7 +159,7 @@ class WaveGrad2Config(WaveGradConfig):
                 "model.decoder is spectral, which knows nothing but a predicted mel; set "
                 "model.mel_blocks=4 model.mel_weight=1"
             )
-        if self.speaker_channels < 0 or (self.speakers and not self.speaker_channels):
+        if self.speakers and not self.speaker_channels:
             raise InputError(
                 f"model.speaker_channels is {self.speaker_channels} for {len(self.speakers)} "
                 "model.speakers; several speakers need channels, such as 64"
@@ -163,17 +203,22 @@ class Encoder(nn.Module):
         self.norms = nn.ModuleList(SharedNorm(width, momentum=momentum) for _ in range(3))
         self.lstm = ZoneoutLSTM(width, width // 2, config.zoneout)
 
-    def forward(self, symbols: Tensor, lengths: Tensor, real: Tensor) -> Tensor:
-        """Ids [B, N], of which the first `lengths` [B] are `real` [B, N] -> [B, N, C]."""
+    def forward(
+        self, symbols: Tensor, lengths: Tensor, real: Tensor, draws: RowDraws | None = None
+    ) -> Tensor:
+        """Ids [B, N], of which the first `lengths` [B] are `real` [B, N] -> [B, N, C].
+
+        `draws`: for what is random in training; None: torch's own generator.
+        """
         x = self.embedding(symbols) * real[..., None]
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = conv(x.transpose(1, 2)).transpose(1, 2)
             # Statistics of the real symbols alone, whatever they are padded with, of all processes.
             normal = norm(x[real])
             normal = normal.relu() if self.activates else normal
-            normal = F.dropout(normal, self.dropout, self.training)
             x = torch.zeros_like(x, dtype=normal.dtype).masked_scatter(real[..., None], normal)
-        return self.lstm(x, lengths)
+            x = dropped(x, self.dropout if self.training else 0.0, lengths, draws)
+        return self.lstm(x, lengths, draws)
 
 
 class MelBlock(nn.Module):
@@ -185,10 +230,12 @@ class MelBlock(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.wide, self.narrow = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
 
-    def forward(self, x: Tensor, real: Tensor, dropout: float) -> Tensor:
-        """x [B, C, F], of which `real` [B, 1, F] is no padding."""
+    def forward(self, x: Tensor, frames: Tensor, dropout: float, draws: RowDraws | None) -> Tensor:
+        """x [B, C, F], of which `frames` [B] are real."""
+        real = within(frames, x.shape[2])[:, None].to(x)
         y = self.norm(self.conv(x * real).transpose(1, 2))
-        y = F.dropout(self.narrow(F.silu(self.wide(y))), dropout, self.training)
+        y = self.narrow(F.silu(self.wide(y)))
+        y = dropped(y, dropout if self.training else 0.0, frames, draws)
         return x + y.transpose(1, 2)
 
 
@@ -202,12 +249,11 @@ class MelPredictor(nn.Module):
         self.blocks = nn.ModuleList(MelBlock(config.mel_width) for _ in range(config.mel_blocks))
         self.leave = nn.Conv1d(config.mel_width, bands, 1)
 
-    def forward(self, features: Tensor, frames: Tensor) -> Tensor:
+    def forward(self, features: Tensor, frames: Tensor, draws: RowDraws | None = None) -> Tensor:
         """features [B, C, F], of which `frames` [B] are real -> [B, M, F]."""
-        real = within(frames, features.shape[2])[:, None].to(features)
         x = self.enter(features)
         for block in self.blocks:
-            x = block(x, real, self.dropout)
+            x = block(x, frames, self.dropout, draws)
         return self.leave(x)
 
 
@@ -258,21 +304,24 @@ class WaveGrad2Network(Network):
         With `durations` [B, N] in frames these are taken, else predicted ones over `pace` [B].
         With `window_start` [B] in frames, of the part alone that `mel` [B, M, F] is of; where
         some of that is padding, `frames` [B] are real. A decoder of mels takes that one where it
-        is there, else the predicted one.
+        is there, else the predicted one. With `seeds` [B] what is
+        random in training is of each row's alone.
         """
         symbols, lengths = batch["symbols"], batch["symbol_lengths"]
         real = within(lengths, symbols.shape[1])
-        x = self.encoder(symbols, lengths, real)
+        seeded = self.training and "seeds" in batch
+        draws = RowDraws(batch["seeds"], symbols.device) if seeded else None
+        x = self.encoder(symbols, lengths, real, draws)
         if self.config.speaker_channels:
             speaker = self.speaker(batch["speaker"])[:, None].expand(-1, x.shape[1], -1)
             x = torch.cat([x, speaker], -1)
-        predicted = self.duration(x, lengths).float()
+        predicted = self.duration(x, lengths, draws).float()
         if "durations" in batch:
             durations = batch["durations"].float()
         else:
             durations = self.in_frames(predicted) * real / batch["pace"][:, None]
             durations = durations.round() if self.convention.whole else durations
-        ranges = self.range(torch.cat([x, durations[..., None]], -1), lengths).float()
+        ranges = self.range(torch.cat([x, durations[..., None]], -1), lengths, draws).float()
         ranges = F.softplus(ranges) + self.convention.least_range
         start, frames, length = window_of(batch, durations)
 
@@ -283,7 +332,9 @@ class WaveGrad2Network(Network):
         mel = None
         if isinstance(self.mel, MelPredictor):
             whole = durations.sum(1).round().long().clamp_min(1)
-            mel = self.mel(upsampled(torch.zeros_like(whole), int(whole.max())), whole).float()
+            mel = self.mel(
+                upsampled(torch.zeros_like(whole), int(whole.max())), whole, draws
+            ).float()
         if isinstance(self.decoder, SpectralNetwork):
             assert mel is not None
             given = dict(batch) if "mel" in batch else {"mel": mel, "frames": frames}
@@ -291,7 +342,7 @@ class WaveGrad2Network(Network):
                 self.decoder.condition(given), mel, predicted, durations, frames, mel
             )
         features = upsampled(start, length)
-        seen = self.hide(features) if self.training else features
+        seen = self.hide(features, draws) if self.training else features
         if self.config.position_channels:
             places = places_of(durations, lengths, start, length)
             seen = torch.cat([seen, sinusoid(places, self.config.position_channels).to(seen)], 1)
@@ -341,23 +392,41 @@ class WaveGrad2Network(Network):
         error = (predicted - wanted).abs().mean(1)
         return (error * within(frames, error.shape[1])).sum(1) / frames
 
-    def hide(self, features: Tensor) -> Tensor:
+    def hide(self, features: Tensor, draws: RowDraws | None = None) -> Tensor:
         """Features [B, C, F] with a span of frames and a band of channels set to zero.
 
         As SpecAugment (1904.08779) does to a mel: lengths uniform up to the configured ones.
         """
         for axis, most in ((2, self.config.mask_frames), (1, self.config.mask_channels)):
             if most:
-                features = features * span_mask(features, axis, most)
+                features = features * span_mask(features, axis, most, draws)
         return features
 
 
-def span_mask(features: Tensor, axis: int, most: int) -> Tensor:
+def dropped(x: Tensor, share: float, lengths: Tensor, draws: RowDraws | None) -> Tensor:
+    """Dropout of x [B, N, C], of which `lengths` [B] are real, by each row's own draws.
+
+    None: by torch's own generator.
+    """
+    if draws is None or not share:
+        return F.dropout(x, share)
+    rows = [
+        F.pad(draws.ones(row, 1 - share, count, x.shape[2]), (0, 0, 0, x.shape[1] - count))
+        for row, count in enumerate(lengths.tolist())
+    ]
+    return x * torch.stack(rows).to(x) / (1 - share)
+
+
+def span_mask(features: Tensor, axis: int, most: int, draws: RowDraws | None = None) -> Tensor:
     """0 on a random span of 0 to `most` places of an axis, another one each row; 1 elsewhere."""
     size = features.shape[axis]
-    shape = [len(features), 1, 1]
-    length = torch.randint(0, min(most, size) + 1, shape, device=features.device)
-    first = (torch.rand(shape, device=features.device) * (size - length + 1)).long()
+    shape, device = (2, len(features), 1, 1), features.device
+    if draws is None:
+        chosen, placed = torch.rand(shape, device=device)
+    else:
+        chosen, placed = torch.stack([draws(row, 2) for row in range(shape[1])], 1).view(shape)
+    length = (chosen * (min(most, size) + 1)).long()
+    first = (placed * (size - length + 1)).long()
     view = [1, 1, 1]
     view[axis] = size
     place = torch.arange(size, device=features.device).view(view)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wg.diffusion.noise import RowDraws
+
 WAYS = ("", "_reverse")  # endings of the names of parameters
 
 
@@ -27,13 +29,40 @@ class ZoneoutLSTM(nn.LSTM):
         super().__init__(c_in, hidden, bidirectional=True)
         self.zoneout = zoneout
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # pyright: ignore
-        """x [B, N, C], the first `lengths` [B] steps real -> [B, N, 2 H], zero beyond them."""
+    def forward(  # pyright: ignore
+        self, x: Tensor, lengths: Tensor, draws: RowDraws | None = None
+    ) -> Tensor:
+        """x [B, N, C], the first `lengths` [B] steps real -> [B, N, 2 H], zero beyond them.
+
+        `draws`: what chooses the units that are kept in training; None: torch's own generator.
+        """
         # A recurrence in half precision loses what it should keep.
         with torch.autocast(x.device.type, enabled=False):
-            return self._both_ways(x.float(), lengths)
+            x = x if x.dtype == torch.float64 else x.float()
+            return self._both_ways(x, lengths, self._kept(x, lengths, draws))
 
-    def _both_ways(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def _kept(self, x: Tensor, lengths: Tensor, draws: RowDraws | None) -> Tensor:
+        """How much of each unit of h and c stays: [2, N, 2, B, H]."""
+        size = (2, x.shape[1], 2, x.shape[0], self.hidden_size)
+        # All random choices in one draw.
+        kept = torch.full(size, self.zoneout, device=x.device, dtype=x.dtype)
+        if not self.training:
+            return kept
+        if draws is None:
+            return kept.bernoulli()
+        if not self.zoneout:
+            return kept
+        # Only the real steps' are of consequence, and a row has as many in any batch.
+        rows = [
+            F.pad(
+                draws.ones(row, self.zoneout, 2, steps, 2, self.hidden_size),
+                (0, 0, 0, 0, 0, x.shape[1] - steps),
+            )
+            for row, steps in enumerate(lengths.tolist())
+        ]
+        return torch.stack(rows, 3).to(kept)
+
+    def _both_ways(self, x: Tensor, lengths: Tensor, kept: Tensor) -> Tensor:
         steps = torch.arange(x.shape[1], device=x.device)
         real = (steps < lengths[:, None])[..., None]  # [B, N, 1]
         # The real steps backwards, then the padding: it follows the real steps both ways.
@@ -51,19 +80,14 @@ class ZoneoutLSTM(nn.LSTM):
             ]
         )  # [2, B, N, 4 H]
         weight = torch.stack([given[f"weight_hh_l0{way}"] for way in WAYS]).transpose(1, 2)
-        hidden = self._recur(gates.permute(2, 0, 1, 3), weight)
+        hidden = self._recur(gates.permute(2, 0, 1, 3), weight, kept)
         ahead, back = hidden.permute(1, 2, 0, 3)  # each [B, N, H]
         back = back.gather(1, backwards.expand_as(back))
         return torch.cat([ahead, back], -1) * real
 
-    def _recur(self, gates: Tensor, weight: Tensor) -> Tensor:
+    def _recur(self, gates: Tensor, weight: Tensor, kept: Tensor) -> Tensor:
         """Both directions at once, a step after another: [N, 2, B, 4 H] -> h [N, 2, B, H]."""
-        size = (*gates.shape[:-1], self.hidden_size)
-        # All random choices in one draw.
-        kept = torch.full((2, *size), self.zoneout, device=gates.device)
-        if self.training:
-            kept = kept.bernoulli()
-        h = c = gates.new_zeros(size[1:])
+        h = c = gates.new_zeros(*gates.shape[1:-1], self.hidden_size)
         made = []
         for given, kept_h, kept_c in zip(gates, *kept, strict=True):
             enter, forget, new, out = torch.baddbmm(given, h, weight).chunk(4, -1)

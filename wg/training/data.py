@@ -34,14 +34,17 @@ class SegmentData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Asked for once ranks and progress are known: a resumed run goes on where it stopped."""
-        trainer = self.trainer
-        assert trainer is not None
-        share = Share(trainer.global_rank, trainer.world_size)
-        return self.training(share, trainer.global_step * self.experiment.train.accumulate)
+        assert self.trainer is not None
+        reached = self.trainer.global_step * self.experiment.train.accumulate
+        return self.training(self._share(), reached)
 
     def val_dataloader(self) -> DataLoader:
-        """Fixed segments."""
-        config = self.experiment.train
-        return validation_loader(
-            Segments(self.valid, self.frames), config.valid_utterances, config.batch_size
-        )
+        """Fixed segments, shared by the processes."""
+        config, segments = self.experiment.train, Segments(self.valid, self.frames)
+        share = self._share()
+        return validation_loader(segments, config.valid_utterances, config.batch_size, share)
+
+    def _share(self) -> Share:
+        trainer = self.trainer
+        assert trainer is not None
+        return Share(trainer.global_rank, trainer.world_size)

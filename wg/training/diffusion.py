@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wg.config import Experiment, to_dict
-from wg.diffusion.noise import PositionalNoise, mix_seed, seed_of
+from wg.diffusion.noise import PositionalNoise, seed_of, shares_of
 from wg.diffusion.power import EDGE
 from wg.diffusion.process import diffuse
 from wg.models.denoiser import Denoiser, Known
@@ -95,17 +95,24 @@ class Diffusion(Base):
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Mean loss of a batch at random levels."""
-        # One seed a batch makes a resumed run repeat the uninterrupted one.
-        seed = mix_seed(self.experiment.train.seed, batch_idx, self.global_rank)
-        torch.manual_seed(seed)
         audio = batch["audio"]
-        level = self.experiment.diffusion.draw(len(audio)).to(audio.device)
-        losses = self.losses(batch, level, torch.randn_like(audio))
+        losses = self.losses(batch, *self.drawn(batch))
         total = torch.stack(list(losses.values())).sum(0).mean()
         for name, value in losses.items():
             self.log(f"train/{name}", value.mean(), batch_size=len(audio))
         self.log("train/loss", total, batch_size=len(audio))
         return total
+
+    def drawn(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """Level [B] and unit noise [B, T] of each segment, functions of its own seed.
+
+        So any number of processes draws what one would.
+        """
+        audio, seeds = batch["audio"], batch["seeds"]
+        place, rows = shares_of(seeds), torch.tensor(batch["rows"])
+        level = self.experiment.diffusion.drawn(place, rows, self.experiment.train.batch_size)
+        noise = PositionalNoise(seeds)(0, audio.shape[1])
+        return level.to(audio.device), noise.to(audio)
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """Loss at fixed levels with fixed noise: the same numbers for the same weights."""
