@@ -9,7 +9,7 @@ import warnings
 from typing import TextIO
 
 from wg import __version__
-from wg.errors import InputError, InputWarning, PartlyDone, nearest
+from wg.errors import InputError, InputWarning, PartlyDone, Stopped, nearest
 
 # Command -> module:function and what it does. Only the chosen one is imported.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -32,7 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 UNREACHABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
-UNREACHABLE += (errno.ENOTDIR, errno.EISDIR)
+UNREACHABLE += (errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EIO, errno.ESTALE, errno.EBUSY)
+UNREACHABLE += (errno.EMFILE, errno.ENFILE, errno.ENOTEMPTY, errno.ENXIO, errno.ENODEV)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room for a file
 
 
@@ -87,6 +88,14 @@ def main() -> int:
         remedy = "free space" if error.errno in FULL else "mend this path or its permissions"
         print(f"wg: error: {reason}; {remedy} and run this again", file=sys.stderr)
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "can't allocate memory" not in str(error):
+            raise
+        print("wg: error: out of memory; give smaller batches, segments or models", file=sys.stderr)
+        return 2
+    except Stopped as stop:
+        print(f"wg: {stop}", file=sys.stderr)
+        return 75
     except KeyboardInterrupt:
         print("wg: interrupted; run the same command to go on", file=sys.stderr)
         return 130

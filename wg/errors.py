@@ -22,6 +22,13 @@ class InputWarning(UserWarning):
     """Something that a user probably did not mean; the command line prints it on one line."""
 
 
+class Stopped(Exception):
+    """A run that ended before it was done, on time and with all it needs to go on.
+
+    The command line prints it on one line and exits with status 75, "try again".
+    """
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Hint for an unknown name: the closest valid one, then all of them."""
     options = sorted(choices)

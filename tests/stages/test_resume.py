@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_recipe import TinyRecipe
 
-from wg.inference.checkpoint import read_checkpoint
+from wg.inference.checkpoint import find_checkpoint, read_checkpoint
+from wg.training.resume import read_sound
 
 LONGER = ("--stage", "train", "--stop-stage", "train", "train.max_steps=12")
 
@@ -96,3 +98,35 @@ def test_a_checkpoint_of_another_model_is_named(done: TinyRecipe, tmp_path: Path
     (done.exp / "config.yaml").unlink()
     line = done.run(*other).complaint()
     assert "last.ckpt: checkpoint of another model" in line and "--restart" in line
+
+
+def test_decoding_takes_the_next_best_where_the_best_is_torn(done: TinyRecipe) -> None:
+    folder = done.exp / "checkpoints"
+    best = find_checkpoint(done.exp, "best")
+    (other,) = [path for path in folder.glob("step-*.ckpt") if path != best]
+    content = bytearray(best.read_bytes())
+    content[len(content) // 3] ^= 0x10  # one bit of a weight
+    best.write_bytes(content)
+    outcome = done.run("--stage", "decode", "--stop-stage", "decode", "decode.seed=7")
+    assert outcome.code == 0, outcome
+    assert f"damaged: {best.name} (damaged in" in outcome.err
+    assert f"taking {other.name}" in outcome.err and f"{other.name}: 3 utterances" in outcome.out
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    line = done.run("--stage", "decode", "--stop-stage", "decode", "decode.seed=8").complaint()
+    assert f"{folder}: no sound checkpoint" in line
+
+
+def test_no_changed_byte_of_a_checkpoint_is_taken_for_another_weight(done: TinyRecipe) -> None:
+    path, dice = done.exp / "checkpoints" / "last.ckpt", random.Random(0)
+    content = path.read_bytes()
+    true = read_checkpoint(path)["state_dict"]
+    for _ in range(60):
+        changed = bytearray(content)
+        changed[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+        path.write_bytes(changed)
+        found = read_sound(path)
+        if not isinstance(found, str):  # a byte of the archive's own, such as a date
+            assert all(
+                torch.equal(value, true[name]) for name, value in found["state_dict"].items()
+            )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from wg.config import load_experiment
 from wg.errors import InputError
 from wg.models import check_conditioning, config_class
 from wg.processes.devices import Devices
-from wg.processes.launch import end_with_launcher
+from wg.processes.launch import PART, end_with_launcher
 from wg.stages.loop import STAGES, number_of, run_stages, stage_table
 from wg.tasks.context import Context
 
@@ -35,6 +38,9 @@ def recipe_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs on each machine [0: CPU]")
     parser.add_argument("--nodes", type=int, default=1, help="machines [1]")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes [cores]")
+    parser.add_argument(
+        "--max-time", metavar="HH:MM:SS", help="end training in time, to go on later"
+    )
     parser.add_argument("--corpus-dir", type=Path, help="corpus on disk, instead of a download")
     parser.add_argument("--work-dir", type=Path, help="where data, dump and exp go [the recipe]")
     parser.add_argument("--textgrids", type=Path, help="durations from Montreal Forced Aligner")
@@ -65,11 +71,38 @@ def context_of(recipe: Path, options: argparse.Namespace) -> Context:
         work=(options.work_dir or recipe).resolve(),
         name=options.model,
         experiment=experiment,
-        devices=Devices(options.ngpu, options.nodes),
+        devices=Devices(options.ngpu, options.nodes, time_by(options.max_time)),
         jobs=options.jobs,
         corpus_dir=options.corpus_dir,
         overrides=tuple(overrides),
     )
+
+
+def time_by(text: str | None) -> float | None:
+    """The time, in seconds since the epoch, that is so many hours, minutes and seconds from now."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5}):([0-5]\d):([0-5]\d)", text, re.ASCII)
+    if match is None:
+        raise InputError(f"--max-time {text[:60]!r}: give HH:MM:SS, such as 11:30:00")
+    hours, minutes, seconds = map(int, match.groups())
+    return time.time() + 3600 * hours + 60 * minutes + seconds
+
+
+@contextmanager
+def part_of(text: str | None) -> Iterator[None]:
+    """Makes this process the I-th of N that share a stage and know nothing of each other."""
+    if text is None:
+        yield
+        return
+    match = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text, re.ASCII)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise InputError(f"--part {text[:60]!r}: give I/N with I from 1 to N, such as 3/16")
+    os.environ[PART] = text
+    try:
+        yield
+    finally:
+        del os.environ[PART]
 
 
 def recipe(arguments: Sequence[str]) -> None:
@@ -81,6 +114,9 @@ def recipe(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--restart", action="store_true", help="train anew; the run before is kept aside"
     )
+    parser.add_argument(
+        "--part", metavar="I/N", help="the I-th of N parts of stage 2, for array jobs"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and why")
     models = sorted(path.stem for path in folder.glob("conf/*.yaml")) if folder else []
     stages = ["stages:", *stage_table(), "", "models: " + ", ".join(models)]
@@ -89,7 +125,8 @@ def recipe(arguments: Sequence[str]) -> None:
     if folder is None:
         raise InputError("wg recipe: give a recipe folder first, then the options")
     context = replace(context_of(folder, options), restart=options.restart)
-    run_stages(context, options.stage, options.stop_stage, options.dry_run)
+    with part_of(options.part):
+        run_stages(context, options.stage, options.stop_stage, options.dry_run)
 
 
 def stage(arguments: Sequence[str]) -> None:

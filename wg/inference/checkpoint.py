@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from wg.inference.history import History, Start
 from wg.inference.model import Synthesis, TrainedModel
 from wg.models import build_network, config_class
 from wg.models.network import Network
+from wg.reading import torn
 
 Kind = TypeVar("Kind", bound=TrainedModel)
 LOSS = re.compile(r"step-(\d+)-loss-([\d.]+)\.ckpt")
@@ -23,15 +25,27 @@ FREE = ("cache", "fractional")  # keys of a model that change how it is used, no
 
 
 def find_checkpoint(exp: Path, which: str) -> Path:
-    """The checkpoint `best` (least validation loss), `last`, or of a path."""
+    """The checkpoint `best` (least validation loss), `last`, or of a path.
+
+    In place of a torn one the next best is taken, or the one after the last, and this is said.
+    """
     folder = exp / "checkpoints"
-    if which == "last" and (folder / "last.ckpt").is_file():
-        return folder / "last.ckpt"
-    if which == "best":
+    if which in ("best", "last"):
         found = [(LOSS.fullmatch(path.name), path) for path in folder.glob("*.ckpt")]
         scored = [(float(match[2]), -int(match[1]), path) for match, path in found if match]
-        if scored:
-            return min(scored)[2]
+        if which == "last":  # then the newest
+            scored = [(step, loss, path) for loss, step, path in scored]
+        last = [folder / "last.ckpt"] * (which == "last" and (folder / "last.ckpt").is_file())
+        ordered = [*last, *(path for *_, path in sorted(scored))]
+        damaged = []
+        for path in ordered:
+            if (reason := torn(path)) is None:
+                if damaged:
+                    print(f"damaged: {'; '.join(damaged)}; taking {path.name}", file=sys.stderr)
+                return path
+            damaged.append(f"{path.name} ({reason})")
+        if damaged:
+            raise InputError(f"{folder}: no sound checkpoint: {'; '.join(damaged)}; train again")
     if which not in ("best", "last") and Path(which).is_file():
         return Path(which)
     raise InputError(
@@ -42,13 +56,17 @@ def find_checkpoint(exp: Path, which: str) -> Path:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's contents; plain data only, no pickled code is run."""
+    if (reason := torn(path)) is not None:
+        raise InputError(f"{path}: not a readable checkpoint ({reason})")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a readable checkpoint ({reason})") from None
-    if not isinstance(content, dict) or "experiment" not in content:
-        raise InputError(f"{path}: not a checkpoint of wg (no key 'experiment')")
+    kinds = {"experiment": dict, "state_dict": dict, "global_step": int}
+    for key, kind in kinds.items():
+        if not isinstance(content, dict) or not isinstance(content.get(key), kind):
+            raise InputError(f"{path}: not a checkpoint of wg (no key {key!r})")
     return content
 
 
@@ -85,7 +103,11 @@ def network_from_checkpoint(path: Path, experiment: Experiment) -> tuple[Network
         for name, value in content["state_dict"].items()
         if name.startswith(prefix)
     }
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path}: weights of another model: {reason}") from None
     start = Start(**content["start"]) if "start" in content else None
     return network, History(content["global_step"], path.name, start=start)
 

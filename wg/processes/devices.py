@@ -11,10 +11,11 @@ from wg.errors import InputError
 
 @dataclass(frozen=True)
 class Devices:
-    """GPUs a machine (0: CPU processes) and machines."""
+    """GPUs a machine (0: CPU processes), machines, and the time by which training has to end."""
 
     gpus: int = 0
     nodes: int = 1
+    until: float | None = None  # seconds since the epoch; None: when it is done
 
     def check(self) -> None:
         """InputError if this machine lacks what was asked for."""

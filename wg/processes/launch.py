@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
-from wg.errors import InputError
+from wg.errors import InputError, Stopped
 
 LAUNCHER = "WG_LAUNCHER"  # environment: the process that started torchrun
+PART = "WG_PART"  # environment: I/N, of jobs that know nothing of each other
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,11 @@ class Place:
 
 
 def place() -> Place:
-    """From the environment of torchrun, or of srun; a single process otherwise."""
+    """From --part, or the environment of torchrun or srun; a single process otherwise."""
     env = os.environ
+    if PART in env:
+        number, parts = map(int, env[PART].split("/"))
+        return Place(number - 1, 0, parts)
     if "LOCAL_RANK" in env:
         return Place(int(env["RANK"]), int(env["LOCAL_RANK"]), int(env["WORLD_SIZE"]))
     if int(env.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in env:
@@ -35,16 +42,20 @@ def place() -> Place:
     return Place(0, 0, 1)
 
 
-def wait_for_all() -> None:
-    """Returns once every process has come here."""
-    if place().world == 1:
+def wait_for_all(seconds: int = 1800) -> None:
+    """Returns once every process has come here; at the first call that many seconds are waited."""
+    if place().world == 1 or PART in os.environ:
         return
+    import torch
     import torch.distributed as dist
 
     if not dist.is_initialized():
         here = place()
         os.environ.setdefault("MASTER_PORT", "29500")
-        dist.init_process_group("gloo", rank=here.rank, world_size=here.world)
+        # Training goes on with the same group, on GPUs where there are some.
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        limit = timedelta(seconds=seconds)
+        dist.init_process_group(backend, rank=here.rank, world_size=here.world, timeout=limit)
     dist.barrier()
 
 
@@ -56,7 +67,23 @@ def torchrun(arguments: Sequence[str], processes: int, nodes: int = 1) -> None:
         *("-m", "wg", *arguments),
     ]
     environment = {**os.environ, LAUNCHER: str(os.getpid())}
-    code = subprocess.run(command, env=environment).returncode
+    process = subprocess.Popen(command, env=environment)
+    asked = []
+
+    def pass_on(number: int, _: Any) -> None:
+        asked.append(number)
+        process.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        code = process.wait()
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if asked:
+        raise Stopped("asked to end; run the same command to go on")
     if code:
         what = " ".join(arguments[:2])
         raise InputError(f"{what} failed under torchrun (status {code}); its message is above")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from wg import __version__
 from wg.errors import InputError, nearest
-from wg.processes.launch import place, wait_for_all
+from wg.processes.launch import PART, place, wait_for_all
+from wg.processes.lock import locked
 from wg.stages import decode, features, pack, phonemes, prepare, score, train
 from wg.stages.places import check_places
 from wg.stages.stage import FILES, Stage, changes, defaults_of, digest, write_stamp
@@ -22,7 +25,7 @@ BY_NAME = {stage.name: stage for stage in STAGES}
 
 def number_of(text: str) -> int:
     """Stage number 1..7 of a number or a name."""
-    if text.isdigit() and 1 <= int(text) <= len(STAGES):
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= len(STAGES):
         return int(text)
     names = [stage.name for stage in STAGES]
     if text in names:
@@ -47,7 +50,7 @@ def inputs_of(stage: Stage, context: Context) -> dict[str, str | None]:
 def decide(stage: Stage, context: Context, running: set[str]) -> Decision:
     """Compares a stage with its stamp; `running` holds the stages that run before it."""
     stamp = read_stamp(stage.stamp_path(context))
-    if stamp is None:
+    if stamp is None or not stamp.keys() >= {"settings", "inputs"}:
         return Decision(True, "not done yet")
     if stage.name == "train" and context.restart:
         return Decision(True, "--restart")
@@ -83,6 +86,9 @@ def finish(stage: Stage, context: Context) -> None:
             context = replace(context, corpus_dir=before)
     stage.stamp_path(context).unlink(missing_ok=True)
     result = dict(stage.run(context))
+    if PART in os.environ:
+        print(f"part {os.environ[PART]} is done; once all are, run the stage without --part")
+        return
     # Written after the run: a stage may have moved its output folder aside.
     settings, inputs = stage.settings(context), inputs_of(stage, context)
     if "corpus_dir" in result:
@@ -118,6 +124,10 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
     chosen = STAGES[start - 1 : stop]
     if context.restart and train.STAGE not in chosen:
         raise InputError(f"--restart: is of stage train, which is not in {first}..{last}")
+    if PART in os.environ and chosen != (features.STAGE,):
+        raise InputError(
+            "--part: give --stage features --stop-stage features; others have no parts"
+        )
     for stage in chosen:
         stage.check(context)
     check_places(context, expected(chosen, context))
@@ -133,7 +143,10 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
         if not dry_run:
             started = time.monotonic()
             before = digest_of(stage, context)
-            finish(stage, context)
+            # On several machines the first process of each comes here.
+            alone = place().rank == 0 and context.devices.nodes == 1 and PART not in os.environ
+            with locked(stage.output(context)) if alone else nullcontext():
+                finish(stage, context)
             if before == digest_of(stage, context):
                 running.discard(stage.name)  # what depends on it stands
             print(f"stage {number} {stage.name}: {time.monotonic() - started:.1f} s\n", flush=True)

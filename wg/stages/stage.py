@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ def relaunch(context: Context, stage: str, processes: int) -> None:
         *("--work-dir", str(context.work), "--ngpu", str(context.devices.gpus)),
         *("--nodes", str(context.devices.nodes), "--jobs", str(context.jobs), *context.overrides),
     ]
+    if context.devices.until is not None:
+        left = max(0, round(context.devices.until - time.time()))
+        arguments += ["--max-time", f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}"]
     torchrun(arguments, processes, context.devices.nodes)
 
 

@@ -9,13 +9,20 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from wg.config import TrainConfig, flatten, load_experiment_file, save_experiment, to_dict
-from wg.errors import InputError
+from wg.config import (
+    Experiment,
+    TrainConfig,
+    flatten,
+    load_experiment_file,
+    save_experiment,
+    to_dict,
+)
+from wg.errors import InputError, Stopped
 from wg.files import keep_aside, own, write_bytes
 from wg.inference.checkpoint import FREE, find_checkpoint
 from wg.inference.pretrained import local_folder
-from wg.models import config_class
-from wg.processes.launch import place
+from wg.models import build_network, conditions_of, config_class
+from wg.processes.launch import LAUNCHER, place, wait_for_all
 from wg.stages.stage import Stage, changes, relaunch
 from wg.stages.starting import begin, open_start
 from wg.tasks.context import STAMP, Context, read_stamp
@@ -27,6 +34,7 @@ CONTINUES = (
     "train.max_steps",
     "train.strategy",
     "train.processes",
+    "train.timeout",
     "train.compile",
     "train.workers",
     "train.keep",
@@ -88,6 +96,7 @@ def check(context: Context) -> None:
         from wg.training.trainer import check_divisible
 
         check_divisible(context.experiment, processes)
+    check_memory(context.experiment)
     source = context.experiment.train.init_from
     if source is not None and not goes_on(context):
         open_start(context.experiment)
@@ -96,6 +105,35 @@ def check(context: Context) -> None:
                 f"train.init_from: {source} lies in {context.exp}, which this run writes to; copy "
                 "it elsewhere, or train by another --model"
             )
+
+
+def check_memory(experiment: Experiment) -> None:
+    """InputError for a network or a batch that this machine's memory cannot hold.
+
+    Weights, gradients and two moments, and the average of the weights, are 20 bytes a parameter;
+    a batch is at least its audio and its noise.
+    """
+    import torch
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    train = experiment.train
+    batch = 8 * train.batch_size * train.segment_samples
+    if batch > memory:
+        raise InputError(
+            f"train.batch_size {train.batch_size} of train.segment_samples "
+            f"{train.segment_samples} are {batch / 2**30:.0f} GiB, this machine has "
+            f"{memory / 2**30:.0f}; give smaller ones"
+        )
+    if conditions_of(experiment.model) == "text":
+        return  # its speakers are known later
+    with torch.device("meta"):
+        network = build_network(experiment.model, experiment.mel, experiment.diffusion)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    if 20 * count > memory:
+        raise InputError(
+            f"model: {count:,} parameters take {20 * count / 2**30:.0f} GiB in training, this "
+            f"machine has {memory / 2**30:.0f}; give fewer layers or channels"
+        )
 
 
 def goes_on(context: Context) -> bool:
@@ -132,6 +170,15 @@ def count_processes(context: Context) -> int:
     return (devices.gpus or context.experiment.train.processes) * devices.nodes
 
 
+def check_done(context: Context) -> None:
+    """Stopped unless the processes that torchrun ran have come to the last step."""
+    from wg.training.resume import step_of
+
+    step, steps = step_of(context.exp / "checkpoints"), context.experiment.train.max_steps
+    if step < steps:
+        raise Stopped(f"training stopped at step {step} of {steps}; run the same command to go on")
+
+
 def run(context: Context) -> Mapping[str, Any]:
     """Trains in this process, or in one process a device through torchrun."""
     from lightning import seed_everything
@@ -141,7 +188,13 @@ def run(context: Context) -> Mapping[str, Any]:
     experiment, devices = context.experiment, context.devices
     dumps = task.dump(context, "train"), task.dump(context, "valid")
     task.check_training(context)
-    if place().rank == 0:
+    from wg.training.modules import build_module
+    from wg.training.trainer import fit
+
+    seed_everything(experiment.train.seed, verbose=False)
+    module = build_module(experiment)  # what it refuses, it refuses before a run is set aside
+    # Of several machines' first processes none knows which it is; those of torchrun do.
+    if place().rank == 0 and (devices.nodes == 1 or place().world > 1):
         if context.restart and context.exp.exists():
             print(f"--restart: the run before is kept in {keep_aside(context.exp)}")
         set_changed_run_aside(context)
@@ -150,19 +203,21 @@ def run(context: Context) -> Mapping[str, Any]:
         write_bytes(context.exp / FEATURES, (features_digest(context) or "").encode())
     if count_processes(context) > 1 and place().world == 1:
         relaunch(context, STAGE.name, devices.gpus or experiment.train.processes)
+        check_done(context)
     else:
-        from wg.training.modules import build_module
-        from wg.training.trainer import fit
-
-        seed_everything(experiment.train.seed, verbose=False)
-        module = build_module(experiment)
+        if devices.nodes > 1:
+            wait_for_all(experiment.train.timeout)
         begin(module, dumps[0], context.exp)
         count = sum(parameter.numel() for parameter in module.parameters())
         print(f"{experiment.model.name}: {count:,} parameters", flush=True)
         try:
             fit(experiment, module, dumps, context.exp, devices)
-        except SystemExit:  # Lightning's answer to SIGINT and SIGTERM; to SIGTERM with status 0
+        except SystemExit:  # Lightning's answer to SIGINT
             raise KeyboardInterrupt from None
+        except Stopped:
+            if LAUNCHER not in os.environ:
+                raise
+            return {}  # the process that started torchrun sees, and says, how far it is
     best = find_checkpoint(context.exp, "best")
     return {"checkpoint": best.name}
 

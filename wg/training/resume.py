@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from wg.errors import InputError
+from wg.reading import torn
 
 _STEP = re.compile(r"step-(\d+)-.*\.ckpt")
 _NEEDED = {"global_step", "state_dict", "optimizer_states", "loops", "experiment"}
@@ -84,18 +85,24 @@ def read_sound(path: Path) -> dict[str, Any] | str:
 
     Every byte is looked at: torch.load alone passes over changed ones.
     """
+    if (reason := torn(path)) is not None:
+        return reason
     try:
-        if not path.stat().st_size:
-            return "an empty file"
-        with zipfile.ZipFile(path) as archive:
-            if (bad := archive.testzip()) is not None:
-                return f"damaged in {bad}"
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
         return "truncated or damaged" if not isinstance(error, OSError) else str(error.strerror)
     if not isinstance(content, dict) or not content.keys() >= _NEEDED:
         return "not a checkpoint of training by wg"
     return content
+
+
+def step_of(folder: Path) -> int:
+    """The step of the last checkpoint in a folder; 0 where there is none."""
+    try:
+        content = torch.load(folder / "last.ckpt", "cpu", weights_only=True, mmap=True)
+        return int(content["global_step"])
+    except _DAMAGE:
+        return 0
 
 
 def _named_step(path: Path) -> tuple[float, str]:

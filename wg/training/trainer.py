@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_avg_fn
 
-from wg.config import Experiment
+from wg.config import Experiment, TrainConfig
 from wg.data.dump import Dump
 from wg.errors import InputError
 from wg.processes.devices import Devices
 from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
 from wg.training.data import SegmentData
 from wg.training.resume import newest_sound
+from wg.training.saving import StopInTime, WholeFiles
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -90,6 +95,29 @@ def check_divisible(experiment: Experiment, world: int) -> None:
         )
 
 
+def strategy_of(train: TrainConfig, world: int) -> str | DDPStrategy:
+    """Lightning's, in which no process waits longer than `train.timeout` for another."""
+    if world == 1:
+        return "auto"
+    unused = train.strategy == "ddp_find_unused_parameters_true"
+    return DDPStrategy(find_unused_parameters=unused, timeout=timedelta(seconds=train.timeout))
+
+
+@contextmanager
+def answering(train: TrainConfig) -> Iterator[None]:
+    """InputError where another process no longer answers."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not re.search("timed out|connection|peer", str(error), re.IGNORECASE):
+            raise
+        raise InputError(
+            f"another process of this run ended, or did not answer for {train.timeout} s "
+            f"(train.timeout): {str(error).splitlines()[0][:200]}; run stage 4 again: it goes on "
+            "from the last checkpoint"
+        ) from None
+
+
 def fit(
     experiment: Experiment,
     module: LightningModule,
@@ -110,7 +138,7 @@ def fit(
         accelerator="gpu" if devices.gpus else "cpu",
         devices=per_node,
         num_nodes=devices.nodes,
-        strategy=train.strategy,
+        strategy=strategy_of(train, per_node * devices.nodes),
         precision=PRECISIONS[train.precision],  # pyright: ignore[reportArgumentType]
         max_steps=train.max_steps,
         max_epochs=-1,
@@ -124,7 +152,11 @@ def fit(
         enable_progress_bar=False,
         enable_model_summary=False,
         logger=make_loggers(experiment, folder),
-        callbacks=make_callbacks(experiment, dumps[1], folder),
+        callbacks=[
+            *make_callbacks(experiment, dumps[1], folder),
+            StopInTime(folder / "checkpoints", devices.until),
+        ],
+        plugins=[WholeFiles(folder)],
     )
     found = newest_sound(folder / "checkpoints")
     if found is not None:
@@ -133,4 +165,5 @@ def fit(
             print(found.line(), flush=True)
     data = SegmentData(experiment, *dumps)
     path = found.path if found else None
-    trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+    with answering(train):
+        trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)

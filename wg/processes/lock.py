@@ -1,0 +1,145 @@
+"""One run at a time in a folder: a lock beside it that says who holds it.
+
+A holder that is gone is recognised: on this machine by its process, on another by a lock whose
+time nobody renews any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from wg.errors import InputError
+
+RENEWED = 30.0  # seconds between renewals
+STALE = 300.0  # seconds without one, after which a holder on another machine is gone
+
+
+def lock_path(folder: Path) -> Path:
+    """Where a folder's lock lies: beside it, since folders are replaced and moved whole."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a folder's lock; InputError naming the holder where another run has it."""
+    path = lock_path(folder)
+    made = [p for p in (path.parent, *path.parent.parents) if not p.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mine = _me()
+    for _ in range(3):
+        if _take(path, mine):
+            break
+        holder = _read(path)
+        if not _is_gone(path, holder):
+            raise InputError(
+                f"{folder}: another run is at work there ({_said(holder)}); wait for it, or give "
+                f"another --work-dir (if it is certainly gone, delete {path})"
+            )
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+    else:
+        raise InputError(f"{folder}: another run has just begun there; wait for it")
+    ended = threading.Event()
+    threading.Thread(target=_renew, args=(path, mine, ended), daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if _read(path) == mine:
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where the run has left nothing
+            for parent in made:
+                parent.rmdir()
+
+
+def _me() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "space": _link("/proc/self/ns/pid"),
+        "pid": os.getpid(),
+        "began": _began(os.getpid()),
+        "time": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+
+
+def _take(path: Path, mine: dict[str, Any]) -> bool:
+    """Makes the lock unless it is there: a link is made by one only, on NFS too."""
+    own = path.with_name(f"{path.name}.{mine['host']}.{mine['pid']}.{threading.get_ident()}")
+    try:
+        own.write_text(json.dumps(mine), "utf-8")
+        os.link(own, path)
+    except FileExistsError:
+        return False
+    finally:
+        own.unlink(missing_ok=True)
+    return True
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _is_gone(path: Path, holder: dict[str, Any] | None) -> bool:
+    me = _me()
+    if holder is not None and all(holder.get(key) == me[key] for key in ("host", "space")):
+        pid = holder.get("pid")
+        return not isinstance(pid, int) or _began(pid) is None or _began(pid) != holder.get("began")
+    try:
+        now = path.with_name(f"{path.name}.{me['host']}.{me['pid']}.now")
+        now.touch()  # the disk's clock, which may not be this machine's
+        age = now.stat().st_mtime - path.stat().st_mtime
+        now.unlink()
+    except OSError:
+        return True
+    return age > STALE
+
+
+def _said(holder: dict[str, Any] | None) -> str:
+    if holder is None:
+        return "its lock cannot be read"
+    return f"process {holder.get('pid')} on {holder.get('host')}, since {holder.get('time')}"
+
+
+def _renew(path: Path, mine: dict[str, Any], ended: threading.Event) -> None:
+    while not ended.wait(RENEWED):
+        with contextlib.suppress(OSError):
+            if _read(path) == mine:
+                os.utime(path)
+
+
+def _began(pid: int) -> str | None:
+    """When a process began, in ticks since the machine did; None where it is not alive."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()
+        return None if state[0] in "ZX" else state[19]
+    except (OSError, IndexError, UnicodeDecodeError):
+        pass
+    if Path("/proc/self/stat").exists():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "unknown"
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
