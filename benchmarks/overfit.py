@@ -20,7 +20,8 @@ from torch import Tensor
 
 from wg.config import load_experiment
 from wg.data.audio import load_audio
-from wg.data.dump import Dump, Utterance, write_shard
+from wg.data.dump import Dump, write_shard
+from wg.data.index import Utterance
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import diffuse
 from wg.inference.checkpoint import find_checkpoint, model_from_checkpoint
@@ -47,7 +48,7 @@ def main() -> None:
     mel = log_mel(audio, spec)
     with tempfile.TemporaryDirectory() as folder:
         entry = Utterance(Path(wav).stem, len(audio), mel.shape[1])
-        write_shard(Path(folder) / "dump" / "0.safetensors", [(entry, audio, mel)], spec, "")
+        write_shard(Path(folder) / "dump" / "shard-0.safetensors", [(entry, audio, mel)], spec, "")
         dump = Dump(Path(folder) / "dump")
         torch.manual_seed(experiment.train.seed)
         started = time.monotonic()

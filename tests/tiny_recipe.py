@@ -17,10 +17,17 @@ import numpy as np
 import soundfile
 
 from wg.__main__ import main
+from wg.mel.spec import MelSpec
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RATE = 8000  # Hz
 PATIENCE_S = 300
+DUMP = (
+    "8000hz-10mel-hop64-"
+    + MelSpec(
+        sample_rate=8000, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10
+    ).digest
+)
 
 CORPUS = """
 corpus:
@@ -87,7 +94,7 @@ class TinyRecipe:
 
     @property
     def dump(self) -> Path:
-        return self.work / "dump" / "8000hz-10mel-hop64"
+        return self.work / "dump" / DUMP
 
     @property
     def exp(self) -> Path:

@@ -26,6 +26,7 @@ from wg.errors import InputError
 
 STAMP = ".wg.json"
 ABANDONED = 3600  # seconds after which nobody is still writing a file
+LONGEST = 200  # bytes of a name that further endings are added to
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 MODEL_FILES = ("config.json", "model.safetensors", "README.md")
 _DESKTOP = (".DS_Store", "._*", "Thumbs.db", "desktop.ini")  # what file managers leave
@@ -62,18 +63,14 @@ _FILLED = (
 )
 
 
-@contextmanager
-def replacing(path: Path, ending: str = "") -> Iterator[Path]:
-    """A file to write, which takes the place of `path` when the block ends without an error.
-
-    So one appears whole or not at all. Its name ends in .tmp, or further in what its writer
-    insists on. InputError where it cannot be written.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{ending}")
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """A file that appears whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with open(temporary, "rb") as file:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
@@ -86,15 +83,22 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """A file that appears whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
 def write_json(path: Path, content: Any) -> None:
     """As `write_bytes`, of an object."""
     write_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def check_name(name: str, what: str) -> None:
+    """InputError for a name that no file can have, or whose path would leave its folder."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        size = 0
+    if not 1 <= size <= LONGEST or name in (".", "..") or {"/", "\\", "\0", "\n"} & set(name):
+        shown = f"{name[:60]!r}" + ("..." if len(name) > 60 else "")
+        raise InputError(
+            f"{what} is {shown}; give a name that a file can have: no / or \\, 1 to {LONGEST} bytes"
+        )
 
 
 def same(one: Path, other: Path) -> bool:

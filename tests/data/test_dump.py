@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from wg.data.dump import Dump, Utterance, write_shard
+from wg.data import dump as dumps
+from wg.data.dump import Dump, damaged, make_index, write_shard
+from wg.data.index import INDEX, Utterance
 from wg.errors import InputError
 from wg.files import write_bytes
 from wg.mel.extract import log_mel
@@ -110,3 +112,77 @@ def test_a_full_disk_is_one_clear_error_and_no_half_file(tmp_path: Path) -> None
     child.join()
     assert message.startswith(f"cannot write {tmp_path / 'big'}: ")
     assert not list(tmp_path.iterdir())
+
+
+def indexed(folder: Path, shards: int = 3) -> Dump:
+    """A dump of a clip a shard, with its index."""
+    for number in range(shards):
+        made = clip(f"clip-{number}", 900 + 64 * number, seed=number)
+        write_shard(folder / f"shard-{number:05d}.safetensors", [made], SPEC, "x")
+    make_index(folder)
+    return Dump(folder)
+
+
+def test_an_index_tells_what_the_headers_do(tmp_path: Path) -> None:
+    with_index = indexed(tmp_path)
+    (tmp_path / INDEX).unlink()
+    without = Dump(tmp_path)
+    assert list(with_index.utterances) == list(without.utterances)
+    assert with_index.utterances[-1].id == "clip-2" and len(with_index.utterances[1:]) == 2
+    assert with_index.spec == without.spec == SPEC
+    for index in range(3):
+        assert torch.equal(with_index.mel(index), without.mel(index))
+        assert with_index.index_of(f"clip-{index}") == without.index_of(f"clip-{index}") == index
+    with pytest.raises(InputError, match="no utterance 'clip-9'"):
+        with_index.index_of("clip-9")
+
+
+def test_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dumps, "OPEN", 2)
+    dump = indexed(tmp_path)
+    sums = [float(dump.audio(index).sum()) for index in (0, 1, 2, 0)]
+    assert sums[0] == sums[3] and len(dump._open) == 2
+
+
+def test_a_missing_or_truncated_shard_is_named_when_a_dump_is_opened(tmp_path: Path) -> None:
+    indexed(tmp_path)
+    second, third = (tmp_path / f"shard-0000{number}.safetensors" for number in (1, 2))
+    content = second.read_bytes()
+    second.write_bytes(content[:-100])
+    with pytest.raises(InputError, match=f"{second}: {len(content) - 100} bytes, {len(content)} w"):
+        Dump(tmp_path)
+    second.write_bytes(content)
+    third.unlink()
+    with pytest.raises(InputError, match=f"{third}: missing; run stage 2"):
+        Dump(tmp_path)
+
+
+def test_each_kind_of_damage_to_a_shard_is_found(tmp_path: Path) -> None:
+    indexed(tmp_path)
+    paths = [tmp_path / f"shard-0000{number}.safetensors" for number in range(3)]
+    assert damaged(tmp_path) == {}
+    content = bytearray(paths[0].read_bytes())
+    paths[0].write_bytes(content)  # written again, the same
+    assert damaged(tmp_path) == {}
+    content[-7] ^= 1
+    paths[0].write_bytes(content)
+    paths[1].write_bytes(paths[1].read_bytes()[:-1])
+    paths[2].unlink()
+    found = damaged(tmp_path)
+    assert list(found) == [path.name for path in paths]
+    assert found[paths[0].name] == "altered" and found[paths[2].name] == "missing"
+    assert "were written" in found[paths[1].name]
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "..", "", "x" * 300, "a\0b", "a\nb"])
+def test_an_id_that_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="give a name that a file can have"):
+        Utterance(name, 1, 1)
+
+
+def test_a_shard_with_an_id_that_leaves_its_folder_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "shard-00000.safetensors"
+    write_shard(path, [clip("aaaaaa", 900)], SPEC, "x")
+    path.write_bytes(path.read_bytes().replace(b"aaaaaa", b"../../"))
+    with pytest.raises(InputError, match=f"{path}: utterance id is '../../'"):
+        Dump(tmp_path)

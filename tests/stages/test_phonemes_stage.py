@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_recipe import TinyRecipe
+from tiny_recipe import DUMP, TinyRecipe
 
 import wg.alignment.aligner
 from wg.alignment.aligner import Aligner, align, train_aligner
 from wg.alignment.batches import AlignerUtterances
 from wg.alignment.network import AlignerConfig
-from wg.data.dump import Dump, Utterance, write_shard
+from wg.data.dump import Dump, write_shard
+from wg.data.index import Utterance
 from wg.data.phonemes import read_phonemes
 from wg.errors import InputError
 from wg.mel.spec import MelSpec
@@ -40,7 +41,7 @@ def reading(recipe: TinyRecipe, monkeypatch: pytest.MonkeyPatch) -> TinyRecipe:
 
 
 def folder(recipe: TinyRecipe) -> Path:
-    return recipe.work / "data" / "phonemes" / "wavegrad-8000hz-10mel-hop64"
+    return recipe.work / "data" / "phonemes" / f"wavegrad-{DUMP}"
 
 
 def set_texts(recipe: TinyRecipe, **texts: str) -> None:

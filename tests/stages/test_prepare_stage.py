@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tiny_recipe import RATE, TinyRecipe, tone, wg
+from tiny_recipe import DUMP, RATE, TinyRecipe, tone, wg
 
 from wg.data.dump import Dump
 
@@ -197,7 +197,7 @@ def test_a_corpus_where_a_stage_would_write_is_refused(recipe: TinyRecipe, place
     assert everything(recipe.root) == before
 
 
-@pytest.mark.parametrize("name", ["data/notes.txt", "dump/8000hz-10mel-hop64/a.safetensors"])
+@pytest.mark.parametrize("name", ["data/notes.txt", f"dump/{DUMP}/a.safetensors"])
 def test_files_of_the_users_where_a_stage_would_write_are_refused(
     recipe: TinyRecipe, name: str
 ) -> None:
@@ -278,3 +278,129 @@ def test_loggers_are_asked_for_their_key_before_stage_1(
     line = recipe.run("train.loggers=[tensorboard]").complaint()
     assert "tensorboard is not installed; pip install tensorboard" in line
     assert not recipe.work.exists()
+
+
+@pytest.mark.parametrize("way", ["deleted", "truncated", "altered"])
+def test_stage_2_makes_a_damaged_shard_again_and_no_other(done: TinyRecipe, way: str) -> None:
+    assert done.run("features.shard=2", "--stop-stage", "features").code == 0
+    shards = sorted(done.dump.glob("*/shard-*.safetensors"))
+    before = {path: path.stat().st_mtime_ns for path in shards}
+    hit = done.dump / "train" / "shard-00001.safetensors"
+    content = bytearray(hit.read_bytes())
+    if way == "deleted":
+        hit.unlink()
+    else:
+        content[-1] ^= 1
+        hit.write_bytes(content[:-50] if way == "truncated" else content)
+    outcome = done.run("features.shard=2", "--stop-stage", "features")
+    assert outcome.code == 0
+    assert "train/shard-00001.safetensors is" in outcome.decisions()["features"]
+    assert f"{len(shards) - 1} of {len(shards)} shards are there already" in outcome.out
+    assert [path for path in shards if path.stat().st_mtime_ns != before[path]] == [hit]
+    again = done.run("features.shard=2", "--stop-stage", "features").decisions()
+    assert again["features"] == "skipped: up to date"
+
+
+def test_two_mel_specs_of_one_label_have_dumps_of_their_own(recipe: TinyRecipe) -> None:
+    stop = ("--stop-stage", "features")
+    assert recipe.run(*stop).code == 0
+    other = recipe.run(*stop, "mel.fmax=3000")
+    assert other.code == 0 and other.decisions()["features"] == "runs: not done yet"
+    assert len(list((recipe.work / "dump").iterdir())) == 2
+    assert recipe.run(*stop).decisions()["features"] == "skipped: up to date"
+
+
+def test_features_from_before_folders_had_a_digest_stay_in_use(done: TinyRecipe) -> None:
+    done.dump.rename(done.dump.with_name("8000hz-10mel-hop64"))
+    assert done.run("--dry-run").decisions()["features"] == "skipped: up to date"
+    other = done.run("--dry-run", "mel.fmax=3000").decisions()
+    assert other["features"] == "runs: not done yet"
+
+
+@pytest.mark.parametrize("way", ["cut", "flipped", "empty", "text"])
+def test_a_damaged_manifest_is_one_line(done: TinyRecipe, way: str) -> None:
+    manifest = done.work / "data" / "train.jsonl.gz"
+    content = bytearray(manifest.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    damaged = {"cut": content[:-30], "flipped": content, "empty": b"", "text": b"not a manifest"}
+    manifest.write_bytes(damaged[way])
+    line = done.run("--stage", "features", "features.shard=1").complaint()
+    assert str(manifest) in line and "run stage 1 (prepare) again" in line
+
+
+def mels_of(recipe: TinyRecipe, folder: Path) -> dict[str, torch.Tensor]:
+    """Mels as an acoustic model would make them: those of the recordings, a little off."""
+    folder.mkdir()
+    made = {}
+    for split in ("train", "valid", "test"):
+        dump = Dump(recipe.dump / split)
+        for index, entry in enumerate(dump.utterances):
+            made[entry.id] = dump.mel(index) + 0.1
+            np.save(folder / f"{entry.id}.npy", made[entry.id].numpy())
+    return made
+
+
+def test_mels_of_an_acoustic_model_take_the_place_of_the_audios(done: TinyRecipe) -> None:
+    folder = done.root / "fastspeech"
+    mels = mels_of(done, folder)
+    np.save(folder / "tone-05.npy", mels["tone-05"][:, :-1].numpy())  # a frame fewer
+    given = (f"features.from={folder}", "--stop-stage", "features")
+    assert done.run(*given).code == 0
+    dump = Dump(done.dump.with_name(f"{done.dump.name}-from-fastspeech") / "train")
+    own = Dump(done.dump / "train")
+    for index, entry in enumerate(dump.utterances):
+        wanted = mels[entry.id][:, : entry.frames]
+        assert torch.equal(dump.mel(index), wanted)
+        assert torch.equal(dump.audio(index), own.audio(index)[: 64 * entry.frames])
+    assert dump.utterances[dump.index_of("tone-05")].frames == mels["tone-05"].shape[1] - 1
+    assert done.run(*given).decisions()["features"] == "skipped: up to date"
+    assert done.run("--dry-run").decisions()["features"] == "skipped: up to date"
+    np.save(folder / "tone-06.npy", mels["tone-06"].numpy() + 1)
+    assert "1 shards" in done.run(*given).out
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        ("missing", "lacks the mels of 1 of"),
+        ("short", "frames, its audio has"),
+        ("turned", "it is transposed"),
+        ("nan", "holds NaN"),
+        ("text", "not a plain .npy array"),
+        ("integers", "not floats"),
+    ],
+)
+def test_mels_that_do_not_fit_are_named(done: TinyRecipe, way: str, message: str) -> None:
+    folder = done.root / "mels"
+    mel = mels_of(done, folder)["tone-03"].numpy()
+    path = folder / "tone-03.npy"
+    made = {"short": mel[:, :-9], "turned": mel.T, "nan": mel * np.nan, "integers": mel.astype(int)}
+    if way in made:
+        np.save(path, made[way])
+    elif way == "text":
+        path.write_text("words")
+    else:
+        path.unlink()
+    line = done.run(f"features.from={folder}", "--stop-stage", "features").complaint()
+    assert message in line and "tone-03" in line
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_of_stage_2_make_what_one_run_makes(recipe: TinyRecipe, parts: int) -> None:
+    whole = TinyRecipe(recipe.root / "whole", recipe.corpus)
+    recipe.copy_recipe(whole.root)
+    stop = ("features.shard=2", "--stop-stage", "features")
+    assert whole.run(*stop).code == 0
+    assert recipe.run("--stop-stage", "prepare").code == 0
+    for number in range(parts, 0, -1):
+        outcome = recipe.run(*stop, "--stage", "features", "--part", f"{number}/{parts}")
+        assert outcome.code == 0 and f"part {number}/{parts} is done" in outcome.out
+        assert not (recipe.dump / "stage-features.json").exists()
+    outcome = recipe.run(*stop)
+    assert "6 of 6 shards are there already" in outcome.out
+    for split in ("train", "valid", "test"):
+        one, other = Dump(recipe.dump / split), Dump(whole.dump / split)
+        assert list(one.utterances) == list(other.utterances)
+        assert all(torch.equal(one.mel(i), other.mel(i)) for i in range(len(one)))
+    assert "--part '4/3'" in recipe.run(*stop, "--part", "4/3").complaint()
+    assert "others have no parts" in recipe.run("--part", "1/2").complaint()

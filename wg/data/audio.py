@@ -18,10 +18,10 @@ import soundfile
 from torch import Tensor
 
 from wg.data.containers import CONTAINERS, LOSSLESS, LOSSY, truncated
+from wg.data.seen import Finding, Seen
 from wg.data.state import content_of
 from wg.errors import InputError
 from wg.files import write_bytes
-from wg.processes.progress import track
 
 if TYPE_CHECKING:
     from lhotse import CutSet, Recording
@@ -78,16 +78,20 @@ def load_audio(path: Path, start: int = 0, num_samples: int | None = None) -> np
     return audio
 
 
-def read_channels(path: Path, name: str = "") -> tuple[np.ndarray, int]:
-    """Samples [T, C] as float32 and the rate in Hz of a file that holds any.
+def read_channels(
+    path: Path, name: str = "", longest: float | None = None
+) -> tuple[np.ndarray, int]:
+    """Samples [T, C] as float32 and the rate in Hz of a file that holds any; `longest`: in s.
 
     InputError, which calls the file `name`, for one that is absent, empty or cannot be decoded.
     """
     name = name or str(path)
     if not path.is_file():
         raise InputError(f"{name}: no such file")
-    with _readable(path, name):
-        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    with _readable(path, name), soundfile.SoundFile(str(path)) as file:
+        rate = file.samplerate
+        frames = -1 if longest is None else int(longest * rate)
+        audio = file.read(frames, dtype="float32", always_2d=True)
     if not len(audio):
         raise InputError(f"{name}: holds no samples; replace it")
     return audio, rate
@@ -142,27 +146,29 @@ def _encoded(audio: np.ndarray, sample_rate: int) -> bytes:
 
 
 def check_audio(
-    cuts: CutSet, jobs: int, sample_rate: int | None, skip_bad: bool = False
+    cuts: CutSet,
+    jobs: int,
+    sample_rate: int | None,
+    skip_bad: bool = False,
+    seen: Seen | None = None,
 ) -> tuple[CutSet, list[str]]:
     """The cuts whose file decodes to usable speech, and a line for each of the others.
 
     Every file is decoded once, over `jobs` threads. `sample_rate` is the rate in Hz that all
     must have; None: any. Without `skip_bad` the first problems are one InputError; with it the
-    clips are left out, unless none is left.
+    clips are left out, unless none is left. `seen`: what a run before found already.
     """
     from lhotse import CutSet
 
     everything = list(cuts)
     paths = [str(cut.recording.sources[0].source) for cut in everything]
-    # Threads, not processes: decoding runs outside Python's lock, and a spawned process takes
-    # longer to start (it imports its caller anew) than hundreds of files take to check.
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
-        checked = pool.map(partial(find_problem, sample_rate=sample_rate), paths)
-        found = list(track(checked, "check audio", len(paths)))
-        kept = [cut for cut, problem in zip(everything, found, strict=True) if not problem]
-        contents = pool.map(content_of, [Path(cut.recording.sources[0].source) for cut in kept])
-        for cut, content in zip(kept, contents, strict=True):
-            cut.custom = {**(cut.custom or {}), CONTENT: content}
+    findings = (seen or Seen()).look(paths, sample_rate, partial(_look, sample_rate), jobs)
+    found = [finding.problem for finding in findings]
+    kept = []
+    for cut, finding in zip(everything, findings, strict=True):
+        if not finding.problem:
+            cut.custom = {**(cut.custom or {}), CONTENT: finding.content}
+            kept.append(cut)
     good = CutSet.from_cuts(kept)
     say_formats([path for path, problem in zip(paths, found, strict=True) if not problem])
     problems = [f"{path}: {problem}" for path, problem in zip(paths, found, strict=True) if problem]
@@ -170,6 +176,11 @@ def check_audio(
         remedy = "no clip would be left" if skip_bad else "--skip-bad leaves such clips out"
         raise InputError(_message(problems, len(paths), remedy))
     return good, problems
+
+
+def _look(sample_rate: int | None, path: str) -> Finding:
+    problem = find_problem(path, sample_rate)
+    return Finding(problem, "" if problem else content_of(Path(path)))
 
 
 def say_formats(paths: list[str]) -> None:

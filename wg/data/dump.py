@@ -8,29 +8,34 @@ one hop is left out where it yields less.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections import OrderedDict
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from wg.config import Experiment
+from wg.data.index import (
+    Record,
+    Table,
+    Utterance,
+    Utterances,
+    read_header,
+    read_index,
+    table_of,
+    write_index,
+)
 from wg.errors import InputError
 from wg.files import write_bytes
 from wg.mel.spec import MelSpec
 
-
-@dataclass(frozen=True)
-class Utterance:
-    """An entry of a shard's header."""
-
-    id: str
-    samples: int  # of the recording at the target rate
-    frames: int
-    text: str = ""
-    speaker: str = ""
+OPEN = 256  # shards that are kept open
 
 
 def fit(audio: Tensor, samples: int) -> Tensor:
@@ -56,11 +61,21 @@ def write_shard(
         "utterances": json.dumps([asdict(entry) for entry, _, _ in utterances]),
         "fingerprint": fingerprint,
     }
+    header["checksum"] = _checksum(header, tensors)
     write_bytes(path, save(tensors, metadata=header))
 
 
+def _checksum(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
+    found = hashlib.blake2b(digest_size=16)
+    for key in ("spec", "utterances", "fingerprint"):
+        found.update(header[key].encode())
+    for key in ("audio", "mel"):
+        found.update(memoryview(tensors[key].contiguous().numpy()).cast("B"))
+    return found.hexdigest()
+
+
 def shard_fingerprint(path: Path) -> str | None:
-    """What made this shard; None where there is none, or a broken one."""
+    """What made this shard; None where there is none, or one that is cut off."""
     try:
         with safe_open(path, "pt") as file:
             return (file.metadata() or {}).get("fingerprint")
@@ -68,36 +83,44 @@ def shard_fingerprint(path: Path) -> str | None:
         return None
 
 
+def damage(path: Path, record: Record) -> str | None:
+    """What is wrong with a shard beside what was noted of it; None: nothing.
+
+    Every byte is looked at only where its time differs.
+    """
+    try:
+        status = path.stat()
+        if status.st_size != record.size:
+            return f"{status.st_size} bytes, {record.size} were written"
+        if status.st_mtime_ns == record.time or not record.checksum:
+            return None
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in ("audio", "mel")}
+        return None if _checksum(header, tensors) == record.checksum else "altered"
+    except FileNotFoundError:
+        return "missing"
+    except (OSError, SafetensorError, KeyError):
+        return "damaged"
+
+
+def damaged(folder: Path) -> dict[str, str]:
+    """The shards of a split that are not what its index says, and why; none without an index."""
+    table = read_index(folder)
+    records = table.records() if table else {}
+    found = {name: damage(folder / name, record) for name, record in records.items()}
+    return {name: reason for name, reason in found.items() if reason}
+
+
 class Dump:
     """Read access to the shards of one split; slices are read from disk when asked for."""
 
     def __init__(self, folder: Path) -> None:
-        paths = sorted(folder.glob("*.safetensors"))
-        if not paths:
-            raise InputError(f"{folder}: no features there; run stage 2 (features) first")
         self.folder = folder
-        self.utterances: list[Utterance] = []
-        self._places: list[tuple[Path, int]] = []  # shard, first frame in it
-        self._open: dict[Path, safe_open] = {}
-        specs = [self._read_header(path) for path in paths]
-        if any(spec != specs[0] for spec in specs):
-            raise InputError(f"{folder}: shards of different MelSpecs; delete it and run stage 2")
-        self.spec = specs[0]
-
-    def _read_header(self, path: Path) -> MelSpec:
-        try:
-            with safe_open(path, "pt") as file:
-                header = file.metadata() or {}
-            entries = [Utterance(**entry) for entry in json.loads(header["utterances"])]
-            spec = MelSpec.from_dict(json.loads(header["spec"]))
-        except (OSError, SafetensorError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: not a shard ({error}); delete it, run stage 2") from None
-        frame = 0
-        for entry in entries:
-            self.utterances.append(entry)
-            self._places.append((path, frame))
-            frame += entry.frames
-        return spec
+        self._table = _indexed(folder) or _headers(folder)
+        self.utterances = Utterances(self._table)
+        self._open: OrderedDict[str, safe_open] = OrderedDict()
+        self.spec = MelSpec.from_dict(json.loads(self._table.spec))
 
     def __len__(self) -> int:
         """Number of utterances."""
@@ -105,7 +128,7 @@ class Dump:
 
     def __getstate__(self) -> dict[str, object]:
         """Open files stay behind: each data loading process opens its own."""
-        return {**vars(self), "_open": {}}
+        return {**vars(self), "_open": OrderedDict()}
 
     def audio(self, index: int, frame: int = 0, frames: int | None = None) -> Tensor:
         """Samples of frames frame .. frame + frames, float32 [frames * hop]."""
@@ -126,15 +149,88 @@ class Dump:
         """The utterance's audio without added zeros, [samples]."""
         return self.audio(index)[: self.utterances[index].samples]
 
+    def index_of(self, name: str) -> int:
+        """The place of an utterance; InputError for an id that is not there."""
+        row = self._table.row_of(name)
+        rows = self.utterances.rows
+        if row is not None and rows is not None:
+            at = int(np.searchsorted(rows, row))
+            row = at if at < len(rows) and rows[at] == row else None
+        if row is None:
+            raise InputError(f"{self.folder}: no utterance {name!r}; run stage 2 (features)")
+        return row
+
     def _range(self, index: int, frame: int, frames: int | None) -> tuple[int, int]:
-        total = self.utterances[index].frames
+        row = self.utterances.row(index)
+        total = int(self._table.columns["frames"][row])
         last = total if frames is None else frame + frames
         assert 0 <= frame <= last <= total, f"frames {frame}..{last} of {total}"
-        start = self._places[index][1]
+        start = self._table.place(row)[1]
         return start + frame, start + last
 
     def _shard(self, index: int) -> safe_open:
-        path = self._places[index][0]
-        if path not in self._open:
-            self._open[path] = safe_open(path, "pt")
-        return self._open[path]
+        name = self._table.place(self.utterances.row(index))[0]
+        if name in self._open:
+            self._open.move_to_end(name)
+            return self._open[name]
+        if len(self._open) >= OPEN:  # a process can map some 65,000 files
+            self._open.popitem(last=False)
+        try:
+            self._open[name] = safe_open(self.folder / name, "pt")
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{self.folder / name}: {error}; run stage 2 (features)") from None
+        return self._open[name]
+
+
+def _indexed(folder: Path) -> Table | None:
+    """The table of the index, if all its shards are as they were when it was made."""
+    table = read_index(folder)
+    if table is None:
+        return None
+    whole = True
+    for name, record in table.records().items():
+        try:
+            status = (folder / name).stat()
+        except OSError:
+            raise InputError(f"{folder / name}: missing; run stage 2 (features) again") from None
+        if status.st_size != record.size:
+            raise InputError(
+                f"{folder / name}: {status.st_size} bytes, {record.size} were written; run stage 2 "
+                "(features) again"
+            )
+        whole = whole and status.st_mtime_ns == record.time
+    return table if whole else None
+
+
+def _headers(folder: Path) -> Table:
+    """The table of the headers."""
+    paths = sorted(folder.glob("shard-*.safetensors"))
+    if not paths:
+        raise InputError(f"{folder}: no features there; run stage 2 (features) first")
+    shards = [read_header(path) for path in paths]
+    if any(json.loads(shard.spec) != json.loads(shards[0].spec) for shard in shards):
+        raise InputError(f"{folder}: shards of different MelSpecs; delete it and run stage 2")
+    return table_of(shards)
+
+
+def features_folder(work: Path, experiment: Experiment) -> Path:
+    """Where a run's features are: a folder of this MelSpec and no other, unless it has a name.
+
+    One from when the name was the spec's label alone is used, if it is of this spec.
+    """
+    folder = work / "dump" / experiment.features_name
+    if experiment.features.name or experiment.features.mels or folder.is_dir():
+        return folder
+    plain = work / "dump" / experiment.mel.label
+    shard = next(plain.glob("train/shard-*.safetensors"), None)
+    try:
+        if shard and MelSpec.from_dict(json.loads(read_header(shard).spec)) == experiment.mel:
+            return plain
+    except (InputError, ValueError):
+        pass
+    return folder
+
+
+def make_index(folder: Path) -> None:
+    """Writes the index of a split whose shards are all there."""
+    write_index(folder, _headers(folder))

@@ -36,8 +36,12 @@ def read_phonemes(folder: Path, split: str) -> dict[str, Phonemes]:
         made = [Phonemes(**json.loads(line)) for line in lines]
     except OSError:
         raise InputError(f"{path}: no such file; run stage 3 (phonemes) first") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error}); delete it and run stage 3") from None
+    for one in made:
+        whole = all(isinstance(n, int) and n >= 0 for n in one.durations)
+        if not whole or not all(isinstance(name, str) for name in (one.id, *one.symbols)):
+            raise InputError(f"{path}, {one.id!r}: damaged; delete it and run stage 3")
     return {
         one.id: Phonemes(one.id, one.text, one.speaker, tuple(one.symbols), tuple(one.durations))
         for one in made

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import compress
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from wg.data.dump import Dump, Utterance
+from wg.data.dump import Dump
+from wg.data.index import Utterance, Utterances
 from wg.data.phonemes import Phonemes
 from wg.errors import InputError
 from wg.text.symbols import to_ids
@@ -45,26 +46,24 @@ class SpokenDump(Dump):
     def __init__(self, folder: Path, phonemes: Mapping[str, Phonemes], tables: Tables) -> None:
         super().__init__(folder)
         # Stage 3 may have been told to leave out what cannot be aligned.
-        kept = [entry.id in phonemes for entry in self.utterances]
-        if not any(kept):
+        kept = [index for index, entry in enumerate(self.utterances) if entry.id in phonemes]
+        if not kept:
             raise InputError(f"{folder}: no utterance has phonemes; run stage 3 (phonemes)")
-        self.utterances = list(compress(self.utterances, kept))
-        self._places = list(compress(self._places, kept))
-        self.phonemes, self._with_mel = phonemes, tables.mel_blocks > 0
-        self._labels = [self._tell(entry, tables) for entry in self.utterances]
+        self.utterances = Utterances(self._table, np.array(kept, np.int64))
+        self.phonemes, self.tables = phonemes, tables
+        for entry in self.utterances:
+            self._tell(entry)
 
     def labels(self, index: int) -> dict[str, Tensor]:
         """symbols [N], symbol_lengths [], durations [N] in frames.
 
         Also speaker [] and utterance_mel [F, M], if they matter.
         """
-        labels = self._labels[index]
-        if not self._with_mel:
-            return labels
-        mel = self.mel(index, 0, self.utterances[index].frames)
-        return {**labels, "utterance_mel": mel.T}
+        labels = self._tell(self.utterances[index])
+        return {**labels, "utterance_mel": self.mel(index).T} if self.tables.mel_blocks else labels
 
-    def _tell(self, entry: Utterance, tables: Tables) -> dict[str, Tensor]:
+    def _tell(self, entry: Utterance) -> dict[str, Tensor]:
+        tables = self.tables
         spoken = self.phonemes[entry.id]
         if sum(spoken.durations) != entry.frames:
             raise InputError(

@@ -12,7 +12,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from wg.data.dump import Dump, Utterance
+from wg.data.dump import Dump
+from wg.data.index import Utterance
 from wg.data.speech import check_speakers
 from wg.data.splits import SPLITS
 from wg.errors import InputError

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wg.data.audio import check_audio, summary
+from wg.data.seen import Seen
 from wg.data.splits import SPLITS, hold_out
 from wg.data.state import corpus_state
 from wg.errors import InputError
 from wg.files import MANIFESTS, fresh_folder
-from wg.stages.stage import FILES, Stage, digest
+from wg.stages.stage import FILES, Stage
 from wg.tasks.context import Context, read_stamp
+
+if TYPE_CHECKING:
+    from lhotse import CutSet
+
+SEEN = ".looked-through.jsonl"  # in the work folder, while the corpus is
 
 
 def recipe_reader(recipe: Path) -> ModuleType:
@@ -58,25 +66,38 @@ def run(context: Context) -> Mapping[str, Any]:
         splits = hold_out(splits["train"], corpus.hold_out)
     problems: list[str] = []
     manifests: dict[str, str] = {}
+    seen = Seen(context.work / SEEN)
     with fresh_folder(context.data, MANIFESTS, [corpus_dir]) as folder:
         for name in SPLITS:
-            cuts, bad = check_audio(splits[name], context.jobs, corpus.sample_rate, corpus.skip_bad)
+            rate, skip = corpus.sample_rate, corpus.skip_bad
+            cuts, bad = check_audio(splits[name], context.jobs, rate, skip, seen)
             problems += bad
             if not len(cuts):
                 raise InputError(f"corpus.{name}: no usable utterances in {corpus_dir}")
-            manifests[name] = digest({"cuts": [cut.to_dict() for cut in list(cuts)]})
+            manifests[name] = digest_of(cuts)
             cuts.to_file(folder / f"{name}.jsonl.gz")
             print(f"{name}: {summary(cuts)}")
         if problems:
             print(f"left out {len(problems)} bad clips (--skip-bad):")
             print("\n".join(f"  {problem}" for problem in problems))
             (folder / "left-out.txt").write_text("\n".join(problems) + "\n", "utf-8")
+    seen.forget()
     return {
         "corpus_dir": str(corpus_dir.resolve()),
         **files,
         "left_out": len(problems),
         "manifests": manifests,
     }
+
+
+def digest_of(cuts: CutSet) -> str:
+    """As `digest` of {"cuts": [...]}, a cut at a time: their JSON at once takes gigabytes."""
+    found = hashlib.sha256(b'{"cuts": [')
+    for number, cut in enumerate(cuts):
+        text = json.dumps(cut.to_dict(), sort_keys=True, default=str)
+        found.update((", " if number else "").encode() + text.encode())
+    found.update(b"]}")
+    return found.hexdigest()[:16]
 
 
 def state(context: Context) -> dict[str, str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wg.config import Experiment
-from wg.data.dump import Dump
+from wg.data.dump import Dump, features_folder
 from wg.data.phonemes import Phonemes, read_phonemes
 from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError
 from wg.processes.devices import Devices
+from wg.reading import read_object
 
 STAMP = "stage-{name}.json"
 
@@ -39,12 +39,12 @@ class Context:
     @property
     def dump(self) -> Path:
         """Features."""
-        return self.work / "dump" / self.experiment.features_name
+        return features_folder(self.work, self.experiment)
 
     @property
     def phonemes(self) -> Path:
         """Symbols and durations of the utterances; not below exp, which training moves aside."""
-        name = f"{self.experiment.model.name}-{self.experiment.features_name}"
+        name = f"{self.experiment.model.name}-{self.dump.name}"
         return self.data / "phonemes" / name
 
     @property
@@ -79,9 +79,11 @@ def features_of(context: Context, split: str) -> Dump:
 def read_stamp(path: Path) -> dict[str, Any] | None:
     """A stage's stamp; None if it never finished."""
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        stamp = read_object(path, "run the stage again")
+    except InputError:
         return None
+    objects = all(isinstance(stamp.get(key, {}), dict) for key in ("settings", "inputs", "result"))
+    return stamp if objects and isinstance(stamp.get("digest"), str) else None
 
 
 def decoded_result(context: Context) -> dict[str, Any]:

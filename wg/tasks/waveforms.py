@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +59,22 @@ def check_baselines(names: Sequence[str]) -> None:
     """InputError for an unknown baseline."""
     for name in names:
         iterations = name.removeprefix("griffin-lim-")
-        if name != "noise" and (iterations == name or not iterations.isdigit()):
+        counted = iterations != name and iterations.isascii() and iterations.isdigit()
+        if name != "noise" and not counted:
             choices = ("noise", "griffin-lim-1", "griffin-lim-32")
             raise InputError(f"score.baselines: {name!r} is unknown; {nearest(name, choices)}")
 
 
+@lru_cache(1)
+def opened(folder: Path) -> Dump:
+    """The features, once a process."""
+    return Dump(folder)
+
+
 def score_utterance(job: ScoreJob, name: str) -> dict[str, dict[str, float]]:
     """Scores of every system on one utterance."""
-    dump = Dump(job.dump)
-    index = next(i for i, entry in enumerate(dump.utterances) if entry.id == name)
+    dump = opened(job.dump)
+    index = dump.index_of(name)
     path = job.decoded / f"{name}.wav"
     synthesis, rate = soundfile.read(path, dtype="float32")
     if rate != dump.spec.sample_rate:

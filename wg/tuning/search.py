@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from wg.config import load_experiment_file
+from wg.data.dump import features_folder
 from wg.diffusion.search import RESAMPLED, Span, search, starts
 from wg.errors import InputError
 from wg.files import write_bytes
@@ -187,4 +188,4 @@ def features_beside(vocoder: Path) -> Path:
     if not config.is_file():
         raise InputError(f"{vocoder}: not in exp/NAME; give --features dump/FEATURES/valid")
     experiment = load_experiment_file(config, config_class)
-    return config.parents[2] / "dump" / experiment.features_name / "valid"
+    return features_folder(config.parents[2], experiment) / "valid"
