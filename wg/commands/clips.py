@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from wg.data.audio import protect_peak, read_channels, write_audio
 from wg.errors import InputError
-from wg.files import replacing
 from wg.metrics.perceptual import resample
 
 BLOCK = 1 << 20  # bytes
@@ -48,6 +48,8 @@ def open_array(path: Path) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{path}: not a plain .npy array ({error})") from None
+    if isinstance(array, np.ndarray) and not array.ndim:
+        raise InputError(f"{path}: holds one number; a mel has bands and frames")
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         kind = array.dtype if isinstance(array, np.ndarray) else "several arrays"
         raise InputError(f"{path}: holds {kind}; a mel holds floating-point numbers")
@@ -71,8 +73,9 @@ def write_stream(path: Path, pieces: Iterable[Tensor], rate: int) -> tuple[float
 
     Seconds of audio, and the gain that kept it within full scale.
     """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with replacing(path) as temporary, tempfile.TemporaryFile(dir=path.parent) as raw:
+        with tempfile.TemporaryFile(dir=path.parent) as raw:
             length, peak = 0, 0.0
             for piece in pieces:
                 raw.write(piece.float().cpu().numpy().tobytes())
@@ -82,8 +85,12 @@ def write_stream(path: Path, pieces: Iterable[Tensor], rate: int) -> tuple[float
             with soundfile.SoundFile(temporary, "w", rate, 1, "PCM_16", format="WAV") as file:
                 while block := raw.read(BLOCK):
                     file.write(np.frombuffer(block, np.float32) * np.float32(gain))
-    except soundfile.SoundFileError as error:
-        raise InputError(f"cannot write {path}: {error}; choose another file") from None
+        os.replace(temporary, path)
+    except (OSError, soundfile.SoundFileError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"cannot write {path}: {reason}; choose another file") from None
+    finally:
+        temporary.unlink(missing_ok=True)
     return length / rate, gain
 
 

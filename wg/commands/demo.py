@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from torch import Tensor
 
@@ -27,8 +29,11 @@ from wg.inference.vocoder import Vocoder
 from wg.mel.extract import log_mel
 from wg.pictures import spectrogram_pair
 from wg.processes.devices import synchronise
+from wg.rates import check_rates
 
 LONGEST = 30.0  # seconds of a recording that are used
+CHANNELS = 64  # of a recording, at most
+UPLOAD = "50mb"  # the largest file that the page takes
 Answer = tuple[tuple[int, np.ndarray], tuple[int, np.ndarray], str, str]
 
 
@@ -50,11 +55,14 @@ def demo(arguments: Sequence[str]) -> None:
     require_gradio()
     check_port(options.host, options.port)
     model = loaded(options.vocoder).to(device_of(options.device))
-    page = text_page(model) if isinstance(model, TextToSpeech) else page_of(model)
-    try:
-        page.launch(server_name=options.host, server_port=options.port)
-    except OSError as error:
-        raise InputError(f"--port {options.port}: cannot serve there ({error})") from None
+    with tempfile.TemporaryDirectory(prefix="wg-demo-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder  # what visitors upload goes with the page
+        make = text_page if isinstance(model, TextToSpeech) else page_of
+        page = make(model, Path(folder))  # pyright: ignore[reportArgumentType]
+        try:
+            page.launch(server_name=options.host, server_port=options.port, max_file_size=UPLOAD)
+        except OSError as error:
+            raise InputError(f"--port {options.port}: cannot serve there ({error})") from None
 
 
 def check_port(host: str, port: int) -> None:
@@ -77,14 +85,13 @@ def loaded(source: str) -> Vocoder | TextToSpeech:
     raise InputError(f"{source}: {NOT_FOR[model.info()['conditions']]}")
 
 
-def page_of(vocoder: Vocoder) -> Any:
-    """The page of a vocoder, a gradio Blocks."""
+def page_of(vocoder: Vocoder, folder: Path) -> Any:
+    """The page of a vocoder, a gradio Blocks, with its pictures in a folder."""
     gradio = require_gradio()
-    folder = tempfile.mkdtemp(prefix="wg-demo-")
 
     def answer(path: str | None, steps: float, sampler: str, seed: float) -> Answer:
         try:
-            return speak(vocoder, path, int(steps), sampler, int(seed), Path(folder))
+            return speak(vocoder, path, int(steps), sampler, int(seed), folder)
         except InputError as error:
             raise gradio.Error(str(error)) from None
 
@@ -127,6 +134,15 @@ def at_rate(path: Path, rate: int) -> Tensor:
     """The first `LONGEST` seconds of a recording as [T] at `rate` Hz, its channels mixed."""
     from torchaudio.functional import resample
 
-    samples, found = read_channels(path, path.name)
-    wave = torch.from_numpy(samples[: int(LONGEST * found)].mean(1))
+    try:
+        header = soundfile.info(str(path))
+        check_rates(header.samplerate, rate)
+        if header.channels > CHANNELS:
+            raise InputError(f"{header.channels} channels; give at most {CHANNELS}")
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from None
+    except (soundfile.LibsndfileError, OSError):
+        pass  # read_channels says what is wrong
+    samples, found = read_channels(path, path.name, LONGEST)
+    wave = torch.from_numpy(samples.mean(1))
     return resample(wave, found, rate)

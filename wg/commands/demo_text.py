@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,9 @@ LONGEST = 1000  # characters
 Said = tuple[tuple[int, np.ndarray], str, str]
 
 
-def text_page(model: TextToSpeech) -> Any:
-    """The page, a gradio Blocks: a text box, the speaker, the pace."""
+def text_page(model: TextToSpeech, folder: Path) -> Any:
+    """The page, a gradio Blocks: a text box, the speaker, the pace; pictures go to a folder."""
     gradio = require_gradio()
-    folder = tempfile.mkdtemp(prefix="wg-demo-")
     speakers = list(model.model.speakers)
 
     def answer(
@@ -33,7 +31,7 @@ def text_page(model: TextToSpeech) -> Any:
         try:
             voice = Voice(speaker, pace, int(seed))
             options = model.synthesis.override(int(steps), None, sampler)
-            return say(model, text, voice, options, Path(folder))
+            return say(model, text, voice, options, folder)
         except InputError as error:
             raise gradio.Error(str(error)) from None
 

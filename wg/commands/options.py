@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from wg.errors import InputError
 
@@ -12,6 +12,13 @@ FORCE = "replace files that wg did not write"
 
 class Options(argparse.ArgumentParser):
     """An ArgumentParser that raises InputError instead of printing its usage."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401
+        """Refuses what no file, number or word has in it."""
+        for argument in args or ():
+            if "\0" in argument:
+                raise InputError(f"{argument[:60]!r}: holds a NUL character; leave it out")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """InputError with argparse's message."""

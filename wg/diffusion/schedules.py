@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from wg.errors import InputError, nearest
+from wg.reading import read_json
 
 Schedule = str | tuple[float, ...]  # what a user names, or levels
 
@@ -170,13 +170,9 @@ def read_betas(path: Path) -> Tensor:
 def _read(path: Path) -> tuple[str, Any]:
     """What a schedule file holds, "levels" or "betas", and these."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"schedule file {path}: {error.strerror}; check the path") from None
-    except ValueError as error:
-        raise InputError(
-            f"schedule file {path}: not JSON ({error}); write a list of betas"
-        ) from None
+        content = read_json(path, "write a list of betas")
+    except InputError as error:
+        raise InputError(f"schedule file {error}") from None
     if not isinstance(content, dict):
         return "betas", content
     for key in ("levels", "betas"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -19,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wg.errors import InputError, nearest
-from wg.files import replacing, write_bytes
+from wg.files import write_bytes
+from wg.reading import read_object
 
 FORMAT = 1
 SECTIONS = ("model", "mel", "diffusion", "synthesis")
@@ -32,9 +34,10 @@ def write_folder(
     assert sections.keys() == {*SECTIONS, "history"}
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.contiguous() for name, value in weights.items()}
-    with replacing(folder / "model.safetensors") as temporary:
-        save_file(state, temporary, metadata={"format": "pt"})
-        config = {"format": FORMAT, **sections, "sha256": checksum(temporary)}
+    temporary = folder / "model.safetensors.tmp"
+    save_file(state, temporary, metadata={"format": "pt"})
+    config = {"format": FORMAT, **sections, "sha256": checksum(temporary)}
+    os.replace(temporary, folder / "model.safetensors")
     write_bytes(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     write_bytes(folder / "README.md", card.encode())
     # safetensors writes for the owner alone.
@@ -47,12 +50,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise InputError(f"{folder / name}: no such file; {folder} is not a vocoder folder")
     path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text("utf-8"))
-        missing = {"format", *SECTIONS} - set(config)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: not readable JSON ({error})") from None
-    if missing:
+    config = read_object(path, "get the folder again")
+    if missing := {"format", *SECTIONS} - set(config):
         raise InputError(f"{path}: keys {sorted(missing)} are missing; not a wg vocoder")
     if config["format"] != FORMAT:
         raise InputError(
@@ -63,6 +62,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def from_plain(schema: type, content: dict[str, Any]) -> Any:
     """A config dataclass from JSON: lists become tuples, unknown keys and choices are errors."""
+    if not isinstance(content, dict):
+        raise InputError(f"a section is {str(content)[:60]!r}; it holds keys and values")
     names = {f.name for f in fields(schema)}
     kinds = get_type_hints(schema)
     values = {}

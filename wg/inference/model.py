@@ -286,7 +286,7 @@ def parts_of(source: Path | str, revision: str | None = None) -> Parts:
             empty = build_network(model, mel_spec, diffusion)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(f"{path}: not as wg wrote it ({error!r}); pack again") from None
     check_sizes(empty, folder)
     network = build_network(model, mel_spec, diffusion)

@@ -61,7 +61,7 @@ class Vocoder(TrainedModel):
         An utterance's waveform depends on its mel and seed, not on the batch around it.
         """
         options = (synthesis or self.synthesis).override(steps, schedule, sampler, consistency)
-        given: Tensor = as_tensor(mel) if isinstance(mel, np.ndarray) else mel
+        given: Tensor = from_array(mel) if isinstance(mel, np.ndarray) else mel
         batch = self._batch(given, lengths)
         self._look_at(batch["mel"][0], lengths)
         count, length = len(batch["mel"]), batch["mel"].shape[-1] * self.mel_spec.hop_length
@@ -138,7 +138,10 @@ class Vocoder(TrainedModel):
         batch = mel if mel.ndim == 3 else mel[None]
         tensors = {"mel": batch.to(self.device, self.dtype)}
         if lengths is not None:
-            real = torch.as_tensor(lengths)
+            try:
+                real = torch.as_tensor(lengths)
+            except (TypeError, ValueError, RuntimeError, OverflowError):
+                raise InputError(f"lengths {str(lengths)[:60]}; give whole numbers") from None
             if real.shape != (len(batch),) or real.is_floating_point():
                 raise InputError(f"lengths {real.tolist()}; give {len(batch)} whole numbers")
             if bool(((real < 1) | (real > frames)).any()):
@@ -146,6 +149,13 @@ class Vocoder(TrainedModel):
             if bool((real < frames).any()):
                 tensors["frames"] = real.to(self.device)
         return tensors
+
+
+def from_array(array: np.ndarray) -> Tensor:
+    """A tensor of an array of any byte order; InputError for one of no numbers."""
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"mel of {array.dtype}; a mel holds floating-point numbers")
+    return torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def whole_seeds(seed: int | Sequence[int], count: int) -> list[int]:

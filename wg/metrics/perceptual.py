@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from wg.metrics.pairs import pair
+from wg.rates import check_rates
 
 WIDE, NARROW = 16_000, 8_000  # the rates PESQ is defined at, Hz
 PESQ_IN_PROCESS_S = 19.0
@@ -66,6 +67,7 @@ def resample(wave: np.ndarray, sample_rate: int, target: int) -> np.ndarray:
     """
     if sample_rate == target:
         return wave
+    check_rates(sample_rate, target)
     from torchaudio.functional import resample as windowed_sinc
 
     return windowed_sinc(
