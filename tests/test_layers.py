@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ROWS = {
     "errors": 0,
     "files": 0,
+    "fields": 0,
+    "reading": 0,
+    "rates": 0,
     "plugin": 0,
     "pictures": 0,
     "processes": 0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 
 from wg.errors import InputError
+from wg.reading import read_object
 from wg.report.catalogue import Entry
 
 DIGITS = 5  # significant ones
@@ -22,14 +22,14 @@ FLOORS = ("griffin-lim", "world")
 def read_json(path: Path) -> dict[str, Any]:
     """A file that a finished stage wrote."""
     try:
-        return json.loads(path.read_text("utf-8"))
-    except OSError:
+        return read_object(path, "run its stage again")
+    except InputError:
+        if path.is_file():
+            raise
         raise InputError(
             f"{path}: no such file; give a folder exp/NAME/decode/SCHEDULE whose stages 4 to 6 "
             "(train, decode, score) have finished"
         ) from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); run its stage again") from None
 
 
 def stamps_of(decoded: Path) -> dict[str, dict[str, Any]]:
