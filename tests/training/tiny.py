@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import torch
-from wg.data.index import Utterance
 
 from wg.config import Experiment, compose
 from wg.data.dump import Dump, write_shard
+from wg.data.index import Utterance
 from wg.mel.extract import log_mel
 from wg.models import config_class
 

@@ -62,15 +62,14 @@ def key_rows(name: str, schema: type) -> list[list[str]]:
     rows = []
     for field in dataclasses.fields(schema):
         key = f"{name}.{field.name}"
-        inner = [
-            option for option in get_args(hints[field.name]) if dataclasses.is_dataclass(option)
-        ]
+        hint = hints[field.name]
+        inner = [option for option in (hint, *get_args(hint)) if dataclasses.is_dataclass(option)]
         if inner:
             assert isinstance(inner[0], type)
             rows += key_rows(key, inner[0])
             continue
         said = meaning(field)
-        takes = ", ".join(filter(None, [kind(hints[field.name]), said.bounds]))
+        takes = ", ".join(filter(None, [kind(hint), said.bounds]))
         rows.append([f"`{key}`", shown(field.default), takes, said.text])
     return rows
 
