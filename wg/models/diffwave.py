@@ -54,7 +54,9 @@ class DiffWaveConfig:
         least=1,
         most=20,
     )
-    factors: tuple[int, ...] | None = setting(None, "upsampling; null: two, derived from the hop")
+    factors: tuple[int, ...] | None = setting(
+        None, "upsampling; null: two, derived from the hop", least=1
+    )
     upsampler: Literal["shared", "per_layer"] = setting(
         "per_layer",
         "of the mel: one for all layers, or one a layer (the paper's count)",

@@ -42,10 +42,9 @@ class SpectralConfig:
     """Sizes; the defaults are the small vocoder's."""
 
     name: str = setting("spectral", "which model")
-    # of the convolutions
-    channels: int = setting(32, "of the residual layers")
+    channels: int = setting(32, "of the convolutions", least=1, most=8192)
     blocks: int = setting(6, "of two convolutions each", least=1, most=1000)
-    dilation_cycle: int = setting(3, "dilations in time 1, 2, 4, over and over")
+    dilation_cycle: int = setting(3, "dilations in time 1, 2, 4, over and over", least=1, most=20)
     maps: int = setting(12, "channels a cell that are made from the mel", least=1, most=8192)
     level_width: int = setting(128, "of the level's embedding", least=1, most=8192)
     above_fmax: bool = setting(
