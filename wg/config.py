@@ -218,6 +218,11 @@ class DecodeConfig:
         "50",
         "step count (decode.steps=N too), quantiles-N, published name, JSON file",
     )
+    schedules: tuple[str, ...] | None = setting(
+        None,
+        "further ones, decoded and scored too, in folders of their own, and shown beside it; where "
+        "a later source gives decode.schedule alone, that one is meant alone",
+    )
     sampler: str = setting(
         "ancestral",
         "ancestral, ancestral-full, ddim, ddim-ETA, dpm++2m, heun, langevin or langevin-STEPS; "
@@ -353,6 +358,8 @@ def load_experiment(
     sources: list[Source] = [
         (str(path), read_yaml(path)) for path in (recipe / "corpus.yaml", conf)
     ]
+    # Whatever their order: one schedule alone would undo several.
+    overrides = sorted(overrides, key=lambda item: item.startswith("decode.schedules="))
     sources += [(f"{item!r}", parse_override(item)) for item in overrides]
     return compose(sources, schema)
 
@@ -370,7 +377,8 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
     sections = {**SECTIONS, "model": schema(name)}
     configs = {section: OmegaConf.structured(cls) for section, cls in sections.items()}
     for label, content in sources:
-        content = from_as_mels(label, file_as_betas(label, steps_as_schedule(label, content)))
+        content = one_schedule_alone(steps_as_schedule(label, content))
+        content = from_as_mels(label, file_as_betas(label, content))
         check_keys(label, content, sections)
         check_plain(label, content)
         for section, values in content.items():
@@ -394,6 +402,14 @@ def steps_as_schedule(label: str, content: Mapping[str, Any]) -> Mapping[str, An
         raise InputError(f"{label}: decode.steps and decode.schedule are the same; give one")
     others = {key: value for key, value in decode.items() if key != "steps"}
     return {**content, "decode": {**others, "schedule": str(decode["steps"])}}
+
+
+def one_schedule_alone(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Who gives `decode.schedule` alone means it alone: an earlier source's further ones go."""
+    decode = content["decode"] if "decode" in content else None
+    if not isinstance(decode, Mapping) or "schedule" not in decode or "schedules" in decode:
+        return content
+    return {**content, "decode": {**decode, "schedules": None}}
 
 
 def from_as_mels(label: str, content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -55,7 +55,7 @@ MANIFESTS = Kind(
     ("stage-prepare.json", *(f"phonemes/*/{name}" for name in _PHONEMES)),
 )
 MODEL = Kind("model", "model.safetensors", MODEL_FILES, SEARCHED)
-PAGE = Kind("page", "index.html", ("index.html", "*/*.wav", "*/*.png"))
+PAGE = Kind("page", "index.html", ("index.html", "steps.png", "*/*.wav", "*/*.png"))
 # The same, of folders that wg fills file by file.
 _FILLED = (
     *("stage-*.json", "decode/*/stage-*.json", "config.yaml", "checkpoints/*.ckpt"),

@@ -39,7 +39,8 @@ def checkout(tmp_path: Path) -> Path:
     rows = [
         f"- recipe: {entry.recipe}\n  experiment: {entry.experiment}\n  corpus: {entry.corpus}\n"
         f"  model: {entry.model}\n  config: {entry.config}\n"
-        f"  stages: [{', '.join(entry.stages)}]\n  measured: []  # of {entry.name}\n"
+        f"  stages: [{', '.join(entry.stages)}]\n  schedules: {json.dumps(entry.schedules)}\n"
+        f"  measured: []  # of {entry.name}\n"
         for entry in read_catalogue(ROOT / "egs.yaml")
     ]
     (root / "egs.yaml").write_text("# The catalogue.\nexperiments:\n" + "\n".join(rows), "utf-8")
@@ -89,6 +90,7 @@ def test_every_disagreement_is_found(checkout: Path) -> None:
     path = checkout / "egs.yaml"
     text = path.read_text("utf-8")
     text = text.replace("corpus: libritts\n", "corpus: libri\n", 1)
+    text = text.replace('["diffwave-fast-base", "quantiles-50"]', "[diffwave-fast-base]", 1)
     text = text.replace("[prepare, features,", "[features, prepare,", 1)
     text = text.replace(
         "  measured: []  # of ljspeech/wavegrad\n",
@@ -107,6 +109,7 @@ def test_every_disagreement_is_found(checkout: Path) -> None:
         "ljspeech/wavegrad, measured 6-steps: scores has no system 'wg'",
         "libritts/wavegrad: corpus is libri; the recipe has libritts",
         "kerstin/wavegrad: there is no recipes/kerstin/conf/wavegrad.yaml; remove the row",
+        "ljspeech/diffwave: schedules is ['diffwave-fast-base']; the recipe has ['diffwave-fast-",
     ]
     assert len(found) == len(expected), found
     assert all(line.startswith(start) for line, start in zip(found, expected, strict=True)), found

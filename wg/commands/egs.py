@@ -84,7 +84,7 @@ def rewrite_readme(root: Path, entries: Sequence[Entry]) -> str:
 
 
 def print_catalogue(entries: Sequence[Entry]) -> None:
-    """A line for each experiment and each of its measured schedules."""
+    """A line for each experiment and each of its schedules."""
     from rich.console import Console
     from rich.table import Table
 
@@ -94,12 +94,13 @@ def print_catalogue(entries: Sequence[Entry]) -> None:
         table.add_column(name, no_wrap=name not in SHOWN)
     for entry in entries:
         known = [entry.name, str(len(entry.published) or "")]
-        if not entry.measured:
-            table.add_row(*known, "not yet")
         for item in entry.latest:
             scores = item.scores["wg"]
             values = [cell(vars(scores[name])) if name in scores else "" for name in SHOWN]
             table.add_row(*known, item.date, item.schedule, *values, f"{item.rtf:.3g}")
+            known = [""] * len(known)
+        for schedule in entry.waiting:
+            table.add_row(*known, "not yet", schedule)
             known = [""] * len(known)
     console = Console()
     Console(width=max(console.width, 130)).print(table)  # a log file has no width of its own

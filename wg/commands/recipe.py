@@ -137,6 +137,9 @@ def stage(arguments: Sequence[str]) -> None:
         raise InputError("wg stage: give the stage and the recipe folder")
     chosen = STAGES[number_of(arguments[0]) - 1]
     context = context_of(Path(arguments[1]), parser.parse_intermixed_args(arguments[2:]))
-    chosen.check(context)
+    runs = chosen.over(context)
+    for one in runs:
+        chosen.check(one)
     end_with_launcher()
-    chosen.run(context)
+    for one in runs:
+        chosen.run(one)

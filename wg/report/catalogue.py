@@ -9,7 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from wg.config import read_yaml
+from wg.config import DecodeConfig, read_yaml
+from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError, nearest
 from wg.metrics import COLUMNS
 
@@ -62,6 +63,7 @@ class Entry:
     model: str
     config: str
     stages: tuple[str, ...]  # that have something to do
+    schedules: tuple[str, ...] = ()  # that stage 5 goes through, where there are several
     published: tuple[Published, ...] = ()
     measured: tuple[Measured, ...] = ()
 
@@ -74,6 +76,14 @@ class Entry:
     def latest(self) -> tuple[Measured, ...]:
         """The last measurement of each schedule."""
         return tuple({item.schedule: item for item in self.measured}.values())
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Names of the folders of the schedules that were not measured yet; "": of its only one."""
+        if not self.schedules:
+            return () if self.measured else ("",)
+        known = {item.schedule for item in self.measured}
+        return tuple(label for label in map(schedule_label, self.schedules) if label not in known)
 
 
 def read_catalogue(path: Path) -> tuple[Entry, ...]:
@@ -161,10 +171,16 @@ def entry_problems(entry: Entry, root: Path, stages: Sequence[str]) -> list[str]
     if not (root / config).is_file():
         return [f"{entry.name}: there is no {config}; remove the row"]
     corpus = read_yaml(root / "recipes" / entry.recipe / "corpus.yaml")["corpus"]["name"]
-    model = read_yaml(root / config)["model"]["name"]
+    content = read_yaml(root / config)
+    model = content["model"]["name"]
+    schedules = schedules_of(content["decode"] if "decode" in content else {})
     found = [
         f"{entry.name}: {key} is {have}; the recipe has {want}"
-        for key, have, want in (("corpus", entry.corpus, corpus), ("model", entry.model, model))
+        for key, have, want in (
+            ("corpus", entry.corpus, corpus),
+            ("model", entry.model, model),
+            ("schedules", list(entry.schedules), schedules),
+        )
         if have != want
     ]
     order = [stage for stage in stages if stage in entry.stages]
@@ -174,6 +190,14 @@ def entry_problems(entry: Entry, root: Path, stages: Sequence[str]) -> list[str]
         if not item.source.strip():
             found.append(f"{entry.name}: {item.what!r} is published without source")
     return found + [line for item in entry.measured for line in measured_problems(entry, item)]
+
+
+def schedules_of(decode: Mapping[str, Any]) -> list[str]:
+    """The schedules of a `decode` section, where it has several."""
+    if "schedules" not in decode:
+        return []
+    first = decode["schedule"] if "schedule" in decode else DecodeConfig.schedule
+    return [str(first), *map(str, decode["schedules"])]
 
 
 def measured_problems(entry: Entry, item: Measured) -> list[str]:

@@ -51,9 +51,17 @@ class Shown:
 
 
 def write_page(
-    folder: Path, title: str, rows: Sequence[Row], systems: Mapping[str, Audio], means: Means
+    folder: Path,
+    title: str,
+    rows: Sequence[Row],
+    systems: Mapping[str, Audio],
+    means: Means,
+    picture: str | None = None,
 ) -> Path:
-    """Writes index.html with its audio and spectrograms into a folder; the page's path."""
+    """Writes index.html with its audio and spectrograms into a folder; the page's path.
+
+    `picture`: a file there that is shown below the scores.
+    """
     for row in rows:
         write_row(folder, row.id, {name: audio_of(row.id) for name, audio_of in systems.items()})
     header, table = score_rows(means) if means else (["system"], [])
@@ -64,6 +72,7 @@ def write_page(
         "recording": RECORDING,
         "header": header,
         "table": table,
+        "picture": picture,
         "orders": orders(rows, list(systems)),
     }
     page = folder / "index.html"

@@ -125,6 +125,7 @@ STAGE = Stage(
     keys=("mel", "model", "diffusion", "decode"),  # the checkpoint must be of these
     needs=("train",),
     output=lambda context: context.decoded,
+    over=lambda context: context.by_schedule,
     run=run,
     check=check,
     free_keys=("model.cache",),

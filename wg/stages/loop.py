@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from wg import __version__
 from wg.errors import InputError, nearest
@@ -47,14 +48,18 @@ def inputs_of(stage: Stage, context: Context) -> dict[str, str | None]:
     return {name: digest_of(BY_NAME[name], context) for name in needed}
 
 
-def decide(stage: Stage, context: Context, running: set[str]) -> Decision:
-    """Compares a stage with its stamp; `running` holds the stages that run before it."""
+def decide(stage: Stage, context: Context, running: set[Path]) -> Decision:
+    """Compares a stage with its stamp; `running` holds the stamps of those that run before it."""
     stamp = read_stamp(stage.stamp_path(context))
     if stamp is None or not stamp.keys() >= {"settings", "inputs"}:
         return Decision(True, "not done yet")
     if stage.name == "train" and context.restart:
         return Decision(True, "--restart")
-    before = [name for name in stage.required(context) if name in running]
+    before = [
+        name
+        for name in stage.required(context)
+        if running & {BY_NAME[name].stamp_path(one) for one in BY_NAME[name].over(context)}
+    ]
     if before:
         return Decision(True, f"{', '.join(before)} runs again")
     changed = changes(stamp["settings"], stage.settings(context), defaults_of(context.experiment))
@@ -128,37 +133,43 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
         raise InputError(
             "--part: give --stage features --stop-stage features; others have no parts"
         )
-    for stage in chosen:
-        stage.check(context)
-    check_places(context, expected(chosen, context))
-    running: set[str] = set()
-    for number, stage in enumerate(chosen, start):
-        decision = decide(stage, context, running)
+    jobs = [
+        (number, stage, one)
+        for number, stage in enumerate(chosen, start)
+        for one in stage.over(context)
+    ]
+    for _, stage, one in jobs:
+        stage.check(one)
+    check_places(context, expected(jobs))
+    running: set[Path] = set()
+    for number, stage, one in jobs:
+        decision = decide(stage, one, running)
         verb = "runs" if decision.runs else "skipped"
         title = f"stage {number} {stage.name}: {stage.summary}"
+        title += f", {one.decoded.name}" if one is not context else ""
         print(f"{title} [{verb}: {decision.reason}]", flush=True)
         if not decision.runs:
             continue
-        running.add(stage.name)
+        running.add(stage.stamp_path(one))
         if not dry_run:
             started = time.monotonic()
-            before = digest_of(stage, context)
+            before = digest_of(stage, one)
             # On several machines the first process of each comes here.
             alone = place().rank == 0 and context.devices.nodes == 1 and PART not in os.environ
-            with locked(stage.output(context)) if alone else nullcontext():
-                finish(stage, context)
-            if before == digest_of(stage, context):
-                running.discard(stage.name)  # what depends on it stands
+            with locked(stage.output(one)) if alone else nullcontext():
+                finish(stage, one)
+            if before == digest_of(stage, one):
+                running.discard(stage.stamp_path(one))  # what depends on it stands
             print(f"stage {number} {stage.name}: {time.monotonic() - started:.1f} s\n", flush=True)
 
 
-def expected(stages: Sequence[Stage], context: Context) -> set[str]:
+def expected(jobs: Sequence[tuple[int, Stage, Context]]) -> set[str]:
     """The stages that will run."""
-    running: set[str] = set()
-    for stage in stages:
-        if decide(stage, context, running).runs:
-            running.add(stage.name)
-    return running
+    running: dict[Path, str] = {}
+    for _, stage, context in jobs:
+        if decide(stage, context, set(running)).runs:
+            running[stage.stamp_path(context)] = stage.name
+    return set(running.values())
 
 
 def stage_table() -> Sequence[str]:

@@ -16,11 +16,16 @@ from wg.files import MODEL, PAGE, SEARCHED, fresh_folder
 from wg.inference.checkpoint import find_checkpoint
 from wg.inference.history import History
 from wg.inference.model import TrainedModel
-from wg.report.page import Audio, render, write_page
-from wg.report.table import markdown, print_scores, score_rows
+from wg.report.page import Audio, Row, Shown, render, write_page
+from wg.report.steps import steps_plot
+from wg.report.table import Means, markdown, print_scores, score_rows
+from wg.stages.score import STAGE as SCORE
 from wg.stages.stage import Stage
-from wg.tasks.context import Context, decoded_result
+from wg.tasks.context import Context, decoded_result, read_stamp
 from wg.tasks.registry import task_of
+
+OWN = "wg"  # what the model is called among systems
+PICTURE = "steps.png"
 
 
 def run(context: Context) -> Mapping[str, Any]:
@@ -29,30 +34,80 @@ def run(context: Context) -> Mapping[str, Any]:
     context = task.resolved(context)
     checkpoint = find_checkpoint(context.exp, context.experiment.decode.checkpoint)
     model = task.load(checkpoint, context.experiment)
-    scores = json.loads((context.decoded / "scores.json").read_text("utf-8"))
+    runs = named(context)
+    scores = {name: scores_of(run) for name, run in runs.items()}
+    means = beside({name: found["means"] for name, found in scores.items()})
     content = {
-        **facts(context, model, scores["means"]),
+        **facts(context, model, means),
         "checkpoint": checkpoint.name,
-        **task.facts(context, scores),
+        **task.facts(context, scores[OWN]),
     }
     target = context.exp / task.folder
     model.history = kept(type(model), target, model.history)
     with fresh_folder(target, MODEL) as folder:
         model.save_pretrained(folder, render(task.card, content))
         keep_searches(target, folder)
-    shown = task.page(context, scores)
-
-    def own(name: str) -> Any:
-        return soundfile.read(context.decoded / f"{name}.wav", dtype="float32")
-
-    audio: dict[str, Audio] = {**shown.audio, "wg": own}
+    pages = {name: task.page(run, scores[name]) for name, run in runs.items()}
+    rows, title = rows_of(pages), context.exp.name
+    audio = {**pages[OWN].audio, **{name: heard(run) for name, run in runs.items()}}
     with fresh_folder(context.exp / "page", PAGE) as folder:
-        write_page(folder, context.exp.name, shown.rows, audio, scores["means"])
-    print_scores(scores["means"])
+        if len(runs) > 1:
+            steps = {name: steps_of(run) for name, run in runs.items()}
+            steps_plot(means, steps, title, folder / PICTURE)
+        write_page(folder, title, rows, audio, means, PICTURE if len(runs) > 1 else None)
+    print_scores(means)
     print(f"{task.folder + ' folder':16} {target}")
     print(f"listening page   {context.exp / 'page' / 'index.html'}")
-    print(f"a wav to play    {context.decoded / shown.rows[0].id}.wav")
+    print(f"a wav to play    {context.decoded / rows[0].id}.wav")
     return {task.folder: task.folder, "page": "page/index.html"}
+
+
+def named(context: Context) -> dict[str, Context]:
+    """The run by each of its schedules: its own, as systems are called, then others by folder."""
+    own, *further = context.by_schedule
+    return {OWN: own, **{run.decoded.name: run for run in further}}
+
+
+def scores_of(context: Context) -> dict[str, Any]:
+    """What stage score wrote; InputError where it has not finished."""
+    try:
+        return json.loads((context.decoded / "scores.json").read_text("utf-8"))
+    except OSError:
+        raise InputError(
+            f"{context.decoded}: no scores there; run stages 5 and 6 (decode, score) first"
+        ) from None
+
+
+def beside(means: Mapping[str, Means]) -> dict[str, Any]:
+    """Means of the model by each schedule, then of the others, which are the same by any."""
+    own = {name: found[OWN] for name, found in means.items()}
+    return {**own, **{name: found for name, found in means[OWN].items() if name != OWN}}
+
+
+def rows_of(pages: Mapping[str, Shown]) -> list[Row]:
+    """The rows of the run's own page, with the scores of every schedule."""
+    return [
+        replace(row, scores={name: page.rows[place].scores[OWN] for name, page in pages.items()})
+        for place, row in enumerate(pages[OWN].rows)
+    ]
+
+
+def heard(context: Context) -> Audio:
+    """What was synthesised, by utterance."""
+    return lambda name: soundfile.read(context.decoded / f"{name}.wav", dtype="float32")
+
+
+def steps_of(context: Context) -> int:
+    """Steps of what was synthesised."""
+    first = decoded_result(context)["utterances"][0]
+    return len(json.loads((context.decoded / f"{first}.json").read_text("utf-8"))["levels"]) - 1
+
+
+def state(context: Context) -> dict[str, Any]:
+    """What was made of the scores by further schedules, where there are any."""
+    further = context.by_schedule[1:]
+    stamps = {run.decoded.name: read_stamp(SCORE.stamp_path(run)) for run in further}
+    return {f"scores by {name}": stamp and stamp["digest"] for name, stamp in stamps.items()}
 
 
 def facts(context: Context, model: TrainedModel, means: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,4 +152,5 @@ STAGE = Stage(
     needs=("score",),
     output=lambda context: context.exp,
     run=run,
+    state=state,
 )

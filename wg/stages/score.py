@@ -32,6 +32,7 @@ STAGE = Stage(
     keys=("score",),
     needs=("decode",),
     output=lambda context: context.decoded,
+    over=lambda context: context.by_schedule,
     run=run,
     check=check,
 )

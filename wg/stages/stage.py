@@ -48,6 +48,8 @@ class Stage:
     reads: Callable[[Context], Sequence[Path]] = lambda context: ()
     # What changes without a setting: then it runs again, and others if its result is another one.
     state: Callable[[Context], Mapping[str, Any]] = lambda context: {}
+    # The runs that one of this stage is made of.
+    over: Callable[[Context], Sequence[Context]] = lambda context: (context,)
     # InputError for what `run` would fail on; asked before any stage runs.
     check: Callable[[Context], None] = lambda context: None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,33 @@ class Context:
     def exp(self) -> Path:
         """The trained model and all that comes of it."""
         return self.work / "exp" / f"{self.experiment.corpus.name}-{self.name}"
+
+    @property
+    def by_schedule(self) -> tuple[Context, ...]:
+        """The run by each of its schedules, its own first; each as if there were no other.
+
+        InputError for two that would be written to one folder.
+        """
+        further = self.experiment.decode.schedules
+        if not further:
+            return (self,)
+        found: dict[Path, Context] = {}
+        for schedule in dict.fromkeys((self.experiment.decode.schedule, *further)):
+            decode = replace(self.experiment.decode, schedule=schedule, schedules=None)
+            given = (f"decode.schedule={schedule}", "decode.schedules=null")
+            one = replace(
+                self,
+                experiment=replace(self.experiment, decode=decode),
+                overrides=(*self.overrides, *given),
+            )
+            if one.decoded in found:
+                other = found[one.decoded].experiment.decode.schedule
+                raise InputError(
+                    f"decode.schedules: {other!r} and {schedule!r} would both be written to "
+                    f"{one.decoded.name}; leave one out, or rename a file"
+                )
+            found[one.decoded] = one
+        return tuple(found.values())
 
     @property
     def decoded(self) -> Path:
