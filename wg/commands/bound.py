@@ -21,12 +21,11 @@ from wg.diffusion.bound import Bound, bits
 from wg.diffusion.plan import sampling_levels
 from wg.errors import InputError
 from wg.files import check_file, write_json
-from wg.inference.folder import read_config
 from wg.inference.generator import Generator
-from wg.inference.pretrained import local_folder
+from wg.inference.kinds import load_trained
+from wg.inference.text_to_speech import TextToSpeech
 from wg.inference.vocoder import Vocoder
 from wg.metrics.statistics import summarise
-from wg.models import entry
 from wg.report.scores import defined
 from wg.report.table import markdown, number
 
@@ -52,16 +51,10 @@ def parser() -> Options:
 
 def opened(source: str, device: torch.device) -> Vocoder | Generator:
     """The model; InputError for one that reads text, whose timing has no density here."""
-    folder = local_folder(source)
-    stored = read_config(folder)["model"]
-    try:
-        conditions = entry(stored["name"]).conditions or stored["conditions"]
-    except (KeyError, TypeError, InputError):  # from_pretrained says what is wrong
-        conditions = "mel"
-    if conditions == "text":
+    model = load_trained(source)
+    if isinstance(model, TextToSpeech):
         raise InputError(f"--model {source}: reads text; give a vocoder, or a model without a mel")
-    kind = Vocoder if conditions == "mel" else Generator
-    return kind.from_pretrained(folder).to(device)
+    return model.to(device)
 
 
 def bound(arguments: Sequence[str]) -> None:
