@@ -90,7 +90,7 @@ def test_a_matrix_gives_tables_a_plot_a_page_and_is_not_run_twice(bench: Path) -
         assert words in table, table
     assert "GMAC/s" in table and "## Measured on" in table and "Paired differences from" in table
     assert (bench / "out/pareto-tones.png").stat().st_size > 5000
-    page = (bench / "out/page-tones/index.html").read_text()
+    page = (bench / "out/page/index.html").read_text()
     assert "ours 3-steps ancestral" in page and "tone-2" not in page, "rows: 1"
     found = cell(bench, "ours-3-steps-ancestral")
     assert set(found["utterances"]) == {"tone-1", "tone-2"}

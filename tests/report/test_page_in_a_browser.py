@@ -127,14 +127,14 @@ def test_a_second_player_goes_on_where_the_first_was_in_its_row_only(opened: Chr
 
 
 def test_a_click_on_a_heading_sorts_and_leaves_undefined_last(opened: Chrome) -> None:
-    names = "#scores tbody th"
-    heading = opened.find_elements(By.CSS_SELECTOR, "#scores thead th")[1]
+    names = ".scores tbody th"
+    heading = opened.find_elements(By.CSS_SELECTOR, ".scores thead th")[1]
     heading.click()
     assert texts(opened, names) == ["wg", "griffin-lim", "noise"]
     assert heading.get_attribute("aria-sort") == "ascending"
     heading.click()
     assert texts(opened, names) == ["griffin-lim", "wg", "noise"]
-    opened.find_elements(By.CSS_SELECTOR, "#scores thead th")[0].click()
+    opened.find_elements(By.CSS_SELECTOR, ".scores thead th")[0].click()
     assert texts(opened, names) == ["griffin-lim", "noise", "wg"]
 
 

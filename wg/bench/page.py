@@ -1,4 +1,4 @@
-"""Listening pages of a benchmark, one a corpus."""
+"""The page of a benchmark: what everything costs and how good it is, and all of it to listen to."""
 
 from __future__ import annotations
 
@@ -11,51 +11,122 @@ import soundfile
 
 from wg.bench.cells import Work
 from wg.bench.folders import read_at
+from wg.bench.heard import read_texts
 from wg.bench.plan import CEILING, Cell
-from wg.bench.results import Results, finished
+from wg.bench.results import Results, amount, finished, pareto_plot
 from wg.files import PAGE, fresh_folder
-from wg.report.page import RECORDING, Audio, Row, write_page
+from wg.report.page import RECORDING, Audio, Part, Row, write_parts
+from wg.report.table import number
+
+COSTS = {  # heading -> key of a cell's cost
+    "real-time factor ↓": "rtf",
+    "in a batch ↓": "rtf_batch",
+    "first audio (ms) ↓": "first_chunk_ms",
+    "memory (MB) ↓": "peak_memory_mb",
+    "parameters": "parameters",
+    "GMAC/s": "gmacs",
+}
 
 
-def write_pages(work: Work, results: Results) -> list[Path]:
-    """A page of the recording and every finished system, for each corpus that has one."""
-    pages = []
-    for corpus in work.bench.corpora:
-        mine = [r for r in finished(results, corpus) if r["kind"] != CEILING]
-        if mine:
-            with fresh_folder(work.out / f"page-{corpus}", PAGE, work.inputs()) as folder:
-                write_corpus(work, corpus, mine, folder)
-            pages.append(work.out / f"page-{corpus}" / "index.html")
-    return pages
+def write_page(work: Work, results: Results) -> Path | None:
+    """One page of every corpus that has a finished system; None where there is none."""
+    corpora = [name for name in work.bench.corpora if rivals(results, name)]
+    if not corpora:
+        return None
+    alone = len(corpora) == 1
+    rows = [row for corpus in corpora for row in rows_of(work, results, corpus, alone)]
+    names = dict.fromkeys(r["system"] for name in corpora for r in rivals(results, name))
+    systems = {RECORDING: recorded(work, corpora, alone)}
+    systems |= {name: synthesised(work, results, corpora, alone, name) for name in names}
+    with fresh_folder(work.out / "page", PAGE, work.inputs()) as folder:
+        parts = [part_of(work, results, corpus, folder) for corpus in corpora]
+        title = f"{len(names)} systems, {', '.join(corpora)}"
+        write_parts(folder, title, rows, systems, parts)
+    return work.out / "page" / "index.html"
 
 
-def write_corpus(work: Work, corpus: str, results: Results, folder: Path) -> None:
-    """The page of a corpus."""
-    recordings = work.recordings(corpus)
-    rate = work.bench.corpora[corpus].rate
+def rivals(results: Results, corpus: str) -> Results:
+    """The finished cells of a corpus but the recordings'."""
+    return [r for r in finished(results, corpus) if r["kind"] != CEILING]
 
-    def recording(name: str) -> tuple[np.ndarray, int]:
-        audio, own = read_at(recordings[name], rate)
+
+def part_of(work: Work, results: Results, corpus: str, folder: Path) -> Part:
+    """A corpus's tables and its picture, which is drawn into the folder."""
+    mine, metrics = finished(results, corpus), work.bench.metrics
+    picture = f"pareto-{corpus}.png"
+    pareto_plot(mine, metrics[0], corpus, folder / picture)
+    limits = {r["system"] for r in mine if r["kind"] == CEILING}
+    means = {r["system"]: {name: r["means"][name] for name in metrics} for r in mine}
+    costs = {r["system"]: cost_of(r["cost"]) for r in rivals(results, corpus)}
+    shown = picture if (folder / picture).is_file() else ""
+    return Part(means, corpus, costs, shown, limits)
+
+
+def cost_of(cost: Mapping[str, Any]) -> dict[str, tuple[str, float | None]]:
+    """What a table shows of a cost, and what it is ordered by."""
+    shown: dict[str, tuple[str, float | None]] = {}
+    for head, key in COSTS.items():
+        value = cost[key]
+        if isinstance(value, Mapping):
+            shown[head] = f"{number(value['p50'])} ({number(value['p90'])})", value["p50"]
+        else:
+            shown[head] = "" if value is None else amount(value), value
+    return shown
+
+
+def rows_of(work: Work, results: Results, corpus: str, alone: bool) -> list[Row]:
+    """The first recordings of a corpus, with their texts where those are known."""
+    names = list(work.recordings(corpus))[: work.bench.rows]
+    texts = work.bench.corpora[corpus].texts
+    said = read_texts(work.root / texts, names) if texts else dict.fromkeys(names, "")
+    scores = {r["system"]: scores_of(r, work.bench.metrics) for r in rivals(results, corpus)}
+
+    def row(name: str) -> Row:
+        mine = {system: table[name] for system, table in scores.items()}
+        return Row(row_id(corpus, name, alone), said[name], mine)
+
+    return [row(name) for name in names]
+
+
+def row_id(corpus: str, name: str, alone: bool) -> str:
+    """What the page calls an utterance."""
+    return name if alone else f"{corpus}/{name}"
+
+
+def recorded(work: Work, corpora: list[str], alone: bool) -> Audio:
+    """The recordings by the page's names."""
+    found = {
+        row_id(corpus, name, alone): (path, work.bench.corpora[corpus].rate)
+        for corpus in corpora
+        for name, path in work.recordings(corpus).items()
+    }
+
+    def read(name: str) -> tuple[np.ndarray, int]:
+        audio, own = read_at(*found[name])
         return np.clip(audio, -1, 1).astype(np.float32), own
 
-    systems: dict[str, Audio] = {RECORDING: recording}
-    systems |= {r["system"]: synthesised(work, r) for r in results}
-    names = list(recordings)[: work.bench.rows]
-    scores = {r["system"]: scores_of(r, work.bench.metrics) for r in results}
-    rows = [Row(name, "", {s: table[name] for s, table in scores.items()}) for name in names]
-    means = {r["system"]: {m: r["means"][m] for m in work.bench.metrics} for r in results}
-    write_page(folder, f"{corpus}: {len(results)} systems", rows, systems, means)
+    return read
 
 
-def scores_of(result: Mapping[str, Any], metrics: tuple[str, ...]) -> dict[str, dict[str, float]]:
+def synthesised(
+    work: Work, results: Results, corpora: list[str], alone: bool, system: str
+) -> Audio:
+    """A system's audio by the page's names."""
+    found = {
+        row_id(corpus, name, alone): work.folder(Cell(**r["cell"])) / "wavs" / f"{name}.wav"
+        for corpus in corpora
+        for r in rivals(results, corpus)
+        if r["system"] == system
+        for name in r["utterances"]
+    }
+    return lambda name: soundfile.read(found[name], dtype="float32") if name in found else None
+
+
+def scores_of(
+    result: Mapping[str, Any], metrics: tuple[str, ...]
+) -> dict[str, dict[str, float | None]]:
     """Utterance -> metric -> value, of the metrics of the file."""
     return {
         name: {metric: values[metric] for metric in metrics}
         for name, values in result["utterances"].items()
     }
-
-
-def synthesised(work: Work, result: Mapping[str, Any]) -> Audio:
-    """A cell's audio by utterance."""
-    folder = work.folder(Cell(**result["cell"])) / "wavs"
-    return lambda name: soundfile.read(folder / f"{name}.wav", dtype="float32")

@@ -15,6 +15,8 @@ from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError, nearest
 from wg.inference.folder import read_config
 from wg.inference.history import History
+from wg.inference.pretrained import DEFAULT as SHIPPED_DEFAULT
+from wg.inference.pretrained import local_folder
 from wg.metrics import check_metrics
 from wg.metrics.pairs import LOWEST_RATE
 from wg.report.catalogue import convert
@@ -131,6 +133,19 @@ def read_bench(path: Path) -> Bench:
                 f"{path}: corpora.{name}.rate is {corpus.rate}; give at least {LOWEST_RATE}, in Hz"
             )
     return bench
+
+
+def shipped_bench(corpus: str, audio: str, texts: str, count: int) -> Bench:
+    """The vocoder that ships, Griffin-Lim and WORLD on a folder of clips at its rate."""
+    vocoders = {
+        SHIPPED_DEFAULT: VocoderEntry("wg", folder=str(local_folder(SHIPPED_DEFAULT).resolve())),
+        "griffin-lim": VocoderEntry("griffin-lim", mel="hifigan"),
+        "world": VocoderEntry("world"),
+        CEILING: VocoderEntry(CEILING),
+    }
+    corpora = {corpus: CorpusEntry(audio=audio, texts=texts)}
+    speed = Speed(seconds=2.0, batch=4, repeats=3)
+    return Bench(corpora, vocoders, speed=speed, rows=count)
 
 
 def check_names(bench: Bench, where: str) -> None:

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wg.bench.heard import RATES
 from wg.bench.plan import CEILING, Bench, columns
@@ -17,11 +17,16 @@ from wg.report.scores import defined, differences
 from wg.report.table import cell as shown
 from wg.report.table import difference_rows, heading, markdown, number
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Results = Sequence[Mapping[str, Any]]  # of cells, as they are kept
 COSTS = ("RTF ↓", "RTF, batch ↓", "first audio (ms) ↓", "after features of (s) ↓")
 COSTS += ("memory (MB)", "parameters", "GMAC/s")
 COLOURS = [f"C{number}" for number in range(10)]  # of matplotlib's cycle
 MARKERS = "os^Dv*XP<>"
+NAMED = 8  # systems whose names stand in the plot; of more there is a legend
+LINE_POINTS = 11  # between names
 
 
 def write_results(out: Path, bench: Bench, results: Results) -> None:
@@ -58,6 +63,21 @@ def summary(bench: Bench, results: Results) -> str:
         rows = [[r["cell"]["corpus"], r["system"], r["error"]] for r in failed]
         parts += ["## Failed", markdown(["corpus", "system", "error"], rows)]
     return "\n\n".join([*parts, "## Measured on", machines(results)]) + "\n"
+
+
+def overview(results: Results, metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows for a terminal: the first two metrics and what they cost."""
+    shown_metrics = metrics[:2]
+    header = ["system", *map(heading, shown_metrics), "RTF ↓", "MB", "parameters"]
+    rows = []
+    for r in results:
+        cost = r["cost"]
+        values = (cost["rtf"]["p50"], cost["peak_memory_mb"], cost["parameters"])
+        cells = ["" if value is None else amount(value) for value in values]
+        if r["kind"] == CEILING:
+            cells = ["", "", ""]
+        rows.append([r["system"], *(shown(r["means"][m]) for m in shown_metrics), *cells])
+    return header, rows
 
 
 def heard_in(results: Results) -> list[str]:
@@ -134,7 +154,7 @@ def front(results: Results, metric: str) -> list[Mapping[str, Any]]:
 def pareto_plot(results: Results, metric: str, corpus: str, path: Path) -> None:
     """Quality against real-time factor, with intervals, the front, and the ceiling as a line.
 
-    A colour a vocoder, a marker a way to set it up: names in the plot would lie on each other.
+    A colour a vocoder, a marker a way to set it up; names beside the points, or in a legend.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
@@ -160,7 +180,7 @@ def pareto_plot(results: Results, metric: str, corpus: str, path: Path) -> None:
         mean, low, high = (result["means"][metric][key] for key in ("mean", "low", "high"))
         bar = None if low is None else [[mean - low], [high - mean]]
         speed = result["cost"]["rtf"]["p50"]
-        label = result["system"]
+        label = result["system"] if len(timed) > NAMED else None
         axis.errorbar(speed, mean, bar, fmt=marker, color=colour, capsize=3, label=label)
     axis.set(
         xscale="log", xlabel="real-time factor (median, one utterance)", ylabel=heading(metric)
@@ -171,8 +191,26 @@ def pareto_plot(results: Results, metric: str, corpus: str, path: Path) -> None:
     axis.margins(x=0.1, y=0.1)
     axis.grid(alpha=0.3)
     axis.set_title(corpus)
-    figure.legend(loc="outside right upper")
+    figure.legend(loc="outside right upper" if len(timed) > NAMED else "outside lower right")
+    if len(timed) <= NAMED:
+        axis.margins(x=0.3)
+        write_names(figure, timed, metric)
     figure.savefig(path, dpi=120)
+
+
+def write_names(figure: Figure, timed: Results, metric: str) -> None:
+    """The systems' names beside their points, moved up where they would lie on each other."""
+    (axis,) = figure.axes
+    figure.draw_without_rendering()
+    points = [(r["cost"]["rtf"]["p50"], r["means"][metric]["mean"]) for r in timed]
+    heights = [float(axis.transData.transform(point)[1]) * 72 / figure.dpi for point in points]
+    free = -math.inf
+    for index in sorted(range(len(timed)), key=lambda index: heights[index]):
+        height = max(heights[index], free)
+        free = height + LINE_POINTS
+        offset = (8, height - heights[index] - 3)
+        name = timed[index]["system"]
+        axis.annotate(name, points[index], offset, textcoords="offset points", fontsize=9)
 
 
 def looks(results: Results) -> list[tuple[str, str]]:

@@ -1,12 +1,16 @@
 """`wg bench FILE`: vocoders side by side on the same recordings, as a YAML file says.
 
+`wg bench CLIPS` compares the vocoder that ships with Griffin-Lim and WORLD on clips of the user's.
 `wg bench latency` measures streaming.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,26 +18,41 @@ from typing import Any
 import torch
 
 from wg.bench.cells import Work, check, forget, recorded, resume, run_cell, state
-from wg.bench.page import write_pages
-from wg.bench.plan import Cell, cells_of, read_bench
-from wg.bench.results import write_results
+from wg.bench.page import write_page
+from wg.bench.plan import Cell, cells_of, read_bench, shipped_bench
+from wg.bench.results import finished, overview, write_results
+from wg.commands.clips import read_clip
 from wg.commands.latency import latency
 from wg.commands.options import Options
+from wg.commands.vocode import named_outputs
+from wg.data.audio import protect_peak, write_audio
 from wg.errors import InputError
 from wg.files import check_filled, own
+from wg.inference.pretrained import DEFAULT
+from wg.inference.vocoder import Vocoder
 from wg.processes.devices import Devices
-from wg.processes.launch import end_with_launcher, place, torchrun
+from wg.processes.launch import end_with_launcher, place, torchrun, wait_for_all
 from wg.processes.progress import progress
-from wg.report.table import number
+from wg.report.table import number, print_table
 
 POLL_S = 1.0
+TAKEN = "taken"
+CLIPS = "clips"  # the corpus, and its folder in the results
 ENDED = ("done", "failed")
 
 
 def parser() -> Options:
     """Options."""
     options = Options(prog="wg bench", allow_abbrev=False)
-    options.add_argument("file", type=Path, help="what to measure, see docs/benchmark.md")
+    options.add_argument(
+        "what",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="what to measure, a YAML file (docs/benchmark.md); or audio files and folders of "
+        "such, for the vocoder that ships, Griffin-Lim and WORLD",
+    )
+    options.add_argument("--texts", type=Path, help="of audio files: metadata.csv of id|text")
     options.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
     options.add_argument("--only", default="", help="vocoders to run, names with commas [all]")
     options.add_argument("--retry", action="store_true", help="run cells that failed before again")
@@ -57,11 +76,10 @@ def compare(arguments: Sequence[str]) -> None:
     options = parser().parse_args(arguments)
     end_with_launcher()
     Devices(options.ngpu, options.nodes).check()
-    plan = read_bench(options.file)
-    cells = cells_of(plan, [name for name in options.only.split(",") if name])
     here = place()
     device = torch.device(f"cuda:{here.local}" if options.ngpu else "cpu")
-    work = Work(plan, options.file.resolve().parent, options.output, device, options.jobs)
+    work = work_of(options, device)
+    cells = cells_of(work.bench, [name for name in options.only.split(",") if name])
     if here.rank == 0:
         check_output(work)
         check(work, cells)
@@ -81,6 +99,39 @@ def compare(arguments: Sequence[str]) -> None:
     run_cells(work, cells[here.rank :: here.world])
     if here.rank == 0:
         report(work, cells)
+
+
+def work_of(options: Namespace, device: torch.device) -> Work:
+    """The benchmark of a file, or of clips, which are copied into the results at one rate."""
+    first, out = options.what[0], options.output
+    if len(options.what) == 1 and first.suffix.lower() in (".yaml", ".yml"):
+        if options.texts:
+            raise InputError("--texts: of audio files; a YAML file has corpora.NAME.texts")
+        return Work(read_bench(first), first.resolve().parent, out, device, options.jobs)
+    clips = named_outputs(options.what)
+    rate = Vocoder.from_pretrained(DEFAULT).mel_spec.sample_rate
+    check_filled(out, f"-o {out}")
+    if place().rank == 0:
+        own(out, later=("*",))
+        shutil.rmtree(out / CLIPS, ignore_errors=True)
+        for source, name in clips:
+            safe, _ = protect_peak(read_clip(source, rate))
+            write_audio(out / CLIPS / TAKEN / name, safe.numpy(), rate)
+        # Other clips are another folder: what was measured of these is not taken for theirs.
+        (out / CLIPS / TAKEN).rename(out / CLIPS / digest_of(out / CLIPS / TAKEN))
+    wait_for_all()
+    (folder,) = (out / CLIPS).iterdir()
+    texts = "" if options.texts is None else str(options.texts.resolve())
+    bench = shipped_bench(CLIPS, f"{CLIPS}/{folder.name}", texts, len(clips))
+    return Work(bench, out, out, device, options.jobs)
+
+
+def digest_of(folder: Path) -> str:
+    """A short name for the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.wav")):
+        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def check_output(work: Work) -> None:
@@ -124,8 +175,14 @@ def report(work: Work, cells: Sequence[Cell]) -> None:
     known = [recorded(work, cell) for cell in cells_of(work.bench)]
     found = [result for result in known if result and result["state"] in ENDED]
     write_results(work.out, work.bench, found)
+    for corpus in work.bench.corpora:
+        if mine := finished(found, corpus):
+            print(f"{corpus}, {len(mine[0]['utterances'])} clips:")
+            print_table(*overview(mine, work.bench.metrics))
     print(work.out / "results.md")
-    for page in write_pages(work, found):
+    with progress("page"):
+        page = write_page(work, found)
+    if page:
         print(page)
     failed = [result for result in found if result["state"] == "failed"]
     if failed:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ def render(name: str, content: Mapping[str, object]) -> str:
     return environment.get_template(f"{name}.j2").render(**content)
 
 
-Audio = Callable[[str], tuple[np.ndarray, int]]  # utterance id -> float32 [T], rate
+# Utterance id -> float32 [T] and rate; None: the system has none of it.
+Audio = Callable[[str], tuple[np.ndarray, int] | None]
 RECORDING = "recording"  # the system that the others are compared with
 
 
@@ -50,6 +51,17 @@ class Shown:
     audio: Mapping[str, Audio]  # of the systems before it
 
 
+@dataclass(frozen=True)
+class Part:
+    """What is said of some systems: means, which of them are best, what they cost."""
+
+    means: Means
+    title: str = ""
+    costs: Mapping[str, Mapping[str, tuple[str, float | None]]] = field(default_factory=dict)
+    picture: str = ""  # file beside the page, such as quality against speed
+    limits: Collection[str] = (RECORDING,)  # systems that nobody competes with
+
+
 def write_page(
     folder: Path,
     title: str,
@@ -58,26 +70,79 @@ def write_page(
     means: Means,
     picture: str | None = None,
 ) -> Path:
-    """Writes index.html with its audio and spectrograms into a folder; the page's path.
+    """`write_parts` of one part that has means, and perhaps a picture, alone."""
+    return write_parts(folder, title, rows, systems, [Part(means, picture=picture or "")])
 
-    `picture`: a file there that is shown below the scores.
-    """
+
+def write_parts(
+    folder: Path,
+    title: str,
+    rows: Sequence[Row],
+    systems: Mapping[str, Audio],
+    parts: Sequence[Part],
+) -> Path:
+    """Writes index.html with its audio and spectrograms into a folder; the page's path."""
+    heard: dict[str, list[str]] = {}
     for row in rows:
-        write_row(folder, row.id, {name: audio_of(row.id) for name, audio_of in systems.items()})
-    header, table = score_rows(means) if means else (["system"], [])
+        found = {name: audio_of(row.id) for name, audio_of in systems.items()}
+        there = {name: audio for name, audio in found.items() if audio is not None}
+        write_row(folder, row.id, there)
+        heard[row.id] = list(there)
     content = {
         "title": title,
         "rows": rows,
+        "heard": heard,
         "systems": list(systems),
         "recording": RECORDING,
-        "header": header,
-        "table": table,
-        "picture": picture,
+        "parts": [table_of(part) for part in parts if part.means],
         "orders": orders(rows, list(systems)),
     }
     page = folder / "index.html"
     page.write_text(render("page.html", content), "utf-8")
     return page
+
+
+def table_of(part: Part) -> dict[str, object]:
+    """A part as the template takes it."""
+    header, table = score_rows(part.means)
+    metrics = list(dict.fromkeys(name for scores in part.means.values() for name in scores))
+    marked = {metric: marks(part, metric) for metric in metrics}
+    rows = [
+        [name, [(text, marked[m].get(name, "")) for m, text in zip(metrics, cells, strict=True)]]
+        for name, *cells in table
+    ]
+    heads = list(dict.fromkeys(head for cost in part.costs.values() for head in cost))
+    return {
+        "title": part.title,
+        "header": header,
+        "rows": rows,
+        "cost_header": heads,
+        "costs": part.costs,
+        "picture": part.picture,
+    }
+
+
+def marks(part: Part, metric: str) -> dict[str, str]:
+    """By system: best, or worse where the 95% interval lies wholly beyond that of the best."""
+    found = {name: scores.get(metric) for name, scores in part.means.items()}
+    known = {n: s for n, s in found.items() if s and s["mean"] is not None}
+    rivals = {name: s for name, s in known.items() if name not in part.limits}
+    if len(rivals) < 2:
+        return {}
+    turn = {"lower": 1.0, "higher": -1.0, "zero": 0.0}[COLUMNS[metric].better]
+
+    def bad(value: float) -> float:
+        return turn * value if turn else abs(value)
+
+    best = min(rivals, key=lambda name: bad(rivals[name]["mean"]))
+    told = {best: "best"}
+    for name, row in rivals.items():
+        ends = [(s["low"], s["high"]) for s in (rivals[best], row)]
+        if name != best and not any(end is None for pair in ends for end in pair):
+            (low, high), (lower, higher) = ends
+            if bad(row["mean"]) > bad(rivals[best]["mean"]) and (lower > high or higher < low):
+                told[name] = "worse"
+    return told
 
 
 def write_row(folder: Path, name: str, heard: Mapping[str, tuple[np.ndarray, int]]) -> None:
