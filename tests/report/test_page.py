@@ -144,8 +144,9 @@ def test_scores_of_an_utterance_stand_under_its_system(read: Reader) -> None:
 
 def test_the_synthesised_system_stands_out_in_the_table(page: Path) -> None:
     text = page.read_text("utf-8")
-    assert '<tr class="ours"><th scope="row">wg</th><td>123 ± 12</td>' in text
+    assert '<tr class="ours"><th scope="row">wg</th><td class="best">123 ± 12</td>' in text
     assert text.count('class="ours"') == 1
+    assert '<td class="worse">2223 ± 12</td>' in text
 
 
 def test_markdown_of_the_model_card_is_not_escaped() -> None:

@@ -165,12 +165,40 @@ def test_a_blind_pair_hides_the_systems_and_exports_preferences(
     assert [r.rating for r in found] == [1, 1, 0.5]
 
 
+def test_ratings_survive_a_reload_and_are_gone_on_with(opened: Chrome) -> None:
+    opened.execute_script("localStorage.clear()")
+    start(opened, "Blind A/B", "Cy")
+    press(opened, "A is better")
+    before = ratings(opened)
+    opened.refresh()
+    press(opened, "Blind rating (MUSHRA)")
+    assert "with what Cy rated before (1 trials)" in opened.find_element(By.ID, "resume").text
+    press(opened, "Go on")
+    assert ratings(opened) == before and texts(opened, "#progress") == ["2 of 3"]
+    press(opened, "B is better")
+    assert len(ratings(opened).splitlines()) == 3
+
+
+def test_a_rating_has_words_and_repeats_and_a_page_without_storage_works(opened: Chrome) -> None:
+    opened.execute_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new Error('no'); } })"
+    )
+    start(opened, "Blind rating (MUSHRA)", "Di")
+    assert texts(opened, ".scale span") == ["Bad", "Poor", "Fair", "Good", "Excellent"]
+    opened.find_element(By.ID, "loop").click()
+    loops = "return [...document.querySelectorAll('#trial audio')].map((player) => player.loop)"
+    assert opened.execute_script(loops) == [True] * 4
+    start(opened, "Blind A/B", "Di")
+    press(opened, "no difference")
+    assert len(ratings(opened).splitlines()) == 2
+
+
 def test_a_blind_rating_wants_every_slider_and_is_the_same_for_the_same_listener(
     opened: Chrome,
 ) -> None:
     def rate(number: int) -> None:
         opened.execute_script(
-            "document.querySelectorAll('#trial input').forEach((slider, place) => {"
+            "document.querySelectorAll('#trial input[type=range]').forEach((slider, place) => {"
             " slider.value = arguments[0] + place; slider.dispatchEvent(new Event('input')); })",
             10 * number,
         )
