@@ -19,6 +19,7 @@ from wg.inference.checkpoint import find_checkpoint
 from wg.inference.model import TrainedModel
 from wg.processes.devices import synchronise
 from wg.processes.launch import place, wait_for_all
+from wg.processes.progress import track
 from wg.stages.stage import Stage, relaunch
 from wg.tasks.context import Context
 from wg.tasks.registry import task_of
@@ -74,7 +75,7 @@ def decode(
         "clip": chosen.clip,
         "consistency": None if chosen.consistency is None else asdict(chosen.consistency),
     }
-    for number, batch in enumerate(batches):
+    for number, batch in enumerate(track(batches, "decode, batches", len(batches))):
         if number == 0:
             task.warm_up(model, batch)
         synthesise = task.prepare(model, batch)

@@ -16,9 +16,9 @@ from wg.files import MODEL, PAGE, SEARCHED, fresh_folder
 from wg.inference.checkpoint import find_checkpoint
 from wg.inference.history import History
 from wg.inference.model import TrainedModel
-from wg.report.page import Audio, Row, Shown, render, write_page
+from wg.report.page import Audio, Part, Row, Shown, render, write_parts
 from wg.report.steps import steps_plot
-from wg.report.table import Means, markdown, print_scores, score_rows
+from wg.report.table import Means, markdown, number, print_scores, score_rows
 from wg.stages.score import STAGE as SCORE
 from wg.stages.stage import Stage
 from wg.tasks.context import Context, decoded_result, read_stamp
@@ -51,11 +51,14 @@ def run(context: Context) -> Mapping[str, Any]:
     rows, title = rows_of(pages), context.exp.name
     audio = {**pages[OWN].audio, **{name: heard(run) for name, run in runs.items()}}
     with fresh_folder(context.exp / "page", PAGE) as folder:
-        if len(runs) > 1:
+        several = len(runs) > 1
+        if several:
             steps = {name: steps_of(run) for name, run in runs.items()}
             steps_plot(means, steps, title, folder / PICTURE)
-        write_page(folder, title, rows, audio, means, PICTURE if len(runs) > 1 else None)
-    print_scores(means)
+        part = Part(means, costs={OWN: costs(content)}, picture=PICTURE if several else "")
+        write_parts(folder, title, rows, audio, [part])
+    if several:  # of one schedule stage score printed the table
+        print_scores(means)
     print(f"{task.folder + ' folder':16} {target}")
     print(f"listening page   {context.exp / 'page' / 'index.html'}")
     print(f"a wav to play    {context.decoded / rows[0].id}.wav")
@@ -108,6 +111,13 @@ def state(context: Context) -> dict[str, Any]:
     further = context.by_schedule[1:]
     stamps = {run.decoded.name: read_stamp(SCORE.stamp_path(run)) for run in further}
     return {f"scores by {name}": stamp and stamp["digest"] for name, stamp in stamps.items()}
+
+
+def costs(content: Mapping[str, Any]) -> dict[str, tuple[str, float | None]]:
+    """What the page says of the model's cost, and what it is ordered by."""
+    rtf, count = content["rtf"], content["parameters"]
+    speed = f"{number(rtf)} on {content['device']}"
+    return {"real-time factor ↓": (speed, rtf), "parameters": (f"{count:,}", count)}
 
 
 def facts(context: Context, model: TrainedModel, means: Mapping[str, Any]) -> dict[str, Any]:
