@@ -15,7 +15,7 @@ from wg.errors import InputError
 from wg.models import config_class
 from wg.processes.devices import Devices
 from wg.report.catalogue import Entry, Measured, Statistics, disagreements, read_catalogue, unlisted
-from wg.report.results import replace_block, results_block
+from wg.report.results import replace_block, results_block, summary_block
 from wg.stages.loop import BY_NAME
 from wg.stages.stage import write_stamp
 from wg.tasks.context import Context
@@ -44,7 +44,9 @@ def checkout(tmp_path: Path) -> Path:
         for entry in read_catalogue(ROOT / "egs.yaml")
     ]
     (root / "egs.yaml").write_text("# The catalogue.\nexperiments:\n" + "\n".join(rows), "utf-8")
-    (root / "README.md").write_text("top\n<!-- results: begin -->\n<!-- results: end -->\nend\n")
+    (root / "docs").mkdir()
+    for page in ("README.md", "docs/results.md"):
+        (root / page).write_text("top\n<!-- results: begin -->\n<!-- results: end -->\nend\n")
     return root
 
 
@@ -80,9 +82,12 @@ def test_every_row_and_every_configuration_file_agree() -> None:
 
 
 def test_readme_shows_the_catalogue_as_it_is() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    block = results_block(read_catalogue(ROOT / "egs.yaml"))
-    assert replace_block(text, "results", block) == text, "run `wg egs --readme`"
+    entries = read_catalogue(ROOT / "egs.yaml")
+    for page, block in (("README.md", summary_block), ("docs/results.md", results_block)):
+        text = (ROOT / page).read_text("utf-8")
+        assert replace_block(text, "results", block(entries)) == text, "run `wg egs --readme`"
+    summary = summary_block(entries)
+    assert max(line.count("|") - 1 for line in summary.splitlines()) == 7
 
 
 def test_every_disagreement_is_found(checkout: Path) -> None:
@@ -172,7 +177,10 @@ def test_a_recorded_run_stands_in_the_catalogue_and_in_the_readme(
     egs(["--readme", "--root", str(checkout)])
     egs(["--readme", "--root", str(checkout)])
     assert capsys.readouterr().out == "README.md: updated\nREADME.md: unchanged\n"
-    readme = (checkout / "README.md").read_text("utf-8")
+    summary = (checkout / "README.md").read_text("utf-8")
+    assert "| mini/wavegrad | 9-steps | wg | 3 (1 undefined) |  | 12.35 ± 0.88 | 0.123 |" in summary
+    assert "|  |  | noise | 3 (1 undefined) |" in summary and command not in summary
+    readme = (checkout / "docs" / "results.md").read_text("utf-8")
     assert "| 1 | mini/wavegrad | 9-steps | wg | 12.35 ± 0.88 | 3 (1 undefined) | 0.123 |" in readme
     assert "|  |  |  | noise | 12.35 ± 0.88 |" in readme
     assert f"`{command}` (a note: with a colon)" in readme

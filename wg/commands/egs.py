@@ -25,8 +25,8 @@ from wg.report.record import (
     measurement,
     stamps_of,
 )
-from wg.report.results import replace_block, results_block
-from wg.report.table import cell
+from wg.report.results import replace_block, results_block, summary_block
+from wg.report.table import cell, print_table
 from wg.stages.loop import BY_NAME
 from wg.stages.stage import changes
 from wg.tasks.context import Context
@@ -61,11 +61,13 @@ def egs(arguments: Sequence[str]) -> None:
         return
     options_parser = parser("wg egs")
     options_parser.epilog = "`wg egs record --help`: how a measurement gets into the catalogue"
-    options_parser.add_argument("--readme", action="store_true", help="rewrite README.md's results")
+    options_parser.add_argument(
+        "--readme", action="store_true", help="rewrite the results of README.md and docs/results.md"
+    )
     options = options_parser.parse_args(arguments)
     entries = read(options.root)
     if options.readme:
-        print(f"README.md: {rewrite_readme(options.root, entries)}")
+        print(f"README.md, docs/results.md: {rewrite_readme(options.root, entries)}")
     else:
         print_catalogue(entries)
         if others := unlisted(entries, options.root):
@@ -73,37 +75,30 @@ def egs(arguments: Sequence[str]) -> None:
 
 
 def rewrite_readme(root: Path, entries: Sequence[Entry]) -> str:
-    """Puts the generated results between README.md's markers; "updated" or "unchanged"."""
-    path = root / "README.md"
-    before = path.read_text("utf-8")
-    after = replace_block(before, "results", results_block(entries))
-    if after == before:
-        return "unchanged"
-    write_bytes(path, after.encode())
-    return "updated"
+    """Puts the generated results between their pages' markers; "updated" or "unchanged"."""
+    said = "unchanged"
+    for page, block in (("README.md", summary_block), ("docs/results.md", results_block)):
+        path = root / page
+        before = path.read_text("utf-8")
+        after = replace_block(before, "results", block(entries))
+        if after != before:
+            write_bytes(path, after.encode())
+            said = "updated"
+    return said
 
 
 def print_catalogue(entries: Sequence[Entry]) -> None:
     """A line for each experiment and each of its schedules."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for name in ("experiment", "published", "measured", "schedule", *SHOWN, "RTF"):
-        # A name cut at its end could be another's.
-        table.add_column(name, no_wrap=name not in SHOWN)
+    rows = []
     for entry in entries:
         known = [entry.name, str(len(entry.published) or "")]
         for item in entry.latest:
             scores = item.scores["wg"]
             values = [cell(vars(scores[name])) if name in scores else "" for name in SHOWN]
-            table.add_row(*known, item.date, item.schedule, *values, f"{item.rtf:.3g}")
-            known = [""] * len(known)
+            rows.append([*known, item.date, item.schedule, *values, f"{item.rtf:.3g}"])
         for schedule in entry.waiting:
-            table.add_row(*known, "not yet", schedule)
-            known = [""] * len(known)
-    console = Console()
-    Console(width=max(console.width, 130)).print(table)  # a log file has no width of its own
+            rows.append([*known, "not yet", schedule, *[""] * (len(SHOWN) + 1)])
+    print_table(["experiment", "published", "measured", "schedule", *SHOWN, "RTF"], rows)
 
 
 def record(arguments: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ Shapes: B batch, M bands, F frames, N steps, H hop; a waveform [B, F, H] is [B, 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -146,6 +147,8 @@ def save_onnx(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) ->
         raise InputError(f"export to ONNX needs {error.name}: {EXTRA}") from None
     module = module_of(vocoder, part, synthesis).eval()
     inputs, shapes = example(vocoder, module)
+    # It says of packages that are not installed, and not needed, that they are not.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
         module,
         inputs,

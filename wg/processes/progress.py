@@ -33,7 +33,7 @@ def clock(seconds: float) -> str:
 
 
 class Bar:
-    """What is done of something; this one says nothing."""
+    """What is done of something; this one says nothing of it unasked."""
 
     def __init__(self, what: str, total: int | None, done: int = 0) -> None:
         self.what, self.total, self.first, self.done = what, total, done, done
@@ -45,7 +45,8 @@ class Bar:
         self.note = self.note if note is None else note
 
     def line(self, text: str) -> None:
-        """Says something that stays."""
+        """Prints something that stays."""
+        print(text, flush=True)
 
     def close(self) -> None:
         """Ends it."""
@@ -68,9 +69,9 @@ class Lines(Bar):
         threading.Thread(target=self._beat, daemon=True).start()
 
     def line(self, text: str) -> None:
-        """Prints it."""
+        """Prints it, which breaks the silence."""
         self.said = time.monotonic()
-        print(text, flush=True)
+        super().line(text)
 
     def close(self) -> None:
         """Ends it."""

@@ -1,7 +1,8 @@
-"""The results block of README.md, generated from the catalogue."""
+"""The results blocks of README.md and docs/results.md, generated from the catalogue."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from wg.errors import InputError
@@ -10,6 +11,13 @@ from wg.report.catalogue import Entry, Measured
 from wg.report.table import cell, heading, markdown, number
 
 Rows = list[tuple[Entry, Measured]]
+# Task -> its metrics in README.md; a measurement is of the first task whose first metric it has.
+TASKS = {
+    "Waveforms from nothing, or from a class": ("fid", "is", "ndb"),
+    "Speech from text": ("wer", "cer", "mcd_dtw"),
+    "Vocoders: recordings from their mels": ("pesq_wb", "stoi", "ls_mse"),
+}
+FLOORS = ("griffin-lim", "world", "noise")  # that begin so are systems to beat
 DIAGNOSTIC = ("delay_ms",)  # says how a pair was aligned, nothing of how it sounds
 
 
@@ -31,8 +39,44 @@ def replace_block(text: str, name: str, content: str) -> str:
     return "\n".join([*kept[0], "", content, "", *kept[1]]) + "\n"
 
 
+def summary_block(entries: Sequence[Entry]) -> str:
+    """What README.md says of results: a table a task, ours and the best floor, in Markdown."""
+    rows: Rows = [(entry, item) for entry in entries for item in entry.latest]
+    parts = []
+    for title, metrics in TASKS.items():
+        mine = [(entry, item) for entry, item in rows if metrics[0] in item.scores["wg"]]
+        rows = [row for row in rows if row not in mine]
+        if mine:
+            parts.append(f"**{title}**\n\n{summary_table(mine, metrics)}")
+    return "\n\n".join(reversed(parts))
+
+
+def summary_table(rows: Rows, metrics: Sequence[str]) -> str:
+    """Two rows a measurement, of seven columns: ours, and the best floor by the first metric."""
+    header = ["experiment", "schedule", "system", *map(heading, metrics), "RTF ↓"]
+    lines = []
+    for entry, item in rows:
+        floors = [name for name in item.scores if name.startswith(FLOORS)]
+        best = sorted(floors, key=lambda name: badness(item, name, metrics[0]))[:1]
+        for system in ("wg", *best):
+            scores, ours = item.scores[system], system == "wg"
+            values = [cell(vars(scores[name])) if name in scores else "" for name in metrics]
+            place = [entry.name, item.schedule] if ours else ["", ""]
+            lines.append([*place, system, *values, number(item.rtf) if ours else ""])
+    return markdown(header, lines)
+
+
+def badness(item: Measured, system: str, metric: str) -> float:
+    """A mean turned so that lower is better; infinite where there is none."""
+    scores = item.scores[system]
+    mean = scores[metric].mean if metric in scores else None
+    if mean is None:
+        return math.inf
+    return mean if COLUMNS[metric].better == "lower" else -mean
+
+
 def results_block(entries: Sequence[Entry]) -> str:
-    """Everything that README.md says of results, in Markdown."""
+    """Every measurement, what made it, and what others published, in Markdown."""
     rows: Rows = [(entry, item) for entry in entries for item in entry.latest]
     parts = [scores_table(rows), commands(rows)] if rows else []
     waiting = [f"`{entry.name}`" for entry in entries if not entry.measured]
