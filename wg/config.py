@@ -614,7 +614,12 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def save_experiment(experiment: Experiment, path: Path) -> None:
     """The resolved experiment as YAML, written atomically."""
-    write_bytes(path, OmegaConf.to_yaml(OmegaConf.create(to_dict(experiment))).encode())
+    write_bytes(path, as_yaml(experiment).encode())
+
+
+def as_yaml(experiment: Experiment) -> str:
+    """Every key with its value."""
+    return OmegaConf.to_yaml(OmegaConf.create(to_dict(experiment)))
 
 
 def load_experiment_file(path: Path, schema: Callable[[str], type]) -> Experiment:

@@ -303,10 +303,16 @@ def _remove_abandoned(target: Path) -> None:
 
 def keep_aside(path: Path) -> Path:
     """Renames a folder to the first free `path.old-N`, so that nothing is lost."""
+    aside = free_aside(path)
+    os.replace(path, aside)
+    return aside
+
+
+def free_aside(path: Path) -> Path:
+    """The first free `path.old-N`."""
     number = 1
     while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1
-    os.replace(path, aside)
     return aside
 
 

@@ -38,9 +38,9 @@ def recording(path: Path, rate: int = 11025) -> Path:
 def test_an_answer_has_audio_picture_and_real_time_factor(tmp_path: Path) -> None:
     vocoder = tiny_vocoder()
     source = recording(tmp_path / "in.wav")
-    before, after, picture, said = speak(vocoder, str(source), 3, "ancestral", 0, tmp_path)
-    assert before[0] == after[0] == 8000
-    assert len(before[1]) == 4000 and len(after[1]) == 4000 // 64 * 64
+    before, after, floor, picture, said = speak(vocoder, str(source), 3, "ancestral", 0, tmp_path)
+    assert before[0] == after[0] == floor[0] == 8000
+    assert len(before[1]) == 4000 and len(after[1]) == len(floor[1]) == 4000 // 64 * 64
     assert after[1].dtype == np.int16 and np.abs(after[1]).max() > 100
     assert Path(picture).stat().st_size > 5000
     assert re.search(r"0.50 s of audio in .* real-time factor [\d.]+ with 3 steps", said)
@@ -186,6 +186,8 @@ def test_a_browser_uploads_a_recording_and_hears_it_again(
 
     wait = WebDriverWait(browser, 300)
     browser.get(page)
+    wait.until(lambda d: d.title == d.find_element(By.TAG_NAME, "h1").text != "")
+    assert browser.title.endswith("/voc")
     find = "#recording input[type=file]"
     chooser = wait.until(lambda d: d.find_element(By.CSS_SELECTOR, find))
     chooser.send_keys(str(recording(tmp_path / "in.wav")))

@@ -26,7 +26,8 @@ from wg.mel.hub import named
 from wg.mel.recognise import speech_like
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ADDING = ROOT / "docs" / "adding.md"  # whose blocks are files, which another test adds
+PAGES = [ROOT / "README.md", *sorted(set((ROOT / "docs").glob("*.md")) - {ADDING})]
 FENCE = re.compile(r"(?:^<!-- not run: (.+) -->\n)?^```(\w*)\n(.*?)^```", re.S | re.M)
 NO_CODE = ("text", "yaml", "json", "html")
 # Commands that set a machine up, or are not wg's.
@@ -89,6 +90,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("corpus", "exp"):
         (made / folder).mkdir()
     (made / "metadata.csv").write_text("in|Good morning.\n")
+    scored = ("--syn", str(made / "vocoder_a"), "--syn", f"B={made / 'elsewhere/b'}")
+    scored += ("--metrics", "clipped", "-o", str(made / "scores.json"))
+    assert wg("score", "--ref", str(made / "recordings"), *scored).code == 0
     tiny_vocoder(mel=named("hifigan")).save_pretrained(made / "hifigan")
     tiny_vocoder(mel=named("speecht5")).save_pretrained(made / "speecht5")
     tiny_vocoder(mel=named("parallel-wavegan")).save_pretrained(made / "parallel-wavegan")
@@ -98,7 +102,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_block_runs_is_no_code_or_says_why_not() -> None:
     strange = [b.name for b in EVERYTHING if b.language not in ("python", "bash", *NO_CODE)]
     assert strange == []
-    assert len(EVERYTHING) > 80
+    assert len(EVERYTHING) > 60
     excused = [b for b in EVERYTHING if b.excuse]
     assert len(excused) <= 22, "too many blocks that nobody runs"
 
@@ -142,7 +146,7 @@ def test_the_commands_of_a_block_run(block: Block, place: Path, monkeypatch) -> 
 
 def run_dry(script: str, options: list[str], place: Path) -> None:
     """A recipe's command up to what it would do."""
-    name = script.split("/")[1].replace("myvoice", "kerstin")
+    name = script.split("/")[1].replace("myvoice", "ljspeech")
     recipe = ROOT / "recipes" / name
     given = list(options)
     for option, folder in (("--corpus-dir", "corpus"), ("--work-dir", "work")):

@@ -7,6 +7,7 @@ import re
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from tiny_recipe import Outcome, TinyRecipe, wg
 
 from wg.inference.checkpoint import read_checkpoint
@@ -234,6 +235,36 @@ def test_a_stage_asked_for_by_wg_stage_runs_without_being_needed(done: TinyRecip
     (done.decoded / "tone-09.wav").unlink()
     outcome = wg("stage", "decode", str(done.folder), "--work-dir", str(done.work))
     assert outcome.code == 0 and (done.decoded / "tone-09.wav").is_file()
+
+
+def test_a_forgotten_override_does_not_retrain_unasked(done: TinyRecipe) -> None:
+    assert done.run("train.learning_rate=1e-4", "--stop-stage", "train").code == 0
+    line = done.run("--stop-stage", "train").complaint()
+    assert "train.learning_rate: 0.0001 -> 0.001; give those it was trained with" in line
+    assert "or --restart to train anew (that run then goes to tiny-wavegrad.old-2)" in line
+    outcome = done.run("--stop-stage", "train", "--restart", "--dry-run")
+    assert "    starts anew; the run before goes to " in outcome.out
+    aside = done.exp.with_name("tiny-wavegrad.old-2")
+    assert str(aside) in outcome.out and not aside.exists()
+
+
+def test_what_does_not_change_training_does_not_repeat_it(done: TinyRecipe) -> None:
+    free = (
+        "train.valid_utterances=1",
+        "train.workers=1",
+        "train.log_every=2",
+        "train.valid_levels=2",
+    )
+    assert done.run(*free, "--dry-run").decisions() == UP_TO_DATE
+
+
+def test_a_dry_run_says_what_lacks_and_show_prints_every_key(recipe: TinyRecipe) -> None:
+    outcome = recipe.run("--stage", "decode", "--dry-run")
+    assert "    needs stage 4 (train), which has not finished" in outcome.out
+    shown = recipe.run("--show", "train.seed=7")
+    assert shown.code == 0 and not recipe.work.exists()
+    content = OmegaConf.create(shown.out)
+    assert (content.train.seed, content.mel.n_mels, content.model.name) == (7, 10, "wavegrad")
 
 
 def test_the_stamp_says_what_a_stage_was_made_with(finished: tuple[TinyRecipe, Outcome]) -> None:

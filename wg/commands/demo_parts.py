@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wg.diffusion.samplers import SAMPLERS
 from wg.errors import InputError
-from wg.inference.model import TrainedModel
+from wg.inference.model import Synthesis, TrainedModel
 
 
 def require_gradio() -> Any:
@@ -21,19 +21,33 @@ def require_gradio() -> Any:
     return gradio
 
 
-def heading(model: TrainedModel) -> str:
-    """Markdown of what the model is."""
-    return "# wg\n\n" + ", ".join(f"{key} {value}" for key, value in model.info().items())
+def heading(name: str, model: TrainedModel) -> str:
+    """Markdown of what the model is called and is."""
+    return f"# {name}\n\n" + ", ".join(f"{key} {value}" for key, value in model.info().items())
 
 
 def sampling_row(model: TrainedModel) -> tuple[Any, Any, Any]:
     """A row of steps, sampler and seed."""
     gradio = require_gradio()
     with gradio.Row():
-        steps = gradio.Slider(1, 100, value=6, step=1, label="steps", elem_id="steps")
+        own = own_steps(model)
+        steps = gradio.Slider(1, max(100, own), own, step=1, label="steps", elem_id="steps")
         sampler = gradio.Dropdown(list(SAMPLERS), value=model.synthesis.sampler, label="sampler")
         seed = gradio.Number(0, precision=0, label="seed")
     return steps, sampler, seed
+
+
+def own_steps(model: TrainedModel) -> int:
+    """Steps of the way to sample that the folder has."""
+    return len(model.levels(model.synthesis)) - 1
+
+
+def chosen_way(model: TrainedModel, steps: int, sampler: str) -> Synthesis:
+    """The folder's own way where the page was left as it was, else so many even steps."""
+    own = model.synthesis
+    if (steps, sampler) == (own_steps(model), own.sampler):
+        return own
+    return own.override(steps, None, sampler)
 
 
 def sentence(audio: float, took: float, steps: int, gain: float) -> str:

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from wg.commands.demo_parts import heading, require_gradio, sampling_row, sentence, sound
+from wg.commands.demo_parts import (
+    chosen_way,
+    heading,
+    require_gradio,
+    sampling_row,
+    sentence,
+    sound,
+)
 from wg.data.audio import protect_peak
 from wg.errors import InputError
 from wg.inference.model import Synthesis
@@ -20,7 +27,7 @@ LONGEST = 1000  # characters
 Said = tuple[tuple[int, np.ndarray], str, str]
 
 
-def text_page(model: TextToSpeech, folder: Path) -> Any:
+def text_page(name: str, model: TextToSpeech, folder: Path) -> Any:
     """The page, a gradio Blocks: a text box, the speaker, the pace; pictures go to a folder."""
     gradio = require_gradio()
     speakers = list(model.model.speakers)
@@ -30,13 +37,13 @@ def text_page(model: TextToSpeech, folder: Path) -> Any:
     ) -> Said:
         try:
             voice = Voice(speaker, pace, int(seed))
-            options = model.synthesis.override(int(steps), None, sampler)
+            options = chosen_way(model, int(steps), sampler)
             return say(model, text, voice, options, folder)
         except InputError as error:
             raise gradio.Error(str(error)) from None
 
-    with gradio.Blocks(title="wg", analytics_enabled=False) as page:
-        gradio.Markdown(heading(model))
+    with gradio.Blocks(title=name, analytics_enabled=False) as page:
+        gradio.Markdown(heading(name, model))
         text = gradio.Textbox(label="text", lines=3, elem_id="text")
         with gradio.Row():
             speaker = gradio.Dropdown(

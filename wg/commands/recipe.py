@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wg.commands.options import Options
-from wg.config import load_experiment
+from wg.config import as_yaml, load_experiment
 from wg.errors import InputError
 from wg.models import check_conditioning, config_class
 from wg.processes.devices import Devices
@@ -118,6 +118,7 @@ def recipe(arguments: Sequence[str]) -> None:
         "--part", metavar="I/N", help="the I-th of N parts of stage 2, for array jobs"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and why")
+    parser.add_argument("--show", action="store_true", help="print the configuration; run nothing")
     models = sorted(path.stem for path in folder.glob("conf/*.yaml")) if folder else []
     stages = ["stages:", *stage_table(), "", "models: " + ", ".join(models)]
     parser.epilog = "\n".join([*OVERRIDES, "", *stages])
@@ -125,6 +126,9 @@ def recipe(arguments: Sequence[str]) -> None:
     if folder is None:
         raise InputError("wg recipe: give a recipe folder first, then the options")
     context = replace(context_of(folder, options), restart=options.restart)
+    if options.show:
+        print(as_yaml(context.experiment), end="")
+        return
     with part_of(options.part):
         run_stages(context, options.stage, options.stop_stage, options.dry_run)
 

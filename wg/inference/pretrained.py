@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from wg.errors import InputError, nearest
+from wg.errors import InputError, nearest, reason
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SHIPPED = ("ljspeech", "voices")  # vocoders in that folder
@@ -52,12 +52,6 @@ def local_folder(source: Path | str, revision: str | None = None) -> Path:
         raise InputError(
             f"{source}: no such folder, and not to be had as a hub id: {reason(error)}"
         ) from None
-
-
-def reason(error: Exception) -> str:
-    """The first line of a library's exception, with its name where it says nothing."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def shipped(name: str) -> Path:

@@ -62,7 +62,8 @@ def decide(stage: Stage, context: Context, running: set[Path]) -> Decision:
     ]
     if before:
         return Decision(True, f"{', '.join(before)} runs again")
-    changed = changes(stamp["settings"], stage.settings(context), defaults_of(context.experiment))
+    noted = {k: v for k, v in stamp["settings"].items() if k not in stage.free_keys}
+    changed = changes(noted, stage.settings(context), defaults_of(context.experiment))
     redone = [
         name
         for name, value in inputs_of(stage, context).items()
@@ -151,7 +152,16 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
         if not decision.runs:
             continue
         running.add(stage.stamp_path(one))
-        if not dry_run:
+        if dry_run:
+            lacking = [
+                f"needs stage {number_of(name)} ({name}), which has not finished"
+                for name, done in inputs_of(stage, one).items()
+                if done is None
+                and not running
+                & {BY_NAME[name].stamp_path(part) for part in BY_NAME[name].over(one)}
+            ]
+            print("".join(f"    {line}\n" for line in (*stage.plan(one), *lacking)), end="")
+        else:
             started = time.monotonic()
             before = digest_of(stage, one)
             # On several machines the first process of each comes here.

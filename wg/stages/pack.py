@@ -23,6 +23,7 @@ from wg.stages.score import STAGE as SCORE
 from wg.stages.stage import Stage
 from wg.tasks.context import Context, decoded_result, read_stamp
 from wg.tasks.registry import task_of
+from wg.training.published import publish
 
 OWN = "wg"  # what the model is called among systems
 PICTURE = "steps.png"
@@ -59,6 +60,7 @@ def run(context: Context) -> Mapping[str, Any]:
         write_parts(folder, title, rows, audio, [part])
     if several:  # of one schedule stage score printed the table
         print_scores(means)
+    publish(context.experiment, context.exp, means, task.folder)
     print(f"{task.folder + ' folder':16} {target}")
     print(f"listening page   {context.exp / 'page' / 'index.html'}")
     print(f"a wav to play    {context.decoded / rows[0].id}.wav")

@@ -52,6 +52,8 @@ class Stage:
     over: Callable[[Context], Sequence[Context]] = lambda context: (context,)
     # InputError for what `run` would fail on; asked before any stage runs.
     check: Callable[[Context], None] = lambda context: None
+    # What `run` would move, or go on from; for --dry-run.
+    plan: Callable[[Context], Sequence[str]] = lambda context: ()
 
     def required(self, context: Context) -> tuple[str, ...]:
         """The earlier stages that it needs."""

@@ -18,7 +18,7 @@ from wg.config import (
     to_dict,
 )
 from wg.errors import InputError, Stopped
-from wg.files import keep_aside, own, write_bytes
+from wg.files import free_aside, keep_aside, own, write_bytes
 from wg.inference.checkpoint import FREE, find_checkpoint
 from wg.inference.pretrained import local_folder
 from wg.models import build_network, conditions_of, config_class
@@ -45,6 +45,9 @@ CONTINUES = (
     "train.wandb_project",
     "train.wandb_mode",
     "train.max_loss",
+    "train.valid_every",
+    "train.valid_utterances",
+    "train.valid_levels",
     *(f"model.{key}" for key in FREE),
 )
 
@@ -57,18 +60,25 @@ def set_changed_run_aside(context: Context) -> None:
         print(f"the run before is kept in {keep_aside(context.exp)}")
 
 
-def changed_since(context: Context) -> list[str]:
-    """What makes the run in exp one of another model; nothing where none is there."""
+def changed_settings(context: Context) -> list[str]:
+    """The settings that make the run in exp one of another model; none where no run is there."""
     stored = context.exp / "config.yaml"
     if not stored.is_file():
         return []
     before = flatten(to_dict(load_experiment_file(stored, config_class)))
     now = flatten(to_dict(context.experiment))
     sections = tuple(f"{section}." for section in STAGE.keys)
-    different = changes(
+    return changes(
         {k: v for k, v in before.items() if k.startswith(sections) and k not in CONTINUES},
         {k: v for k, v in now.items() if k.startswith(sections) and k not in CONTINUES},
     )
+
+
+def changed_since(context: Context) -> list[str]:
+    """What makes the run in exp one of another model; nothing where none is there."""
+    if not (context.exp / "config.yaml").is_file():
+        return []
+    different = changed_settings(context)
     made_of = context.exp / FEATURES
     features = features_digest(context)
     remade = features is not None and made_of.is_file() and made_of.read_text("utf-8") != features
@@ -88,8 +98,13 @@ def features_digest(context: Context) -> str | None:
 
 
 def check(context: Context) -> None:
-    """InputError for missing devices, an indivisible batch, or weights that do not fit."""
+    """InputError for missing devices, an indivisible batch, or weights that do not fit.
+
+    Also for a run of other settings of which none was asked for: nobody retrains by forgetting an
+    override.
+    """
     context.devices.check()
+    check_asked(context)
     check_loggers(context.experiment.train)
     processes = count_processes(context)
     if processes > 1:
@@ -134,6 +149,33 @@ def check_memory(experiment: Experiment) -> None:
             f"model: {count:,} parameters take {20 * count / 2**30:.0f} GiB in training, this "
             f"machine has {memory / 2**30:.0f}; give fewer layers or channels"
         )
+
+
+def check_asked(context: Context) -> None:
+    """InputError where all that differs from the run in exp was left out of this command."""
+    from wg.training.resume import checkpoints_in
+
+    if context.restart or not checkpoints_in(context.exp / "checkpoints"):
+        return
+    different = changed_settings(context)
+    keys = [line.partition(":")[0] for line in different]
+    if keys and not any(item.startswith(f"{key}=") for item in context.overrides for key in keys):
+        raise InputError(
+            f"{context.exp} was trained with other settings than this command's: "
+            f"{'; '.join(different)}; give those it was trained with, or --restart to train anew "
+            f"(that run then goes to {free_aside(context.exp).name})"
+        )
+
+
+def plan(context: Context) -> list[str]:
+    """What training would do to the run that is there."""
+    from wg.training.resume import checkpoints_in
+
+    if not checkpoints_in(context.exp / "checkpoints"):
+        return []
+    if goes_on(context):
+        return ["goes on from its last checkpoint"]
+    return [f"starts anew; the run before goes to {free_aside(context.exp)}"]
 
 
 def goes_on(context: Context) -> bool:
@@ -231,5 +273,6 @@ STAGE = Stage(
     output=lambda context: context.exp,
     run=run,
     check=check,
+    plan=plan,
     free_keys=tuple(key for key in CONTINUES if key != "train.max_steps"),
 )

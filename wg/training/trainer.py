@@ -1,4 +1,4 @@
-"""The Lightning trainer of an experiment: devices, precision, loggers, checkpoints, resume."""
+"""The Lightning trainer of an experiment: devices, precision, checkpoints, resume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_avg_fn
@@ -23,26 +22,11 @@ from wg.errors import InputError
 from wg.processes.devices import Devices
 from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
 from wg.training.data import SegmentData
+from wg.training.loggers import Settings, make_loggers
 from wg.training.resume import newest_sound
 from wg.training.saving import StopInTime, WholeFiles
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
-
-def make_loggers(experiment: Experiment, folder: Path) -> list[Logger]:
-    """CSV always, a new file for each resumption; TensorBoard and Weights & Biases if asked for."""
-    train = experiment.train
-    loggers: list[Logger] = [CSVLogger(folder / "log", name="csv")]
-    if "tensorboard" in train.loggers:
-        loggers.append(TensorBoardLogger(folder, name="log", version="tensorboard"))
-    if "wandb" in train.loggers:
-        offline = train.wandb_mode == "offline"
-        loggers.append(
-            WandbLogger(
-                name=folder.name, save_dir=folder, project=train.wandb_project, offline=offline
-            )
-        )
-    return loggers
 
 
 def warming_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -74,6 +58,7 @@ def make_callbacks(experiment: Experiment, valid: Dump, folder: Path) -> list[Ca
     callbacks: list[Callback] = [
         StopOnDivergence(experiment),
         ProgressLines(experiment),
+        Settings(experiment),
         SampleWriter(experiment, valid, folder / "samples"),
     ]
     if train.ema:

@@ -1,0 +1,93 @@
+"""What loggers know of a run: its settings, each step once, and in the end what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from wg.config import Experiment, flatten, to_dict
+from wg.errors import InputError, reason
+from wg.files import write_json
+from wg.training.published import RUN
+
+
+class OneRun(WandbLogger):
+    """A run at Weights & Biases that a resumption continues, and that gets no step twice.
+
+    The run's id, and the last step that it has, lie in the experiment's folder: steps between the
+    last checkpoint and a kill are trained again, with the same result, and not logged again.
+    """
+
+    def __init__(self, experiment: Experiment, folder: Path) -> None:
+        from wandb.util import generate_id
+
+        self.note = folder / RUN
+        if not self.note.is_file():
+            write_json(self.note, {"id": generate_id(), "step": -1})
+        self.known = json.loads(self.note.read_text("utf-8"))
+        self.before = self.known["step"]
+        super().__init__(
+            name=folder.name,
+            save_dir=folder,
+            id=self.known["id"],
+            project=experiment.train.wandb_project,
+            offline=experiment.train.wandb_mode == "offline",
+        )
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Unless the run has that step already."""
+        if step is not None and step <= self.before:
+            return
+        super().log_metrics(metrics, step)
+        if step is not None and step > self.known["step"]:
+            self.known["step"] = step
+            write_json(self.note, self.known)
+
+
+class Settings(Callback):
+    """The resolved configuration as hyperparameters, `section.key`; TensorBoard ranks by loss."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.settings = flatten(to_dict(experiment))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tells every logger."""
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.settings)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """TensorBoard's table of runs has one metric: the validation loss."""
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and not trainer.sanity_checking:
+                loss = float(trainer.callback_metrics["valid/loss"])
+                logger.log_metrics({"hp_metric": loss}, trainer.global_step)
+
+
+def make_loggers(experiment: Experiment, folder: Path) -> list[Logger]:
+    """CSV always, a new file for each resumption; TensorBoard and Weights & Biases if asked for."""
+    wanted = experiment.train.loggers
+    loggers: list[Logger] = [CSVLogger(folder / "log", name="csv")]
+    if "tensorboard" in wanted:
+        loggers.append(TensorBoardLogger(folder, name="log", version="tensorboard"))
+    if "wandb" in wanted:
+        loggers.append(opened(OneRun(experiment, folder)))
+    return loggers
+
+
+def opened(logger: OneRun) -> OneRun:
+    """The logger with its run begun; InputError where Weights & Biases does not take it."""
+    try:
+        _: Any = logger.experiment
+    except Exception as error:  # of the library, and of those that it is built on
+        raise InputError(
+            f"train.loggers: wandb cannot begin a run: {reason(error)}; give "
+            "train.wandb_mode=offline, or leave wandb out"
+        ) from None
+    return logger
