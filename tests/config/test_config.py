@@ -54,7 +54,7 @@ def test_later_sources_win_and_defaults_fill_the_rest() -> None:
         ({"model": 3}, r"model is 3"),
         ({"model": {"name": "wavgrad"}}, r"'wavgrad' is unknown; did you mean 'wavegrad'"),
         ({"train": {"batch_size": "many"}}, r"train.batch_size is many; give a whole number"),
-        ({"train": {"loss": "l3"}}, r"train.loss is l3; did you mean 'l1'"),
+        ({"train": {"loss": "l3"}}, r"train.loss is l3; did you mean 'l2'"),
         ({"train": {"segment_samples": 7200}}, r"7200 is not a multiple .* the nearest is 7168"),
         ({"train": {"max_steps": 0}}, r"train.max_steps is 0"),
         ({"train": {"max_steps": 12_000}}, r"12000 is not a multiple of train.valid_every 5000"),

@@ -93,7 +93,8 @@ def test_another_model_starts_anew_and_the_old_run_is_kept(done: TinyRecipe) -> 
     assert set(done.run("model.dilations=lmnt", "--stop-stage", "train").decisions().values()) == {
         "skipped: up to date"
     }
-    done.run("--stop-stage", "train")
+    assert "--restart to train anew" in done.run("--stop-stage", "train").complaint()
+    assert done.run("--stop-stage", "train", "--restart").code == 0
     assert done.exp.with_name("tiny-wavegrad.old-2").is_dir()
 
 
@@ -162,7 +163,7 @@ MISTAKES = {
     "key": (["train.max_step=3"], r"unknown key 'train.max_step'; did you mean 'max_steps'"),
     "section": (["trian.max_steps=3"], "unknown key 'trian'; did you mean 'train'"),
     "type": (["train.max_steps=many"], "train.max_steps is many; give a whole number"),
-    "choice": (["train.loss=l3"], "train.loss: .*'l3'"),
+    "choice": (["train.loss=l3"], "train.loss is l3; did you mean 'l2'"),
     "no key": (["max_steps=3"], "'max_steps=3': not an override; write section.key=value"),
     "hop": (["mel.hop_length=60"], "segment_samples 512 is not a multiple of mel.hop_length 60"),
     "factors": (["model.factors=[4,4,4,2,2]"], r"factors \[4, 4, 4, 2, 2\] multiply to 256, but"),

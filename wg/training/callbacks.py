@@ -85,8 +85,18 @@ class ProgressLines(Callback):
             self.best = min(self.best, loss)
             self.shown.line(f"step {trainer.global_step}  validation loss {loss:.4f}{better}")
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Ends the bar, however training ended."""
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ends the bar."""
+        self.close()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Ends the bar where training broke off."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends the bar."""
         if self.shown is not None:
             self.shown.close()
             self.shown = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,9 @@ class OneRun(WandbLogger):
     """
 
     def __init__(self, experiment: Experiment, folder: Path) -> None:
-        from wandb.util import generate_id
-
         self.note = folder / RUN
         if not self.note.is_file():
-            write_json(self.note, {"id": generate_id(), "step": -1})
+            write_json(self.note, {"id": secrets.token_hex(4), "step": -1})
         self.known = json.loads(self.note.read_text("utf-8"))
         self.before = self.known["step"]
         super().__init__(
