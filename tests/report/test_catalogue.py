@@ -176,7 +176,10 @@ def test_a_recorded_run_stands_in_the_catalogue_and_in_the_readme(
     capsys.readouterr()
     egs(["--readme", "--root", str(checkout)])
     egs(["--readme", "--root", str(checkout)])
-    assert capsys.readouterr().out == "README.md: updated\nREADME.md: unchanged\n"
+    assert (
+        capsys.readouterr().out
+        == "README.md, docs/results.md: updated\nREADME.md, docs/results.md: unchanged\n"
+    )
     summary = (checkout / "README.md").read_text("utf-8")
     assert "| mini/wavegrad | 9-steps | wg | 3 (1 undefined) |  | 12.35 ± 0.88 | 0.123 |" in summary
     assert "|  |  | noise | 3 (1 undefined) |" in summary and command not in summary

@@ -32,8 +32,8 @@ def test_all_stages_run_in_order_and_end_with_the_page_and_a_wav(
     assert outcome.err == ""
     for words in ("train: 6 utterances, 0.00119 h, 1 speaker", "step 8  validation loss"):
         assert words in outcome.out
-    assert f"listening page   {recipe.exp / 'page' / 'index.html'}" in outcome.out
-    assert f"a wav to play    {recipe.decoded / 'tone-09.wav'}" in outcome.out
+    assert f"listening page  {recipe.exp / 'page' / 'index.html'}" in outcome.out
+    assert f"a wav to play   {recipe.decoded / 'tone-09.wav'}" in outcome.out
     assert not list(recipe.root.rglob("*.tmp"))
 
 

@@ -61,9 +61,9 @@ def run(context: Context) -> Mapping[str, Any]:
     if several:  # of one schedule stage score printed the table
         print_scores(means)
     publish(context.experiment, context.exp, means, task.folder)
-    print(f"{task.folder + ' folder':16} {target}")
-    print(f"listening page   {context.exp / 'page' / 'index.html'}")
-    print(f"a wav to play    {context.decoded / rows[0].id}.wav")
+    print(f"{task.folder + ' folder':15} {target}")
+    print(f"listening page  {context.exp / 'page' / 'index.html'}")
+    print(f"a wav to play   {context.decoded / rows[0].id}.wav")
     return {task.folder: task.folder, "page": "page/index.html"}
 
 
