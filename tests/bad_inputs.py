@@ -360,7 +360,11 @@ def attempt(seed: int, root: Path) -> Verdict:
             outcome = Outcome(0, outcome.out, f"Traceback: {extra} was accepted")
         after = snapshot(root)
         work = "r/corpus/" if str(recipe.corpus) in extra[1:] else "r/work/"
-        strange = [name for name in before if after.get(name) != before[name]]
+        strange = [
+            name
+            for name in before
+            if after.get(name) != before[name] and not name.startswith("r/work/")
+        ]
         strange += [
             name
             for name in after

@@ -30,9 +30,13 @@ Clip = float | Literal["state"] | None
 
 
 def check_clip(clip: Clip) -> None:
-    """InputError for a word that is no bound."""
-    if isinstance(clip, str) and clip != "state":
-        raise InputError(f"clip {clip!r}: give a bound on the estimate of x_0, or 'state'")
+    """InputError for what is no bound."""
+    if clip is None or (isinstance(clip, str) and clip == "state"):
+        return
+    number = isinstance(clip, int | float) and not isinstance(clip, bool)
+    if not number or not 0 < clip < math.inf:
+        shown = str(clip)[:60]
+        raise InputError(f"clip {shown!r}: give a bound on the estimate of x_0, or 'state'")
 
 
 class Move(NamedTuple):

@@ -48,6 +48,9 @@ NOT_FOR = {  # what to do with a model of these conditions instead
 }
 
 
+MOST_SAMPLES = 2**24  # of a clip that a model without mel generates
+
+
 @dataclass(frozen=True)
 class Synthesis:
     """How to sample: a schedule (see `inference_levels`), a sampler, what is bounded.
@@ -257,6 +260,20 @@ class TrainedModel:
         return cls(*parts_of(source, revision))
 
 
+def check_stored(synthesis: Synthesis) -> None:
+    """InputError for a `synthesis` of a config.json that is none."""
+    schedule, samples = synthesis.schedule, synthesis.samples
+    levels = isinstance(schedule, tuple) and all(isinstance(n, int | float) for n in schedule)
+    if not isinstance(schedule, str) and not levels:
+        raise InputError(f"synthesis.schedule is {str(schedule)[:60]!r}; a name, or levels")
+    if not isinstance(synthesis.sampler, str):
+        raise InputError(f"synthesis.sampler is {str(synthesis.sampler)[:60]!r}; give a name")
+    if samples is not None and (not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES):
+        raise InputError(f"synthesis.samples is {str(samples)[:60]!r}; give 1 to {MOST_SAMPLES}")
+    sampler(synthesis.sampler)
+    check_clip(synthesis.clip)
+
+
 class Parts(NamedTuple):
     """What a trained model is made of, in the order of its arguments."""
 
@@ -279,8 +296,7 @@ def parts_of(source: Path | str, revision: str | None = None) -> Parts:
         mel_spec = MelSpec.from_dict(config["mel"])
         diffusion = from_plain(DiffusionConfig, config["diffusion"])
         synthesis = from_plain(Synthesis, config["synthesis"])
-        sampler(synthesis.sampler)
-        check_clip(synthesis.clip)
+        check_stored(synthesis)
         history = History.from_dict(config["history"]) if "history" in config else None
         with torch.device("meta"):
             empty = build_network(model, mel_spec, diffusion)
