@@ -58,8 +58,8 @@ class SharedNorm(nn.BatchNorm1d):
         """Running statistics, with the unbiased variance, as `nn.BatchNorm1d` has them."""
         assert self.running_mean is not None and self.running_var is not None
         assert self.momentum is not None and self.num_batches_tracked is not None
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
+        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
+        self.running_var.lerp_(variance.to(self.running_var), self.momentum)
         self.num_batches_tracked += 1
 
 
