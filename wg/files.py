@@ -63,14 +63,18 @@ _FILLED = (
 )
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """A file that appears whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+@contextmanager
+def replacing(path: Path, ending: str = "") -> Iterator[Path]:
+    """A file to write, which takes the place of `path` when the block ends without an error.
+
+    So one appears whole or not at all. Its name ends in .tmp, or further in what its writer
+    insists on. InputError where it cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{ending}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
+        yield temporary
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
@@ -81,6 +85,12 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """A file that appears whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:

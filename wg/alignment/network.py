@@ -54,8 +54,8 @@ class AlignerNetwork(nn.Module):
             nn.Conv1d(2 * width, features, 1),
         )
         # All symbols begin alike, so that at first the prior alone says where they are.
-        nn.init.zeros_(self.encoder[-1].weight)  # pyright: ignore[reportArgumentType]
-        nn.init.zeros_(self.encoder[-1].bias)  # pyright: ignore[reportArgumentType]
+        for parameter in self.encoder[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, symbols: Tensor, features: Tensor) -> Tensor:
         """Scores [B, F, N] of ids [B, N] and features [B, D, F]: -temperature x distance^2."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from wg.data.audio import protect_peak, read_channels, write_audio
 from wg.errors import InputError
+from wg.files import replacing
 from wg.metrics.perceptual import resample
 
 BLOCK = 1 << 20  # bytes
@@ -73,9 +73,8 @@ def write_stream(path: Path, pieces: Iterable[Tensor], rate: int) -> tuple[float
 
     Seconds of audio, and the gain that kept it within full scale.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with tempfile.TemporaryFile(dir=path.parent) as raw:
+        with replacing(path) as temporary, tempfile.TemporaryFile(dir=path.parent) as raw:
             length, peak = 0, 0.0
             for piece in pieces:
                 raw.write(piece.float().cpu().numpy().tobytes())
@@ -85,12 +84,8 @@ def write_stream(path: Path, pieces: Iterable[Tensor], rate: int) -> tuple[float
             with soundfile.SoundFile(temporary, "w", rate, 1, "PCM_16", format="WAV") as file:
                 while block := raw.read(BLOCK):
                     file.write(np.frombuffer(block, np.float32) * np.float32(gain))
-        os.replace(temporary, path)
-    except (OSError, soundfile.SoundFileError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"cannot write {path}: {reason}; choose another file") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    except soundfile.SoundFileError as error:
+        raise InputError(f"cannot write {path}: {error}; choose another file") from None
     return length / rate, gain
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -20,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wg.errors import InputError, nearest
-from wg.files import write_bytes
+from wg.files import replacing, write_bytes
 from wg.reading import read_object
 
 FORMAT = 1
@@ -34,10 +33,9 @@ def write_folder(
     assert sections.keys() == {*SECTIONS, "history"}
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.contiguous() for name, value in weights.items()}
-    temporary = folder / "model.safetensors.tmp"
-    save_file(state, temporary, metadata={"format": "pt"})
-    config = {"format": FORMAT, **sections, "sha256": checksum(temporary)}
-    os.replace(temporary, folder / "model.safetensors")
+    with replacing(folder / "model.safetensors") as temporary:
+        save_file(state, temporary, metadata={"format": "pt"})
+        config = {"format": FORMAT, **sections, "sha256": checksum(temporary)}
     write_bytes(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     write_bytes(folder / "README.md", card.encode())
     # safetensors writes for the owner alone.

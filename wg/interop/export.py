@@ -9,7 +9,6 @@ Shapes: B batch, M bands, F frames, N steps, H hop; a waveform [B, F, H] is [B, 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.sampling import reverse
 from wg.errors import InputError
-from wg.files import write_json
+from wg.files import replacing, write_json
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
 
@@ -132,9 +131,9 @@ def to_program(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> torch.expo
 
 def save_program(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
     """Writes a .pt2 file for torch.export.load, and its description."""
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.pt2")
-    torch.export.save(to_program(vocoder, part, synthesis), temporary)
-    os.replace(temporary, path)
+    program = to_program(vocoder, part, synthesis)
+    with replacing(path, path.suffix) as temporary:
+        torch.export.save(program, temporary)
     describe(vocoder, part, synthesis, path)
 
 
@@ -159,9 +158,8 @@ def save_onnx(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) ->
         verbose=False,
     )
     assert program is not None
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.onnx")
-    program.save(temporary, external_data=False)
-    os.replace(temporary, path)
+    with replacing(path, path.suffix) as temporary:
+        program.save(temporary, external_data=False)
     describe(vocoder, part, synthesis, path)
 
 

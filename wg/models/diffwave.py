@@ -29,7 +29,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from wg.errors import InputError, nearest
 from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
-from wg.models.network import Network
+from wg.models.network import Network, zero
 
 WAVES = 64  # sines, and as many cosines, of a step
 STEP_WIDTH = 512
@@ -283,8 +283,7 @@ class DiffWaveNetwork(Network):
         )
         self.skip = conv(channels, channels, 1, 1, config)
         self.output = nn.Conv1d(channels, 1, 1)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)  # pyright: ignore[reportArgumentType]
+        zero(self.output)
 
     def condition(self, batch: Mapping[str, Any]) -> Condition:
         """From batch["mel"] [B, M, F] or batch["class"] [B], and batch["frames"] [B] if present."""

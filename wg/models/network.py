@@ -32,6 +32,12 @@ class Network(nn.Module):
         raise NotImplementedError
 
 
+def zero(layer: nn.Module) -> None:
+    """Weights and biases of a layer to 0, so that at first it adds nothing."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class ModelConfig(Protocol):
     """A frozen dataclass of a model's sizes, with a default for each key."""
 

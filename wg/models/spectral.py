@@ -28,7 +28,7 @@ from wg.errors import InputError
 from wg.fields import check_fields, setting
 from wg.mel.frames import OVERLAP, Frames
 from wg.mel.spec import MelSpec
-from wg.models.network import Network
+from wg.models.network import Network, zero
 
 WAVES = 32  # sines, and as many cosines, of the log-SNR
 SNR_RANGE = 160.0  # dB, over which the slowest of them turns once
@@ -81,8 +81,7 @@ class Block(nn.Module):
         self.level = nn.Linear(config.level_width, 2 * channels)
         self.first = nn.Conv2d(channels, channels, 3, padding=(1, dilation), dilation=(1, dilation))
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.level.weight)
-        nn.init.zeros_(self.level.bias)
+        zero(self.level)
         self.second.weight.data *= 0.2
         nn.init.zeros_(self.second.bias)  # pyright: ignore[reportArgumentType]
 
@@ -132,8 +131,7 @@ class SpectralNetwork(Network):
             Block(config, 2 ** (i % config.dilation_cycle)) for i in range(config.blocks)
         )
         self.leave = nn.Conv2d(channels, (TAPS + 1) * 2 * OVERLAP, 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # pyright: ignore[reportArgumentType]
+        zero(self.leave)
 
     def condition(self, batch: Mapping[str, Any]) -> Condition:
         """From batch["mel"] [B, M, F] and, if present, batch["frames"] [B]."""

@@ -39,6 +39,9 @@ MASK = 10  # at most, frames and bands
 class Classifier(nn.Module):
     """Log-mel [B, M, F] -> features [B, 96] and logits [B, K]: four convolutions and a mean."""
 
+    mean: Tensor  # of training mels, [M, 1]
+    std: Tensor
+
     def __init__(self, bands: int, classes: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(bands, 1))
@@ -52,7 +55,7 @@ class Classifier(nn.Module):
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
         """(features, logits)."""
-        normal = (mel - self.mean) / self.std  # pyright: ignore[reportOperatorIssue]
+        normal = (mel - self.mean) / self.std
         features = self.blocks(normal[:, None]).mean((2, 3))
         return features, self.head(F.dropout(features, 0.3, self.training))
 
@@ -116,8 +119,8 @@ def train(dump: Dump, classes: tuple[str, ...], steps: int, device: torch.device
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     model = Classifier(mels.shape[1], len(classes)).to(device)
-    model.mean.copy_(mels.mean((0, 2))[:, None])  # pyright: ignore[reportCallIssue]
-    model.std.copy_(mels.std((0, 2))[:, None].clamp_min(1e-3))  # pyright: ignore[reportCallIssue]
+    model.mean.copy_(mels.mean((0, 2))[:, None])
+    model.std.copy_(mels.std((0, 2))[:, None].clamp_min(1e-3))
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     order = torch.empty(0, dtype=torch.long)
