@@ -50,19 +50,11 @@ class OneRun(WandbLogger):
             write_json(self.note, self.known)
 
 
-class Settings(Callback):
-    """The resolved configuration as hyperparameters, `section.key`; TensorBoard ranks by loss."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        self.settings = flatten(to_dict(experiment))
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tells every logger."""
-        for logger in trainer.loggers:
-            logger.log_hyperparams(self.settings)
+class RankedByLoss(Callback):
+    """The validation loss beside the hyperparameters in TensorBoard's table of runs."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """TensorBoard's table of runs has one metric: the validation loss."""
+        """Logs it under the name that the table shows."""
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and not trainer.sanity_checking:
                 loss = float(trainer.callback_metrics["valid/loss"])
@@ -70,13 +62,18 @@ class Settings(Callback):
 
 
 def make_loggers(experiment: Experiment, folder: Path) -> list[Logger]:
-    """CSV always, a new file for each resumption; TensorBoard and Weights & Biases if asked for."""
+    """CSV always, a new file for each resumption; TensorBoard and Weights & Biases if asked for.
+
+    Each knows the resolved configuration as hyperparameters, `section.key`.
+    """
     wanted = experiment.train.loggers
     loggers: list[Logger] = [CSVLogger(folder / "log", name="csv")]
     if "tensorboard" in wanted:
         loggers.append(TensorBoardLogger(folder, name="log", version="tensorboard"))
     if "wandb" in wanted:
         loggers.append(opened(OneRun(experiment, folder)))
+    for logger in loggers:
+        logger.log_hyperparams(flatten(to_dict(experiment)))
     return loggers
 
 

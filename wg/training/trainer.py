@@ -22,7 +22,7 @@ from wg.errors import InputError
 from wg.processes.devices import Devices
 from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
 from wg.training.data import SegmentData
-from wg.training.loggers import Settings, make_loggers
+from wg.training.loggers import RankedByLoss, make_loggers
 from wg.training.resume import newest_sound
 from wg.training.saving import StopInTime, WholeFiles
 
@@ -58,7 +58,7 @@ def make_callbacks(experiment: Experiment, valid: Dump, folder: Path) -> list[Ca
     callbacks: list[Callback] = [
         StopOnDivergence(experiment),
         ProgressLines(experiment),
-        Settings(experiment),
+        RankedByLoss(),
         SampleWriter(experiment, valid, folder / "samples"),
     ]
     if train.ema:
