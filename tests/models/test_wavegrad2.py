@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from wg.errors import InputError
 from wg.mel.hub import named
 from wg.models.upsampling import places_of, sinusoid
-from wg.models.wavegrad import WaveGradNetwork
+from wg.models.wavegrad import Decoder, WaveGradNetwork
 from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network, span_mask
 
 SPEC = named("wavegrad-paper")
@@ -141,6 +141,7 @@ def test_non_attentive_tacotrons_constants_are_options() -> None:
     plain, net = network(TINY), network(replace(TINY, **NAT))
     assert [norm.momentum for norm in plain.encoder.norms] == [0.1] * 3  # pyright: ignore
     assert [norm.momentum for norm in net.encoder.norms] == [0.001] * 3  # pyright: ignore
+    assert isinstance(net.decoder, Decoder) and isinstance(plain.decoder, Decoder)
     wider = net.decoder.mel_conv.weight.shape[1] - plain.decoder.mel_conv.weight.shape[1]
     assert wider == 4
     assert count(net.duration) == count(plain.duration) and count(net.range) == count(plain.range)

@@ -56,6 +56,7 @@ def test_words_of_another_language_are_never_spoken_as_english_ones() -> None:
     lexicon = {"ton": ("T", "OW1", "N"), "der": ("D", "EH1", "R")}
     spoken = (Utterance("a", 1, 1, "Der Ton."), Utterance("b", 1, 1, "Der gute Ton, {G UW1 T}!"))
     first, second = pronounce_texts(TextJob(spoken, lexicon, closed=True))
+    assert isinstance(first, list) and isinstance(second, str)
     assert [word.phonemes for word in first] == [lexicon["der"], lexicon["ton"]]
     assert second.startswith("b: gute: not in phonemes.lexicon, and corpus.language is not English")
 

@@ -70,7 +70,7 @@ def _checksum(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
     for key in ("spec", "utterances", "fingerprint"):
         found.update(header[key].encode())
     for key in ("audio", "mel"):
-        found.update(memoryview(tensors[key].contiguous().numpy()).cast("B"))
+        found.update(tensors[key].contiguous().numpy().data.cast("B"))
     return found.hexdigest()
 
 

@@ -161,6 +161,7 @@ class SpectralNetwork(Network):
         x = self.enter(masked(image.to(self.place), cond.mask)) + cond.maps
         for block in self.blocks:
             x = block(x, embedded, cond.mask)
+        assert self.leave.bias is not None
         # A product, not the convolution that it is: its channels come out one after another.
         out = self.leave.weight.flatten(1) @ x.flatten(2) + self.leave.bias[:, None]
         taps = out.unflatten(1, (TAPS + 1, 2, OVERLAP)).unflatten(-1, x.shape[2:]).to(y)

@@ -22,7 +22,7 @@ gives the recording's mel to them, speaking the predicted one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -298,14 +298,14 @@ class WaveGrad2Network(Network):
             else Decoder(config, width + config.position_channels, mel.hop_length)
         )
 
-    def condition(self, batch: Mapping[str, Tensor]) -> TextCondition:
+    def condition(self, batch: Mapping[str, Any]) -> TextCondition:
         """From `symbols` [B, N], `symbol_lengths` [B] and, for several speakers, `speaker` [B].
 
         With `durations` [B, N] in frames these are taken, else predicted ones over `pace` [B].
         With `window_start` [B] in frames, of the part alone that `mel` [B, M, F] is of; where
         some of that is padding, `frames` [B] are real. A decoder of mels takes that one where it
-        is there, else the predicted one. With `seeds` [B] what is
-        random in training is of each row's alone.
+        is there, else the predicted one. With `seeds` [B] what is random in training is of each
+        row's alone.
         """
         symbols, lengths = batch["symbols"], batch["symbol_lengths"]
         real = within(lengths, symbols.shape[1])
@@ -353,7 +353,8 @@ class WaveGrad2Network(Network):
     def denoise(self, x: Tensor, *known: Any) -> Tensor:
         """What the decoder's own `denoise` gives, see `wg.models.network`."""
         *seen, cond = known
-        return self.decoder.denoise(x, *seen, cond.decoder)
+        denoise: Callable[..., Tensor] = self.decoder.denoise
+        return denoise(x, *seen, cond.decoder)
 
     def in_frames(self, predicted: Tensor) -> Tensor:
         """Durations in frames, at least 0, from what the predictor gives."""

@@ -68,7 +68,7 @@ def to_wandb(experiment: Experiment, exp: Path, scores: Mapping[str, float], mod
         mode=experiment.train.wandb_mode,
         settings=wandb.Settings(silent=True),
     )
-    run.summary.update(scores)
+    run.summary.update(dict(scores))
     for kind, folder in (("page", "page"), ("model", model)):
         artifact = wandb.Artifact(f"{exp.name}-{kind}", kind)
         artifact.add_dir(str(exp / folder))
