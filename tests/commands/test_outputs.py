@@ -114,16 +114,17 @@ SIDECARS = {"vocode": "x.wav", "vocode mel": "x.wav", "export": "x.pt2"}
 
 @pytest.mark.parametrize("command", SIDECARS)
 def test_what_describes_an_output_replaces_no_foreign_file(desk: Desk, command: str) -> None:
-    (desk.root / "x.json").write_text("precious\n")
+    beside = "x.pt2.json" if command == "export" else "x.json"
+    (desk.root / beside).write_text("precious\n")
     before = desk.content()
     asked = (*desk.commands()[command], desk / SIDECARS[command])
     line = wg(*asked).complaint()
-    assert f"{desk / 'x.json'}: " in line and "--force" in line
+    assert f"{desk / beside}: " in line and "--force" in line
     assert desk.content() == before
     for further in (("--force",), ()):  # and then it is our own
         outcome = wg(*asked, *further)
         assert outcome.code == 0, outcome
-    assert (desk.root / "x.json").read_text() != "precious\n"
+    assert (desk.root / beside).read_text() != "precious\n"
 
 
 @pytest.mark.parametrize("ending", [".mp3", ".flac", ".WAVE", ""])

@@ -144,7 +144,7 @@ def test_an_unknown_way_to_sample_is_refused(
         ({"model": {"mel_channels": "many"}}, "config.json: "),
         ({"model": {"up_channels": [8, 8]}}, "model.up_channels has 2 entries"),
         ({"model": {"mel_channels": 16}}, "weights do not fit config.json"),
-        ({"model": {"mel_channels": 10**12}}, r"do not fit config.json: mel_conv.bias is \["),
+        ({"model": {"mel_channels": 10**12}}, "model.mel_channels is 1000000000000"),
         ({"model": {"up_repeats": 2}}, "fit config.json: ublocks.0.1.* is not in the file"),
         ({"model": {"up": "cubic"}}, "config.json: up is 'cubic'; .*choose from: linear, nearest"),
         ({"mel": {"hop_length": 60}}, "mel.hop_length 60"),
@@ -181,7 +181,7 @@ def test_a_folder_that_is_no_vocoder_is_named(folder: Path) -> None:
     weights.unlink()
     with pytest.raises(InputError, match="model.safetensors: no such file"):
         Vocoder.from_pretrained(folder)
-    for text, words in (("{", "not readable JSON"), ("[]", "keys .* are missing")):
+    for text, words in (("{", "not JSON"), ("[]", "holds a list"), ("{}", "keys .* are missing")):
         weights.write_bytes(b"")
         (folder / "config.json").write_text(text)
         with pytest.raises(InputError, match=words):

@@ -222,7 +222,7 @@ def test_contradictions_are_named(keys: dict[str, str], message: str) -> None:
 def test_models_that_cannot_be_preconditioned_so_are_refused() -> None:
     unconditional = replace(DIFFWAVE, conditions="none")
     discrete = replace(WHITE, conditioning="discrete")
-    with pytest.raises(InputError, match="computed from the mel, but this diffwave takes none"):
+    with pytest.raises(InputError, match="computed from the mel, but this diffwave has none"):
         check_conditioning(unconditional, discrete)
     with pytest.raises(InputError, match="spectral works on bins.*diffusion.precondition=mel"):
         check_conditioning(SPECTRAL, DiffusionConfig())

@@ -56,7 +56,7 @@ def check_results(done: subprocess.CompletedProcess[str], exp: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for number in range(1, 8):
         assert re.search(rf"^stage {number} \w+: [\d.]+ s$", done.stdout, re.MULTILINE), number
-    assert re.search(r"│ wg +│", done.stdout) and re.search(r"│ griffin-lim-32 +│", done.stdout)
+    assert re.search(r"\bwg +", done.stdout) and re.search(r"\bgriffin-lim-32 +", done.stdout)
     (page,) = re.findall(r"^listening page  (.*)$", done.stdout, re.MULTILINE)
     (wav,) = re.findall(r"^a wav to play   (.*)$", done.stdout, re.MULTILINE)
     assert Path(page) == exp / "page" / "index.html" and Path(page).is_file()

@@ -153,7 +153,7 @@ def test_the_page_and_the_card_show_the_set(made) -> None:
     recipe, _ = made
     exp = recipe.work / "exp" / "tiny-words"
     page = (exp / "page" / "index.html").read_text()
-    assert page.count("heard as") == 6 and "fid_class" in page
+    assert page.count("heard as") == 12 and "fid_class" in page
     card = (exp / "generator" / "README.md").read_text()
     assert "--class high" in card and "100.0% of" in card
 

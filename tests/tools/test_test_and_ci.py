@@ -13,10 +13,13 @@ def ready(checkout: Checkout) -> Checkout:
     return checkout
 
 
+SPREAD = "--numprocesses auto --maxprocesses 4 --dist loadfile"
+
+
 def test_the_test_command_ends_with_the_closing_line_of_pytest(ready: Checkout) -> None:
     result = ready.run(ready.root / "tools" / "test.sh", "-k", "a b")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-2:] == [f"{ready.venv} -k a b", "== 1 passed =="]
+    assert result.stdout.splitlines()[-2:] == [f"{ready.venv} {SPREAD} -k a b", "== 1 passed =="]
 
 
 @pytest.mark.parametrize("checker", ["ruff", "pyright", "codespell_lib"])

@@ -158,6 +158,8 @@ def check_asked(context: Context) -> None:
     if context.restart or not checkpoints_in(context.exp / "checkpoints"):
         return
     different = changed_settings(context)
+    if not getattr(context.experiment.model, "speakers", ()):  # known once the features are read
+        different = [line for line in different if not line.startswith("model.speakers:")]
     keys = [line.partition(":")[0] for line in different]
     if keys and not any(item.startswith(f"{key}=") for item in context.overrides for key in keys):
         raise InputError(

@@ -88,12 +88,13 @@ class Moonshine:
                 "this version of moonshine-voice brings no weights; run "
                 "pip install 'moonshine-voice<=0.1.0'"
             )
-        self.transcriber: Any = Transcriber(folder, ModelArch.TINY)
+        # One for each waveform: what it hears depends on what the same one heard before.
+        self.transcriber: Callable[[], Any] = lambda: Transcriber(folder, ModelArch.TINY)
 
     def __call__(self, wave: np.ndarray, rate: int) -> str:
         """What is heard in a waveform, its numbers as words."""
         audio = resample(wave, rate, WIDE).astype(np.float32)
-        lines = self.transcriber.transcribe_without_streaming(audio.tolist(), WIDE).lines
+        lines = self.transcriber().transcribe_without_streaming(audio.tolist(), WIDE).lines
         return letters(normalise(" ".join(line.text for line in lines)))
 
 
