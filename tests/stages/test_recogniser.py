@@ -53,11 +53,9 @@ def loaded_anew() -> None:
 def test_most_words_are_heard_whatever_was_heard_before(name: str) -> None:
     hear = load_recogniser(name)
     clips = {name: soundfile.read(CLIPS / f"{name}.wav") for name in SAID}
-    first = {name: hear(*clips[name]) for name in SAID}
-    again = {name: hear(*clips[name]) for name in reversed(SAID)}
-    assert first == again
-    for name, text in SAID.items():
-        assert error_rates(spoken_letters(text), first[name])["cer"] < 0.2
+    for name in (*SAID, *reversed(SAID)):
+        heard = hear(*clips[name])
+        assert error_rates(spoken_letters(SAID[name]), heard)["cer"] < 0.2, heard
 
 
 @offline

@@ -30,6 +30,7 @@ SPHINX = "pocketsphinx"
 STAND_INS = (MOONSHINE, SPHINX)  # for the default one; the best first
 WHISPER = "faster-whisper"
 DEFAULT = "WAV2VEC2_ASR_BASE_960H"
+PAUSE = 4800  # samples of silence around it: a voice detector may cut a first word
 Recogniser = Callable[[np.ndarray, int], str]  # a waveform [T] and its rate in Hz to `letters`
 
 
@@ -88,12 +89,13 @@ class Moonshine:
                 "this version of moonshine-voice brings no weights; run "
                 "pip install 'moonshine-voice<=0.1.0'"
             )
-        # One for each waveform: what it hears depends on what the same one heard before.
+        # One for each waveform: what it hears depends on what the same one heard before,
+        # and even so a word may differ from one call to the next.
         self.transcriber: Callable[[], Any] = lambda: Transcriber(folder, ModelArch.TINY)
 
     def __call__(self, wave: np.ndarray, rate: int) -> str:
         """What is heard in a waveform, its numbers as words."""
-        audio = resample(wave, rate, WIDE).astype(np.float32)
+        audio = np.pad(resample(wave, rate, WIDE).astype(np.float32), PAUSE)
         lines = self.transcriber().transcribe_without_streaming(audio.tolist(), WIDE).lines
         return letters(normalise(" ".join(line.text for line in lines)))
 
