@@ -377,8 +377,8 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
     sections = {**SECTIONS, "model": schema(name)}
     configs = {section: OmegaConf.structured(cls) for section, cls in sections.items()}
     for label, content in sources:
-        content = one_schedule_alone(steps_as_schedule(label, content))
-        content = from_as_mels(label, file_as_betas(label, content))
+        content = one_schedule_alone(alias(label, content, "decode", "steps", "schedule", str))
+        content = alias(label, file_as_betas(label, content), "features", "from", "mels")
         check_keys(label, content, sections)
         check_plain(label, content)
         for section, values in content.items():
@@ -393,15 +393,22 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
     return experiment
 
 
-def steps_as_schedule(label: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`decode.steps: N` is another way to write `decode.schedule: N`."""
-    decode = content["decode"] if "decode" in content else None
-    if not isinstance(decode, Mapping) or "steps" not in decode:
+def alias(
+    label: str,
+    content: Mapping[str, Any],
+    section: str,
+    other: str,
+    key: str,
+    written: Callable[[Any], Any] = lambda value: value,
+) -> Mapping[str, Any]:
+    """`section.other: VALUE` is another way to write `section.key: VALUE`."""
+    keys = content[section] if section in content else None
+    if not isinstance(keys, Mapping) or other not in keys:
         return content
-    if "schedule" in decode:
-        raise InputError(f"{label}: decode.steps and decode.schedule are the same; give one")
-    others = {key: value for key, value in decode.items() if key != "steps"}
-    return {**content, "decode": {**others, "schedule": str(decode["steps"])}}
+    if key in keys:
+        raise InputError(f"{label}: {section}.{other} and {section}.{key} are the same; give one")
+    others = {name: value for name, value in keys.items() if name != other}
+    return {**content, section: {**others, key: written(keys[other])}}
 
 
 def one_schedule_alone(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -410,17 +417,6 @@ def one_schedule_alone(content: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(decode, Mapping) or "schedule" not in decode or "schedules" in decode:
         return content
     return {**content, "decode": {**decode, "schedules": None}}
-
-
-def from_as_mels(label: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`features.from: DIR` is another way to write `features.mels: DIR`."""
-    features = content["features"] if "features" in content else None
-    if not isinstance(features, Mapping) or "from" not in features:
-        return content
-    if "mels" in features:
-        raise InputError(f"{label}: features.from and features.mels are the same; give one")
-    others = {key: value for key, value in features.items() if key != "from"}
-    return {**content, "features": {**others, "mels": features["from"]}}
 
 
 def file_as_betas(label: str, content: Mapping[str, Any]) -> Mapping[str, Any]:

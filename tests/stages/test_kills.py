@@ -141,13 +141,7 @@ def test_training_that_is_interrupted_can_go_on(recipe: TinyRecipe) -> None:
     assert not (recipe.exp / "stage-train.json").exists()
 
 
-@pytest.mark.parametrize(
-    "processes",
-    [
-        1,
-        pytest.param(2, marks=pytest.mark.skip(reason="torchrun prints a traceback of its own")),
-    ],
-)
+@pytest.mark.parametrize("processes", [1, 2])
 def test_training_that_is_asked_to_end_saves_the_step_it_is_at_and_goes_on_the_same(
     recipe: TinyRecipe, processes: int
 ) -> None:
@@ -201,7 +195,6 @@ def test_training_ends_in_time_with_a_checkpoint(
     assert "--max-time 'soon': give HH:MM:SS" in line
 
 
-@pytest.mark.skip(reason="not seen to pass: it ends with 1, not 2")
 def test_a_run_that_was_moved_away_ends_and_makes_no_new_folder(recipe: TinyRecipe) -> None:
     process = recipe.start("train.max_steps=100000", "--stop-stage", "train")
     wait_until((recipe.exp / "checkpoints" / "last.ckpt").is_file, process)

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -163,29 +162,26 @@ def test_a_batch_that_does_not_divide_is_refused_before_any_work(recipe: TinyRec
     assert not recipe.work.exists()
 
 
-def rank_of(group: int, rank: int) -> int:
-    """The process of a group that is this rank under torchrun."""
+def rank_of(launcher: int, rank: int) -> int:
+    """The process that a launcher has started as this rank; torchrun's have groups of their own."""
+    wanted = {b"RANK=%d" % rank, b"WG_LAUNCHER=%d" % launcher}
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            if os.getpgid(int(folder.name)) == group and b"RANK=%d" % rank in environment:
+            if wanted <= {*(folder / "environ").read_bytes().split(b"\0")}:
                 return int(folder.name)
     raise AssertionError(f"no rank {rank}")
 
 
-@pytest.mark.skip(reason="not seen to pass: the test does not find the process to stop")
 def test_a_stopped_process_ends_the_run(recipe: TinyRecipe) -> None:
     endless = ("train.processes=2", "train.max_steps=100000", "train.timeout=15")
     process = recipe.start(*endless, "--stop-stage", "train")
     last = recipe.exp / "checkpoints" / "last.ckpt"
     wait_until(last.is_file, process)
     stopped = rank_of(process.pid, 1)
-    started = time.monotonic()
     os.kill(stopped, signal.SIGSTOP)
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 2
     assert "did not answer for 15 s (train.timeout)" in errors and "Traceback" not in errors
-    print(f"ended after {time.monotonic() - started:.0f} s")
 
 
 @pytest.mark.parametrize("strategy", ["fsdp", "deepspeed", "nonsense"])

@@ -62,7 +62,7 @@ def wait_for_all(seconds: int = 1800) -> None:
 def torchrun(arguments: Sequence[str], processes: int, nodes: int = 1) -> None:
     """Runs a `wg` command under torchrun, `processes` on each node."""
     command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)),
+        *(sys.executable, "-m", "wg.processes.elastic", "--nproc-per-node", str(processes)),
         *(("--standalone",) if nodes == 1 else rendezvous(nodes)),
         *("-m", "wg", *arguments),
     ]

@@ -78,11 +78,9 @@ def check_same(
     """
     there = values_of(start.model, start.mel_spec, start.diffusion)
     here = values_of(model, experiment.mel, experiment.diffusion)
-    free = {*TRAINING}
+    free = {*TRAINING, *unread(model)}
     if start.diffusion.conditioning == "continuous":
         free.add(DRAWN)
-    if "model.speakers" in here and not here["model.speakers"]:
-        free.add("model.speakers")  # those of the training split, not read yet
     different = [key for key in there if key not in free and there[key] != here[key]]
     if different:
         keys = {key: key.replace("model.", prefix, 1) for key in different}
@@ -94,6 +92,11 @@ def check_same(
         raise InputError(
             f"{experiment.train.init_from}: {named}; set {remedy}, or start from another folder"
         )
+
+
+def unread(model: Any) -> tuple[str, ...]:
+    """Keys of a model that are known once the features are read."""
+    return () if getattr(model, "speakers", ()) else ("model.speakers",)
 
 
 def values_of(model: Any, mel: Any, diffusion: Any) -> dict[str, Any]:

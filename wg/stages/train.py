@@ -24,7 +24,7 @@ from wg.inference.pretrained import local_folder
 from wg.models import build_network, conditions_of, config_class
 from wg.processes.launch import LAUNCHER, place, wait_for_all
 from wg.stages.stage import Stage, changes, relaunch
-from wg.stages.starting import begin, open_start
+from wg.stages.starting import begin, open_start, unread
 from wg.tasks.context import STAMP, Context, read_stamp
 from wg.tasks.registry import task_of
 
@@ -68,9 +68,10 @@ def changed_settings(context: Context) -> list[str]:
     before = flatten(to_dict(load_experiment_file(stored, config_class)))
     now = flatten(to_dict(context.experiment))
     sections = tuple(f"{section}." for section in STAGE.keys)
+    free = {*CONTINUES, *unread(context.experiment.model)}
     return changes(
-        {k: v for k, v in before.items() if k.startswith(sections) and k not in CONTINUES},
-        {k: v for k, v in now.items() if k.startswith(sections) and k not in CONTINUES},
+        {k: v for k, v in before.items() if k.startswith(sections) and k not in free},
+        {k: v for k, v in now.items() if k.startswith(sections) and k not in free},
     )
 
 
@@ -158,8 +159,6 @@ def check_asked(context: Context) -> None:
     if context.restart or not checkpoints_in(context.exp / "checkpoints"):
         return
     different = changed_settings(context)
-    if not getattr(context.experiment.model, "speakers", ()):  # known once the features are read
-        different = [line for line in different if not line.startswith("model.speakers:")]
     keys = [line.partition(":")[0] for line in different]
     if keys and not any(item.startswith(f"{key}=") for item in context.overrides for key in keys):
         raise InputError(

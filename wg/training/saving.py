@@ -30,13 +30,17 @@ class WholeFiles(TorchCheckpointIO):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.known = folder, folder.stat().st_ino
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):  # noqa: ANN201
-        """Writes one file."""
+    def check_place(self) -> None:
+        """InputError where the run's folder was moved or replaced."""
         if not self.folder.is_dir() or self.folder.stat().st_ino != self.known:
             raise InputError(
                 f"{self.folder}: was moved or replaced while training wrote to it; the checkpoints "
                 "are where it was moved to: move it back and run again"
             )
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):  # noqa: ANN201
+        """Writes one file."""
+        self.check_place()
         content = io.BytesIO()
         torch.save(checkpoint, content)
         write_bytes(Path(path), content.getbuffer())

@@ -94,7 +94,7 @@ def answering(train: TrainConfig) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not re.search("timed out|connection|peer", str(error), re.IGNORECASE):
+        if not re.search("timed out|timeout|connection|peer", str(error), re.IGNORECASE):
             raise
         raise InputError(
             f"another process of this run ended, or did not answer for {train.timeout} s "
@@ -119,6 +119,7 @@ def fit(
     train = experiment.train
     per_node = devices.gpus or train.processes
     check_divisible(experiment, per_node * devices.nodes)
+    files = WholeFiles(folder)
     trainer = Trainer(
         accelerator="gpu" if devices.gpus else "cpu",
         devices=per_node,
@@ -141,7 +142,7 @@ def fit(
             *make_callbacks(experiment, dumps[1], folder),
             StopInTime(folder / "checkpoints", devices.until),
         ],
-        plugins=[WholeFiles(folder)],
+        plugins=[files],
     )
     found = newest_sound(folder / "checkpoints")
     if found is not None:
@@ -151,4 +152,8 @@ def fit(
     data = SegmentData(experiment, *dumps)
     path = found.path if found else None
     with answering(train):
-        trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+        except FileNotFoundError:
+            files.check_place()  # a logger may be the first to miss a folder that was moved
+            raise
