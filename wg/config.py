@@ -340,6 +340,8 @@ SECTIONS: dict[str, type] = {
     "decode": DecodeConfig,
     "score": ScoreConfig,
 }
+# What OmegaConf has against a value: its own errors, and what escapes it.
+UNFIT = (OmegaConfBaseException, TypeError, OverflowError)
 DEEPEST = 50  # nested lists and sections of a configuration; experiments have 4
 Source = tuple[str, Mapping[str, Any]]
 
@@ -385,7 +387,7 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
             try:
                 words = as_words(values, sections[section])
                 configs[section] = OmegaConf.merge(configs[section], OmegaConf.create(words))
-            except OmegaConfBaseException as error:
+            except UNFIT as error:
                 told = complaint(section, values, sections[section]) or explain(section, error)
                 raise InputError(f"{label}: {told}") from None
     experiment = Experiment(**{key: to_object(key, config) for key, config in configs.items()})
@@ -474,7 +476,7 @@ def complaint(prefix: str, values: Mapping[str, Any], schema: type) -> str | Non
             continue
         try:
             OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create({key: value}))
-        except OmegaConfBaseException:
+        except UNFIT:
             return f"{name} is {in_yaml(value)}; {wanted(hints[key], name, value)}"
     return None
 
@@ -506,10 +508,13 @@ def in_yaml(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
 
 
-def explain(section: str, error: OmegaConfBaseException) -> str:
+def explain(section: str, error: Exception) -> str:
     """First line of an OmegaConf error, with its key."""
-    reason = (error.msg or str(error)).splitlines()[0]
-    return f"{section}.{error.full_key}: {reason}" if error.full_key else f"{section}: {reason}"
+    reason, key = (
+        str(getattr(error, "msg", None) or error).splitlines()[0],
+        getattr(error, "full_key", ""),
+    )
+    return f"{section}.{key}: {reason}" if key else f"{section}: {reason}"
 
 
 def check_keys(label: str, content: Mapping[str, Any], sections: Mapping[str, type]) -> None:

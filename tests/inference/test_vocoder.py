@@ -153,6 +153,7 @@ def test_an_unknown_way_to_sample_is_refused(
         ({"diffusion": {"end": 2.0}}, "betas need 0 < start <= end < 1"),
         ({"synthesis": {"sampler": "ddpm"}}, "config.json: sampler 'ddpm' is unknown"),
         ({"synthesis": {"samplr": "x"}}, "unknown key 'samplr'; did you mean 'sampler'"),
+        ({"synthesis": {"consistency": 0.5}}, "consistency is .0.5.; it holds keys and values"),
         ({"format": 99}, "format 99; this wg reads format 1"),
         ({"model": None}, "config.json: not as wg wrote it"),
     ],

@@ -65,3 +65,8 @@ def test_a_damaged_lock_is_taken_for_one_that_is_held(tmp_path: Path) -> None:
         locked(tmp_path / "exp"),
     ):
         pass
+
+
+def test_a_place_where_no_folder_can_be_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"/proc/nowhere: cannot be made \(No such file"):
+        locked(Path("/proc/nowhere/exp")).__enter__()

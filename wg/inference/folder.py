@@ -71,7 +71,9 @@ def from_plain(schema: type, content: dict[str, Any]) -> Any:
         if get_origin(kinds[key]) is Literal and value not in get_args(kinds[key]):
             raise InputError(f"{key} is {value!r}; {nearest(str(value), get_args(kinds[key]))}")
         inner = [kind for kind in (kinds[key], *get_args(kinds[key])) if is_dataclass(kind)]
-        if inner and isinstance(value, dict):
+        if inner and value is not None:
+            if not isinstance(value, dict):
+                raise InputError(f"{key} is {str(value)[:60]!r}; it holds keys and values")
             assert isinstance(inner[0], type)
             values[key] = from_plain(inner[0], value)
         else:

@@ -65,8 +65,8 @@ def load(reference: str) -> Any:
 
 def entry(name: str) -> ModelEntry:
     """Registry entry of a model; InputError with the nearest valid name."""
-    if name not in REGISTRY:
-        raise InputError(f"model.name {name!r} is unknown; {nearest(name, REGISTRY)}")
+    if not isinstance(name, str) or name not in REGISTRY:
+        raise InputError(f"model.name {name!r} is unknown; {nearest(str(name), REGISTRY)}")
     return REGISTRY[name]
 
 

@@ -33,7 +33,12 @@ def locked(folder: Path) -> Iterator[None]:
     """Holds a folder's lock; InputError naming the holder where another run has it."""
     path = lock_path(folder)
     made = [p for p in (path.parent, *path.parent.parents) if not p.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot be made ({error.strerror}); choose another place"
+        ) from None
     mine = _me()
     for _ in range(3):
         if _take(path, mine):
