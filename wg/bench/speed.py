@@ -52,6 +52,9 @@ def cost(system: System, waves: Sequence[np.ndarray], rate: int, speed: Speed) -
     def first() -> object:
         return system.begin(whole, speed.chunk) or system.synthesise([chunk], [0])
 
+    def once() -> object:
+        return system.synthesise([whole], [0])
+
     network, after = system.network, system.begin(whole, speed.chunk)
     return {
         "seconds": seconds,
@@ -61,9 +64,9 @@ def cost(system: System, waves: Sequence[np.ndarray], rate: int, speed: Speed) -
         "rtf_batch": percentiles(times(speed.batch) / (seconds * speed.batch)),
         "first_chunk_ms": percentiles(1e3 * timings(first, system.device, speed.repeats)),
         "first_chunk_after_s": speed.chunk if after is None else after,
-        "peak_memory_mb": peak_memory(lambda: system.synthesise([whole], [0]), system.device),
+        "peak_memory_mb": peak_memory(once, system.device),
         "parameters": None if network is None else sum(w.numel() for w in network.parameters()),
-        "gmacs": None if network is None else multiply_adds(system, whole) / seconds / 1e9,
+        "gmacs": None if network is None else multiply_adds(once) / seconds / 1e9,
     }
 
 
@@ -76,13 +79,19 @@ def timings(call: Callable[[], object], device: torch.device, repeats: int) -> n
     """Seconds of each of `repeats` calls, after a first one that is not timed."""
     found = []
     for number in range(repeats + 1):
-        synchronise(device)
-        started = time.perf_counter()
-        call()
-        synchronise(device)
+        taken = seconds_of(call, device)
         if number:
-            found.append(time.perf_counter() - started)
+            found.append(taken)
     return np.array(found)
+
+
+def seconds_of(call: Callable[[], object], device: torch.device) -> float:
+    """Wall-clock seconds of a call; a GPU is waited for at either end."""
+    synchronise(device)
+    started = time.perf_counter()
+    call()
+    synchronise(device)
+    return time.perf_counter() - started
 
 
 def percentiles(values: np.ndarray) -> dict[str, float]:
@@ -115,10 +124,10 @@ def resident(which: str) -> float:
     return int(found[1]) * 1024 / MEGA
 
 
-def multiply_adds(system: System, features: Any) -> float:
-    """Multiply-adds of one synthesis, as torch counts them."""
+def multiply_adds(call: Callable[[], object]) -> float:
+    """Multiply-adds of a call, as torch counts them: of convolutions and products."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
-        system.synthesise([features], [0])
+        call()
     return counter.get_total_flops() / 2

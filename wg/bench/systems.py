@@ -6,7 +6,7 @@ making them is never timed. Shapes: B utterances, M bands, F frames, T samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -214,24 +214,30 @@ def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -
 def external(entry: VocoderEntry, cell: Cell, device: torch.device) -> System:
     """What a factory makes: a callable of mels [B, M, F] that gives waveforms [B, T]."""
     spec = named(entry.mel)
-    make = function_named(entry.factory, "factory")
-    try:
-        made = make(spec, **entry.options)
-    except InputError:
-        raise
-    except Exception as error:  # of somebody else's code
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"factory {entry.factory!r} fails ({reason}); mend it or its options"
-        ) from error
-    call: Callable[[Tensor], Tensor] = made
-    if not callable(made):
-        kind = type(made).__name__
-        raise InputError(f"factory {entry.factory!r} returns a {kind}; return a callable of mels")
+    made = made_by(entry.factory, spec, entry.options)
     network = made.to(device).eval() if isinstance(made, nn.Module) else None
 
     def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
         torch.manual_seed(seeds[0])  # for those that draw noise themselves
-        return call(mels)
+        return made(mels)
 
     return FromMel(spec, run, network, device, cell.precision)
+
+
+def made_by(
+    factory: str, spec: MelSpec, options: Mapping[str, str | int]
+) -> Callable[[Tensor], Tensor]:
+    """What MODULE:FACTORY makes; InputError where it fails, or makes no callable."""
+    make = function_named(factory, "factory")
+    try:
+        made: Any = make(spec, **options)
+    except InputError:
+        raise
+    except Exception as error:  # of somebody else's code
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"factory {factory!r} fails ({reason}); mend it or its options") from error
+    call: Callable[[Tensor], Tensor] = made
+    if not callable(made):
+        kind = type(made).__name__
+        raise InputError(f"factory {factory!r} returns a {kind}; return a callable of mels")
+    return call

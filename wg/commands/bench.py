@@ -1,7 +1,7 @@
 """`wg bench FILE`: vocoders side by side on the same recordings, as a YAML file says.
 
 `wg bench CLIPS` compares the vocoder that ships with Griffin-Lim and WORLD on clips of the user's.
-`wg bench latency` measures streaming.
+`wg bench latency` measures streaming, `wg bench speed` ways to run a network.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from wg.bench.results import finished, overview, write_results
 from wg.commands.clips import read_clip
 from wg.commands.latency import latency
 from wg.commands.options import Options
+from wg.commands.speed import speed
 from wg.commands.vocode import named_outputs
 from wg.data.audio import protect_peak, write_audio
 from wg.errors import InputError
@@ -64,9 +65,11 @@ def parser() -> Options:
 
 
 def bench(arguments: Sequence[str]) -> None:
-    """A file's cells, or the latency of streaming."""
+    """A file's cells, the latency of streaming, or ways to run a network."""
     if arguments[:1] == ["latency"]:
         latency(arguments[1:])
+    elif arguments[:1] == ["speed"]:
+        speed(arguments[1:])
     else:
         compare(arguments)
 

@@ -1,0 +1,69 @@
+"""Diffusion vocoders of other packages in their own sampling loops, to be timed beside ours.
+
+Their weights are random, which changes no speed. As `MODULE:FACTORY@MEL` of `wg bench speed`:
+`wg.bench.peers:lmnt_wavegrad@lmnt-wavegrad`, `wg.bench.peers:lmnt_diffwave@lmnt-diffwave`.
+Shapes: B batch, M mels, F frames, T samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wg.bench.external import agree, package
+from wg.mel.spec import MelSpec
+
+
+class LmntLoop(nn.Module):
+    """The loop of lmnt's `inference.py`, the same in both of its packages: [B, M, F] -> [B, T].
+
+    `told`: what the network hears of each step's level, noisiest step last; each a tensor [1].
+    """
+
+    told: Tensor
+
+    def __init__(self, network: Any, beta: np.ndarray, told: Sequence[float], hop: int) -> None:
+        super().__init__()
+        self.network, self.beta, self.hop = network, beta, hop
+        self.register_buffer("told", torch.tensor(told, dtype=torch.float32)[:, None])
+
+    def forward(self, mels: Tensor) -> Tensor:
+        """Waveforms, clamped at each step as there."""
+        alpha, alpha_cum = 1 - self.beta, np.cumprod(1 - self.beta)
+        audio = torch.randn(len(mels), self.hop * mels.shape[-1], device=mels.device)
+        for n in range(len(alpha) - 1, -1, -1):
+            noise = self.network(audio, mels, self.told[n]).squeeze(1)
+            c1, c2 = 1 / alpha[n] ** 0.5, (1 - alpha[n]) / (1 - alpha_cum[n]) ** 0.5
+            audio = float(c1) * (audio - float(c2) * noise)
+            if n > 0:
+                sigma = ((1 - alpha_cum[n - 1]) / (1 - alpha_cum[n]) * self.beta[n]) ** 0.5
+                audio = audio + float(sigma) * torch.randn_like(audio)
+            audio = audio.clamp(-1, 1)
+        return audio
+
+
+def lmnt_wavegrad(spec: MelSpec, steps: int = 6) -> nn.Module:
+    """WaveGrad Base (2009.00713) of lmnt-com, package `wavegrad`."""
+    agree(spec, "lmnt-wavegrad")
+    module, params = package("wavegrad.model", "wavegrad"), package("wavegrad.params", "wavegrad")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = module.WaveGrad(params.params)
+    beta = np.linspace(1e-6, 0.5, steps)
+    return LmntLoop(network, beta, np.cumprod(1 - beta).tolist(), spec.hop_length)
+
+
+def lmnt_diffwave(spec: MelSpec, steps: int = 6) -> nn.Module:
+    """DiffWave BASE (2009.09761) of lmnt-com, package `diffwave`."""
+    agree(spec, "lmnt-diffwave")
+    module, params = package("diffwave.model", "diffwave"), package("diffwave.params", "diffwave")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = module.DiffWave(params.params)
+        nn.init.normal_(network.output_projection.weight, std=0.01)  # which is zero there
+    beta = np.linspace(1e-4, 0.5, steps)
+    return LmntLoop(network, beta, np.linspace(0, 48.5, steps).tolist(), spec.hop_length)

@@ -1,0 +1,90 @@
+"""What a machine can do at most, and what a network asks of it.
+
+Arithmetic intensity is of the operations as torch calls them one by one, each reading its inputs
+and writing its outputs: a backend that fuses operations moves less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from wg.bench.speed import multiply_adds
+from wg.bench.systems import AUTOCAST
+
+SIZES = {"cpu": (2048, 4096, 2**24), "cuda": (8192, 65536, 2**28)}
+CHANNELS, TAPS = 512, 3  # of the convolution, like WaveGrad's widest
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Work of a known amount, to time: arithmetic in FLOP, or a copy in bytes."""
+
+    name: str  # product, convolution or copy
+    precision: str
+    work: float
+    call: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a call asks for."""
+
+    macs: float  # multiply-adds of convolutions and products
+    traffic: float  # bytes that its operations read and write
+
+
+class Traffic(TorchDispatchMode):
+    """Counts the bytes that operations read and write; views cost nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        """Calls the operation and adds what it moves."""
+        from torch.utils._pytree import tree_leaves
+
+        out = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            moved = [leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, Tensor)]
+            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in moved)
+        return out
+
+
+def work_of(call: Callable[[], object]) -> Work:
+    """Multiply-adds and traffic of a call."""
+    with Traffic() as traffic:
+        macs = multiply_adds(call)
+    return Work(macs, traffic.bytes)
+
+
+def probes(device: torch.device, precisions: set[str]) -> list[Probe]:
+    """A product of large matrices and a convolution in each precision, and a copy in float32."""
+    size, length, count = SIZES[device.type]
+    found = []
+    for precision in sorted(precisions):
+        dtype = AUTOCAST.get(precision, torch.float32)
+        square = torch.randn(size, size, device=device).to(dtype)
+        wave = torch.randn(1, CHANNELS, length, device=device).to(dtype)
+        taps = torch.randn(CHANNELS, CHANNELS, TAPS, device=device).to(dtype)
+        found += [
+            Probe("product", precision, 2.0 * size**3, lambda m=square: m @ m),
+            Probe(
+                "convolution",
+                precision,
+                2.0 * CHANNELS**2 * TAPS * length,
+                lambda x=wave, w=taps: torch.nn.functional.conv1d(x, w, padding="same"),
+            ),
+        ]
+    source = torch.ones(count, device=device)
+    target = torch.empty_like(source)
+    copied = 2.0 * count * source.element_size()
+    return [*found, Probe("copy", "32", copied, lambda: target.copy_(source))]

@@ -1,0 +1,127 @@
+"""`wg bench speed`: networks by backends, timed in turn, beside what the machine can do at most."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from wg.bench.backends import BACKENDS
+from wg.bench.environment import environment
+from wg.bench.networks import subject_of
+from wg.bench.race import EAGER, Shape, race
+from wg.bench.race_results import FILES, print_race, write_race
+from wg.commands.options import FORCE, Options
+from wg.commands.sampling import device_of
+from wg.errors import InputError, nearest
+from wg.files import check_names, own
+from wg.processes.progress import progress
+
+NETWORKS = ("ljspeech", "ljspeech/wavegrad", "ljspeech/diffwave")
+QUICK = {"cpu": "eager,bf16,onnxruntime,openvino", "cuda": "eager,bf16,fp16,compiled,graphs"}
+LONGEST, MOST = 600.0, 1024  # seconds of a clip; of a batch
+Value = TypeVar("Value", int, float)
+
+
+def parser() -> Options:
+    """Options."""
+    options = Options(prog="wg bench speed", allow_abbrev=False)
+    options.add_argument(
+        "networks",
+        nargs="*",
+        metavar="NETWORK",
+        help="a vocoder that ships, a folder, RECIPE/EXPERIMENT with random weights, or "
+        f"MODULE:FACTORY[@MEL][,KEY=VALUE] of another package [{' '.join(NETWORKS)}]",
+    )
+    options.add_argument("-o", "--output", type=Path, help=f"folder for {', '.join(FILES)}")
+    options.add_argument(
+        "--backends", help=f"names with commas, or all [{QUICK['cpu']}]: {', '.join(BACKENDS)}"
+    )
+    options.add_argument("--seconds", default="1", help="lengths of clips [%(default)s]")
+    options.add_argument("--batch", default="1", help="clips at a time [%(default)s]")
+    options.add_argument("--threads", help="numbers of them, of a CPU [torch's]")
+    options.add_argument("--repeats", type=int, default=3, help="timed rounds [%(default)s]")
+    options.add_argument("--steps", default="6", help="step count or schedule [%(default)s]")
+    options.add_argument(
+        "--consistency", type=int, help="iterations of mel-consistent sampling [the network's own]"
+    )
+    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    options.add_argument("--list", action="store_true", help="check and list what would be timed")
+    options.add_argument("--force", action="store_true", help=FORCE)
+    return options
+
+
+def speed(arguments: Sequence[str]) -> None:
+    """Checks everything, times everything in turn, prints tables and writes the files."""
+    options = parser().parse_args(arguments)
+    device = device_of(options.device)
+    backends = backends_of(options.backends or QUICK[device.type])
+    shapes = shapes_of(options.seconds, options.batch, options.threads, device)
+    if options.repeats < 1:
+        raise InputError(f"--repeats {options.repeats}: give at least 1")
+    if options.consistency is not None and options.consistency < 0:
+        raise InputError(f"--consistency {options.consistency}: give 0 or more")
+    if options.output is not None:
+        check_names(options.output, FILES, [], options.force)
+    names = dict.fromkeys(options.networks or NETWORKS)
+    subjects = [subject_of(name, options.steps, options.consistency, device) for name in names]
+    if options.list:
+        for shape, subject, backend in product(shapes, subjects, backends):
+            print(f"{subject.name} {backend}: {shape.seconds:g} s, batch {shape.batch}", end="")
+            print(f", threads {shape.threads}")
+        return
+    calls = len(shapes) * len(subjects) * len(backends) * (1 + options.repeats)
+    with progress("speed", calls) as bar:
+        rows, peaks = race(subjects, backends, shapes, options.repeats, device, bar)
+    print_race(rows, peaks)
+    if options.output is not None:
+        own(options.output, FILES)
+        about = {**environment(device), "command": f"wg bench speed {' '.join(arguments)}".strip()}
+        write_race(options.output, rows, peaks, about)
+        print(f"\n{options.output / FILES[1]}")
+
+
+def backends_of(text: str) -> list[str]:
+    """Names of backends, eager first; InputError for one that is none."""
+    names = list(BACKENDS) if text == "all" else [name for name in text.split(",") if name]
+    for name in names:
+        if name not in BACKENDS:
+            raise InputError(f"--backends {name}: {nearest(name, ['all', *BACKENDS])}")
+    return list(dict.fromkeys([EAGER, *names]))
+
+
+def shapes_of(seconds: str, batch: str, threads: str | None, device: torch.device) -> list[Shape]:
+    """Every combination; InputError, naming the option, for a value that cannot be."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    counts = str(min(torch.get_num_threads(), cores or 1)) if threads is None else threads
+    if device.type != "cpu" and threads is not None:
+        raise InputError("--threads: of a CPU; leave it out")
+    return [
+        Shape(length, size, count)
+        for count, length, size in product(
+            values(counts, "--threads", int, 1, cores or 1),
+            values(seconds, "--seconds", float, 0.2, LONGEST),
+            values(batch, "--batch", int, 1, MOST),
+        )
+    ]
+
+
+def values(
+    text: str, option: str, kind: Callable[[str], Value], least: float, most: float
+) -> list[Value]:
+    """Numbers with commas between; InputError for one that is none, or beyond the bounds."""
+    found = []
+    for word in text.split(","):
+        try:
+            value = kind(word)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise InputError(f"{option} {text}: give {least:g} to {most:g}, with commas between")
+        found.append(value)
+    return list(dict.fromkeys(found))
