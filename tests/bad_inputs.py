@@ -350,8 +350,10 @@ def attempt(seed: int, root: Path) -> Verdict:
             ]
             if arguments[0] == "vocode" and os.path.isdir(root / "desk" / named):
                 strange = [name for name in strange if name in before]  # new ones lie in -o
-            named_output = arguments[0] == "score" and named.name == "x.json"
-            strange = [name for name in strange if not (named_output and name.endswith("x.json"))]
+            # A command's own named output may be replaced, and a link as a link.
+            replaced = ("x.json",) if arguments[0] == "score" else ("link.wav",)
+            own = named.name if named.name in replaced else "/"
+            strange = [name for name in strange if not name.endswith(own)]
     else:
         recipe = make_recipe(root / "r")
         extra = CORPORA[kind](recipe, dice) or []

@@ -26,6 +26,7 @@ from wg.errors import InputError, nearest
 from wg.fields import REQUIRED, check_fields, setting
 from wg.files import check_name, write_bytes
 from wg.mel.spec import MelSpec
+from wg.models.network import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -295,7 +296,7 @@ class Experiment:
 
     corpus: CorpusConfig
     mel: MelSpec
-    model: Any
+    model: ModelConfig
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     phonemes: PhonemesConfig = field(default_factory=PhonemesConfig)
     aligner: AlignerConfig = field(default_factory=AlignerConfig)

@@ -39,7 +39,7 @@ def made(*further: dict):
 def test_later_sources_win_and_defaults_fill_the_rest() -> None:
     experiment = made({"train": {"batch_size": 8}}, {"train": {"batch_size": 16}})
     assert experiment.train.batch_size == 16
-    assert experiment.model.mel_channels == 768
+    assert to_dict(experiment.model)["mel_channels"] == 768
     assert experiment.diffusion.steps == 1000
 
 
@@ -91,7 +91,7 @@ def test_overrides_on_the_command_line_reach_any_key() -> None:
     )
     assert experiment.train.max_steps == 10
     assert experiment.decode.schedule == "6"
-    assert experiment.model.factors == (8, 4, 2, 2, 2)
+    assert to_dict(experiment.model)["factors"] == [8, 4, 2, 2, 2]
 
 
 def test_a_number_is_a_word_where_words_are_chosen_from() -> None:

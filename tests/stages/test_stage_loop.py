@@ -217,6 +217,13 @@ def test_help_lists_stages_and_models(recipe: TinyRecipe) -> None:
     assert "models: wavegrad" in outcome.out
 
 
+def test_one_stage_has_a_help_of_its_own() -> None:
+    for asked in (["stage", "--help"], ["stage", "pack", "-h"]):
+        outcome = wg(*asked)
+        assert outcome.code == 0 and "wg stage NAME FOLDER" in outcome.out
+        assert "7  pack" in outcome.out
+
+
 def test_a_folder_that_is_no_recipe_is_named(recipe: TinyRecipe) -> None:
     assert "give a recipe folder first" in wg("recipe").complaint()
     for folder in (recipe.root / "nowhere", recipe.corpus):

@@ -137,6 +137,9 @@ def stage(arguments: Sequence[str]) -> None:
     """One stage, without looking whether it is needed: `wg stage NAME FOLDER [options]`."""
     parser = recipe_parser("wg stage NAME FOLDER")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
+    parser.epilog = "\n".join([*OVERRIDES, "", "stages:", *stage_table()])
+    if {"-h", "--help"} & {*arguments[:2]}:
+        parser.parse_args(["--help"])
     if len(arguments) < 2:
         raise InputError("wg stage: give the stage and the recipe folder")
     chosen = STAGES[number_of(arguments[0]) - 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -40,6 +40,8 @@ def zero(layer: nn.Module) -> None:
 
 class ModelConfig(Protocol):
     """A frozen dataclass of a model's sizes, with a default for each key."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from wg.config import Experiment
 from wg.data.splits import SPLITS
@@ -13,6 +13,7 @@ from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.inference.checkpoint import model_from_checkpoint
 from wg.inference.generator import Generator
+from wg.models.network import ModelConfig
 from wg.report.page import Row, Shown
 from wg.tasks.context import Context, features_of
 from wg.tasks.set_scores import evaluate
@@ -31,6 +32,20 @@ class Sample:
     kind: str | None
 
 
+class ClassConfig(ModelConfig, Protocol):
+    """Of a model that generates clips of a class, or from nothing."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by number; none: no classes."""
+        ...
+
+
+def known_classes(context: Context) -> tuple[str, ...]:
+    """What a run's model generates clips of."""
+    return cast("ClassConfig", context.experiment.model).classes
+
+
 class GenerationTask(Task[Generator, Sample]):
     """Waveforms from noise."""
 
@@ -41,7 +56,7 @@ class GenerationTask(Task[Generator, Sample]):
 
     def check_training(self, context: Context) -> None:
         """InputError unless each text is one of `model.classes`, and each of them is trained on."""
-        classes = context.experiment.model.classes
+        classes = known_classes(context)
         if not classes:
             return
         for split in SPLITS:
@@ -71,7 +86,7 @@ class GenerationTask(Task[Generator, Sample]):
 
     def items(self, context: Context) -> list[Sample]:
         """`decode.generate` clips, the classes taken evenly."""
-        decode, classes = context.experiment.decode, context.experiment.model.classes
+        decode, classes = context.experiment.decode, known_classes(context)
         count, kinds = decode.generate, classes or ("sample",)
         if count % len(kinds):
             near = max(2, round(count / len(kinds))) * len(kinds)

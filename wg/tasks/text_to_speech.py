@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, cast
 
 from wg.config import Experiment
 from wg.data.dump import Dump
-from wg.data.speech import SpokenDump, speakers_of
+from wg.data.speech import SpokenDump, Tables, speakers_of
 from wg.diffusion.consistency import check_invertible
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.inference.text_to_speech import Sentence, TextToSpeech, Voice
 from wg.metrics import METRICS
 from wg.models import gives_mel
+from wg.models.network import ModelConfig
 from wg.report.page import Shown
 from wg.tasks.context import Context, features_of, phonemes_of
 from wg.tasks.recogniser import load_recogniser
@@ -39,6 +40,20 @@ class Text:
         return self.utterance.voice.seed
 
 
+class TextConfig(Tables, ModelConfig, Protocol):
+    """Of a model that reads text."""
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Names by number; none: one voice, or those of the training split, not read yet."""
+        ...
+
+
+def text_config(context: Context) -> TextConfig:
+    """The configuration of a run's model."""
+    return cast("TextConfig", context.experiment.model)
+
+
 class TextToSpeechTask(Task[TextToSpeech, Text]):
     """Waveforms from phonemes."""
 
@@ -49,7 +64,7 @@ class TextToSpeechTask(Task[TextToSpeech, Text]):
 
     def resolved(self, context: Context) -> Context:
         """The run, its model knowing the speakers of the training split if it knows any."""
-        model = context.experiment.model
+        model = text_config(context)
         if not model.speaker_channels or model.speakers:
             return context
         known = replace(model, speakers=speakers_of(features_of(context, "train")))
@@ -58,7 +73,7 @@ class TextToSpeechTask(Task[TextToSpeech, Text]):
     def dump(self, context: Context, split: str) -> Dump:
         """The features of a split with what is spoken; InputError for a speaker not known."""
         folder = features_of(context, split).folder
-        return SpokenDump(folder, phonemes_of(context, split), context.experiment.model)
+        return SpokenDump(folder, phonemes_of(context, split), text_config(context))
 
     def check_consistency(self, experiment: Experiment) -> None:
         """InputError unless the model predicts a mel that waveforms can be made to agree with."""
@@ -83,7 +98,7 @@ class TextToSpeechTask(Task[TextToSpeech, Text]):
 
     def items(self, context: Context) -> list[Text]:
         """The texts of the split, each with its symbols, its speaker and a seed of its own."""
-        decode, model = context.experiment.decode, context.experiment.model
+        decode, model = context.experiment.decode, text_config(context)
         phonemes = phonemes_of(context, decode.split)
         found = []
         # A SpokenDump, for its checks: before any work, all texts have symbols and known speakers.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule
@@ -16,6 +16,7 @@ from torch import Tensor
 from wg.config import Experiment
 from wg.models import build_network, check_conditioning, entry, load
 from wg.models.denoiser import Known
+from wg.models.diffwave import DiffWaveConfig, DiffWaveNetwork
 from wg.models.network import ModelConfig
 from wg.models.wavegrad2 import WaveGrad2Network
 from wg.training.diffusion import Diffusion
@@ -43,7 +44,7 @@ class WaveGrad2Module(DiffusionModule):
 
     def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """The noise's and, weighted, that of the durations and of the mel; each [B]."""
-        model = self.experiment.model
+        model = self.network.config
         known = self.condition(batch)
         losses = {
             "noise": self.noise_loss(batch, known, level, noise),
@@ -57,13 +58,15 @@ class WaveGrad2Module(DiffusionModule):
 class DiffWaveModule(DiffusionModule):
     """DiffWave (2009.09761): mel, class or nothing to waveform."""
 
+    network: DiffWaveNetwork
+
     def config(self, experiment: Experiment) -> ModelConfig:
         """Without a cache: a condition serves one level, and a batch's work takes gigabytes."""
-        return replace(experiment.model, cache="none")
+        return replace(cast("DiffWaveConfig", experiment.model), cache="none")
 
     def condition(self, batch: Mapping[str, Any]) -> Known:
         """The mel, or the class that is the utterance's text, or neither."""
-        model = self.experiment.model
+        model = self.network.config
         keys = {"frames", "mel"} if model.conditions == "mel" else {"frames"}
         known: dict[str, Any] = {key: batch[key] for key in keys & batch.keys()}
         if model.conditions == "class":
