@@ -20,7 +20,7 @@ from wg.bench import backends, race
 from wg.bench.backends import BACKENDS, Backend, Call, Place, bucketed
 from wg.bench.networks import Ours, Subject, Theirs, subject_of
 from wg.bench.peers import LmntLoop, lmnt_diffwave, lmnt_wavegrad
-from wg.bench.race import Peak, Row, Shape, difference
+from wg.bench.race import Peak, Row, Shape, Timing, difference
 from wg.bench.race_results import plain, print_race, spoken, summary, write_race
 from wg.bench.roofline import Probe, Work, work_of
 from wg.errors import InputError
@@ -40,7 +40,7 @@ def tiny(name: str = "wavegrad") -> Ours:
 def raced(
     subjects: list[Subject], names: list[str], repeats: int = 1, shape: Shape = SHORT
 ) -> tuple[list[Row], list[Peak]]:
-    return race.race(subjects, names, [shape], repeats, CPU, Bar("speed", None))
+    return race.race(subjects, names, [shape], Timing(repeats, CPU), Bar("speed", None))
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +68,14 @@ def test_repetitions_are_interleaved_and_eager_comes_first(monkeypatch) -> None:
     assert called == order + 3 * order + order
     assert [len(row.times) for row in rows] == [3] * 6
     assert [row.faster for row in rows if row.backend == "eager"] == [1.0, 1.0]
+
+
+def test_seconds_are_those_of_the_clock_that_is_given() -> None:
+    ticks = iter(range(1000))
+    timing = Timing(2, CPU, lambda: 0.5 * next(ticks))
+    rows, peaks = race.race([tiny()], [], [Shape(0.25, 2, 1)], timing, Bar("speed", None))
+    assert rows[0].times == [0.5, 0.5] and rows[0].rtf == 1.0
+    assert all(peak.times == [0.5, 0.5] for peak in peaks)
 
 
 def test_the_difference_of_a_wrong_backend_is_reported(monkeypatch) -> None:
@@ -351,6 +359,7 @@ def test_listing_checks_and_times_nothing(monkeypatch) -> None:
         (("--consistency", "-1"), "--consistency -1: give 0 or more"),
         (("--steps", "0"), "steps is 0"),
         (("--device", "tpu"), "--device tpu"),
+        (("--cpu-time", "--threads", "2"), "--cpu-time: of one thread"),
         (("-o", "/no/such/place"), "no folder /no/such"),
     ],
 )

@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,15 @@ class Shape:
     def audio(self) -> float:
         """Seconds of audio in a call."""
         return self.seconds * self.batch
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How often all take their turn, where, and in whose seconds."""
+
+    repeats: int
+    device: torch.device
+    clock: Callable[[], float] = time.perf_counter
 
 
 @dataclass
@@ -116,11 +125,11 @@ def race(
     subjects: Sequence[Subject],
     backends: Sequence[str],
     shapes: Sequence[Shape],
-    repeats: int,
-    device: torch.device,
+    timing: Timing,
     bar: Bar,
 ) -> tuple[list[Row], list[Peak]]:
     """Everything timed in turn, a shape after another; eager runs whether asked for or not."""
+    device = timing.device
     chosen = {name: BACKENDS[name] for name in dict.fromkeys([EAGER, *backends])}
     work = {s.name: counted(s, device) for s in subjects}
     rows: list[Row] = []
@@ -134,7 +143,7 @@ def race(
                 ready = [runner for runner in runners if not runner.row.reason]
                 wanted = {runner.row.precision for runner in ready}
                 limits = [Peak(probe, shape) for probe in probes(device, wanted)]
-                take_turns(ready, limits, repeats, device, bar)
+                take_turns(ready, limits, timing, bar)
                 for runner in ready:
                     runner.row.memory = peak_memory(runner.once, device)
                     runner.row.work = of_shape(work[runner.row.network], shape)
@@ -183,18 +192,17 @@ def difference(wave: Tensor, other: Tensor) -> float:
 def take_turns(
     runners: Sequence[Runner],
     peaks: Sequence[Peak],
-    repeats: int,
-    device: torch.device,
+    timing: Timing,
     bar: Bar,
 ) -> None:
     """Times all of them once, then all of them again, and so on; probes are warmed before."""
     for peak in peaks:
         peak.probe.call()
-    for number in range(repeats):
+    for number in range(timing.repeats):
         for peak in peaks:
-            peak.times.append(seconds_of(peak.probe.call, device))
+            peak.times.append(seconds_of(peak.probe.call, timing.device, timing.clock))
         for runner in runners:
-            runner.row.times.append(seconds_of(runner.once, device))
+            runner.row.times.append(seconds_of(runner.once, timing.device, timing.clock))
             bar.advance(note=f"round {number + 1}: {runner.row.network}, {runner.row.backend}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from wg.bench.backends import BACKENDS
 from wg.bench.environment import environment
 from wg.bench.networks import subject_of
-from wg.bench.race import EAGER, Shape, race
+from wg.bench.race import EAGER, Shape, Timing, race
 from wg.bench.race_results import FILES, print_race, write_race
 from wg.commands.options import FORCE, Options
 from wg.commands.sampling import device_of
@@ -51,6 +52,12 @@ def parser() -> Options:
         "--consistency", type=int, help="iterations of mel-consistent sampling [the network's own]"
     )
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    options.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="count this process's CPU seconds, which other work on the machine changes little, "
+        "not the wall's; of one thread",
+    )
     options.add_argument("--list", action="store_true", help="check and list what would be timed")
     options.add_argument("--force", action="store_true", help=FORCE)
     return options
@@ -62,6 +69,8 @@ def speed(arguments: Sequence[str]) -> None:
     device = device_of(options.device)
     backends = backends_of(options.backends or QUICK[device.type])
     shapes = shapes_of(options.seconds, options.batch, options.threads, device)
+    if options.cpu_time and (device.type != "cpu" or any(s.threads > 1 for s in shapes)):
+        raise InputError("--cpu-time: of one thread of a CPU; give --threads 1 and no --device")
     if options.repeats < 1:
         raise InputError(f"--repeats {options.repeats}: give at least 1")
     if options.consistency is not None and options.consistency < 0:
@@ -76,12 +85,17 @@ def speed(arguments: Sequence[str]) -> None:
             print(f", threads {shape.threads}")
         return
     calls = len(shapes) * len(subjects) * len(backends) * (1 + options.repeats)
+    clock = time.process_time if options.cpu_time else time.perf_counter
     with progress("speed", calls) as bar:
-        rows, peaks = race(subjects, backends, shapes, options.repeats, device, bar)
+        rows, peaks = race(subjects, backends, shapes, Timing(options.repeats, device, clock), bar)
     print_race(rows, peaks)
     if options.output is not None:
         own(options.output, FILES)
-        about = {**environment(device), "command": f"wg bench speed {' '.join(arguments)}".strip()}
+        about = {
+            **environment(device),
+            "clock": "CPU" if options.cpu_time else "wall",
+            "command": f"wg bench speed {' '.join(arguments)}".strip(),
+        }
         write_race(options.output, rows, peaks, about)
         print(f"\n{options.output / FILES[1]}")
 
