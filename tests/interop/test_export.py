@@ -10,10 +10,11 @@ import torch
 from tiny_recipe import wg
 from tiny_vocoder import MEL, random_mel, tiny_vocoder
 
+from wg.diffusion.prior import ambiguity
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.inference.vocoder import Vocoder
-from wg.interop.export import Loop, Step, loop_noise, save_onnx, save_program
+from wg.interop.export import Loop, Step, loop_noise, save_onnx, save_program, to_program
 
 MODELS = ("wavegrad", "diffwave", "spectral")
 AGREEMENT = 1e-4
@@ -109,6 +110,14 @@ def test_the_command_says_what_it_wrote_and_names_mistakes(tmp_path: Path) -> No
     assert "no folder" in wg(*begin, str(tmp_path / "no" / "a.pt2")).complaint()
     line = wg(*begin, str(tmp_path / "a.pt2"), "--steps", "0").complaint()
     assert "--steps: steps is 0" in line
+
+
+def test_what_is_computed_once_is_no_part_of_the_graph(tmp_path: Path) -> None:
+    ambiguity.cache_clear()  # as in the process of a command, which has sampled nothing before
+    vocoder = tiny_vocoder("spectral")
+    program = to_program(vocoder, "loop", short(vocoder))
+    exponents = [node for node in program.graph.nodes if str(node.target) == "aten.exp.default"]
+    assert not any(node.meta["val"].is_complex() for node in exponents)
 
 
 def test_what_no_graph_can_have_is_refused(tmp_path: Path) -> None:

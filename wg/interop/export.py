@@ -9,6 +9,7 @@ Shapes: B batch, M bands, F frames, N steps, H hop; a waveform [B, F, H] is [B, 
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -122,10 +123,20 @@ def example(vocoder: Vocoder, module: Step | Loop) -> tuple[tuple[Tensor, ...], 
     return (mel, noise), {"mel": {0: batch, 2: frames}, "noise": {1: batch, 2: frames}}
 
 
-def to_program(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> torch.export.ExportedProgram:
-    """The graph by torch.export."""
+def traceable(
+    vocoder: Vocoder, part: Part, synthesis: Synthesis
+) -> tuple[Step | Loop, tuple[Tensor, ...], dict[str, Any]]:
+    """(module, inputs, dynamic dimensions) to trace, its constants computed."""
     module = module_of(vocoder, part, synthesis).eval()
     inputs, shapes = example(vocoder, module)
+    with torch.no_grad():
+        module(*inputs)  # what is computed once, with complex numbers too, is no part of the graph
+    return module, inputs, shapes
+
+
+def to_program(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> torch.export.ExportedProgram:
+    """The graph by torch.export."""
+    module, inputs, shapes = traceable(vocoder, part, synthesis)
     return torch.export.export(module, inputs, dynamic_shapes=shapes)
 
 
@@ -144,19 +155,21 @@ def save_onnx(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) ->
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError(f"export to ONNX needs {error.name}: {EXTRA}") from None
-    module = module_of(vocoder, part, synthesis).eval()
-    inputs, shapes = example(vocoder, module)
+    module, inputs, shapes = traceable(vocoder, part, synthesis)
     # It says of packages that are not installed, and not needed, that they are not.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    program = torch.onnx.export(
-        module,
-        inputs,
-        input_names=list(module.inputs),
-        output_names=["eps" if part == "step" else "wave"],
-        dynamic_shapes=shapes,
-        dynamo=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # Its own deprecations, and that two inputs share the axes that are given one name.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            inputs,
+            input_names=list(module.inputs),
+            output_names=["eps" if part == "step" else "wave"],
+            dynamic_shapes=shapes,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     with replacing(path, path.suffix) as temporary:
         program.save(temporary, external_data=False)
