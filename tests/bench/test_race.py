@@ -22,7 +22,7 @@ from wg.bench.networks import Ours, Subject, Theirs, subject_of
 from wg.bench.peers import LmntLoop, lmnt_diffwave, lmnt_wavegrad
 from wg.bench.race import Peak, Row, Shape, Timing, difference
 from wg.bench.race_results import plain, print_race, spoken, summary, write_race
-from wg.bench.roofline import Probe, Work, work_of
+from wg.bench.roofline import Probe, Work, operators, work_of
 from wg.errors import InputError
 from wg.inference.model import Synthesis
 from wg.mel.hub import named
@@ -212,6 +212,13 @@ def test_work_is_counted_by_hand() -> None:
     assert work_of(lambda: x + x) == Work(0, 4 * 3 * 32)
 
 
+def test_a_profile_names_what_takes_the_time() -> None:
+    x = torch.randn(600, 600)
+    shares = operators(lambda: x @ x + 1, CPU)
+    assert list(shares)[0] == "mm" and sum(shares.values()) == pytest.approx(1)
+    assert race.profiled(tiny(), CPU).keys() & {"mkldnn_convolution", "_slow_conv2d_forward"}
+
+
 def hand_made() -> tuple[list[Row], list[Peak]]:
     shape = Shape(2.0, 2, 1)
     work = Work(macs=8e9, traffic=2e9)
@@ -249,7 +256,7 @@ def test_figures_are_medians_and_ratios_of_rounds() -> None:
 
 def test_the_files_hold_figures_reasons_and_a_picture(tmp_path: Path) -> None:
     rows, peaks = hand_made()
-    write_race(tmp_path, rows, peaks, {"date": "today"})
+    write_race(tmp_path, rows, peaks, {"date": "today"}, {"net": {"mm": 0.75, "add": 0.25}})
     content = json.loads((tmp_path / "speed.json").read_text())
     assert content["environment"] == {"date": "today"}
     first, half, absent = content["rows"]
@@ -258,6 +265,8 @@ def test_the_files_hold_figures_reasons_and_a_picture(tmp_path: Path) -> None:
     assert half["shape"] == {"seconds": 2.0, "batch": 2, "threads": 1}
     assert absent["reason"].startswith("not installed") and "times" not in absent
     assert [peak["rate"] for peak in content["peaks"]] == [5e9, 10e9, 32e9, 2e9]
+    assert content["profiles"] == {"net": {"mm": 0.75, "add": 0.25}}
+    assert "| operation | net |\n| --- | --- |\n| mm | 75% |" in (tmp_path / "speed.md").read_text()
     assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -324,11 +333,14 @@ def test_lmnt_networks_run_where_they_are_installed(make: Any, package: str, mel
 def test_the_command_writes_and_prints_what_it_measured(tmp_path: Path) -> None:
     tiny_vocoder().save_pretrained(tmp_path / "voc")
     options = ("--seconds", "0.3", "--steps", "2", "--backends", "stream", "--repeats", "2")
+    options += ("--profile",)
     ran = wg("bench", "speed", str(tmp_path / "voc"), *options, "-o", str(tmp_path / "out"))
     assert ran.code == 0, ran
     assert "stream" in ran.out and "peaks, 0.3 s, batch 1, 1 thread" in ran.out
     content = json.loads((tmp_path / "out" / "speed.json").read_text())
     assert [row["backend"] for row in content["rows"]] == ["eager", "stream"]
+    (shares,) = content["profiles"].values()
+    assert shares and list(shares)[0] in ran.out
     assert content["environment"]["command"].startswith("wg bench speed ")
     again = wg("bench", "speed", str(tmp_path / "voc"), *options, "-o", str(tmp_path / "out"))
     assert again.code == 0

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from wg.bench.backends import BACKENDS, Backend, Call, Place
 from wg.bench.networks import Subject
-from wg.bench.roofline import Probe, Work, probes, work_of
+from wg.bench.roofline import Probe, Work, operators, probes, work_of
 from wg.bench.speed import peak_memory, seconds_of
 from wg.errors import InputError, reason
 from wg.mel.extract import log_mel
@@ -29,6 +29,7 @@ from wg.processes.progress import Bar
 
 EAGER = "eager"  # what all others are held against
 COUNTED = 1.0  # seconds of audio whose multiply-adds and traffic are counted
+LEAST = 0.01  # share of an operation that a profile names
 RECOMPILED = 64  # times that torch.compile may compile one function: a network is one
 
 
@@ -224,6 +225,15 @@ def counted(subject: Subject, device: torch.device) -> Work:
     except Exception:  # its eager row says why
         return Work(0.0, 0.0)
     return Work(found.macs / seconds, found.traffic / seconds)
+
+
+def profiled(subject: Subject, device: torch.device) -> dict[str, float]:
+    """Shares of torch's operations in a second of audio, eager; the first of them, to 1 %."""
+    mels = mels_of(subject, COUNTED, 1, device)
+    subject(mels)
+    with threads(1):
+        found = operators(lambda: subject(mels), device)
+    return {name: share for name, share in found.items() if share >= LEAST}
 
 
 def of_shape(a_second: Work, shape: Shape) -> Work:

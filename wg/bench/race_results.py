@@ -19,10 +19,10 @@ from wg.report.table import markdown, number, print_table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Profiles = Mapping[str, Mapping[str, float]]  # network -> operation -> share
 FILES = ("speed.json", "speed.md", "roofline.png")
 WIDTH = 79  # of lines of reasons
 GIGA = 1e9
-PEAK = "at most"  # what the best probe of a precision reaches
 COPY = "copy"
 
 
@@ -146,10 +146,24 @@ def plain(row: Row) -> dict[str, Any]:
     return {**kept, **figures}
 
 
+def shares_table(profiles: Profiles) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows: an operation each, the share of it in each network."""
+    names = dict.fromkeys(name for shares in profiles.values() for name in shares)
+    rows = [
+        [name, *(f"{p[name]:.0%}" if name in p else "" for p in profiles.values())]
+        for name in names
+    ]
+    return ["operation", *profiles], rows
+
+
 def write_race(
-    out: Path, rows: Sequence[Row], peaks: Sequence[Peak], about: Mapping[str, str]
+    out: Path,
+    rows: Sequence[Row],
+    peaks: Sequence[Peak],
+    about: Mapping[str, str],
+    profiles: Profiles,
 ) -> None:
-    """speed.json, speed.md and roofline.png."""
+    """speed.json, speed.md and roofline.png; `profiles` may be empty."""
     reached = [
         {
             "name": peak.probe.name,
@@ -160,10 +174,18 @@ def write_race(
         }
         for peak in peaks
     ]
-    content = {"environment": dict(about), "rows": [plain(row) for row in rows], "peaks": reached}
+    content = {
+        "environment": dict(about),
+        "rows": [plain(row) for row in rows],
+        "peaks": reached,
+        "profiles": {name: dict(shares) for name, shares in profiles.items()},
+    }
     json.dumps(content, allow_nan=False)
     write_json(out / FILES[0], content)
-    write_bytes(out / FILES[1], summary(rows, peaks, about).encode())
+    text = summary(rows, peaks, about)
+    if profiles:
+        text += f"\n## Where the time goes, eager\n\n{markdown(*shares_table(profiles))}\n"
+    write_bytes(out / FILES[1], text.encode())
     roofline(rows, peaks, out / FILES[2])
 
 

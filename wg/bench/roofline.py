@@ -66,6 +66,27 @@ def work_of(call: Callable[[], object]) -> Work:
     return Work(macs, traffic.bytes)
 
 
+def operators(call: Callable[[], object], device: torch.device) -> dict[str, float]:
+    """Share of a call's time in each of torch's operations, the largest first; it is warm.
+
+    Of the CPU's seconds, or the GPU's, less what the operations call in turn.
+    """
+    from torch.profiler import ProfilerActivity, profile
+
+    on_gpu = device.type == "cuda"
+    seen = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    with profile(activities=seen) as profiled:
+        call()
+    taken = {
+        event.key.removeprefix("aten::"): event.self_device_time_total
+        if on_gpu
+        else event.self_cpu_time_total
+        for event in profiled.key_averages()
+    }
+    whole = sum(taken.values()) or 1
+    return {name: taken[name] / whole for name in sorted(taken, key=lambda n: -taken[n])}
+
+
 def probes(device: torch.device, precisions: set[str]) -> list[Probe]:
     """A product of large matrices and a convolution in each precision, and a copy in float32."""
     size, length, count = SIZES[device.type]

@@ -15,13 +15,14 @@ import torch
 from wg.bench.backends import BACKENDS
 from wg.bench.environment import environment
 from wg.bench.networks import subject_of
-from wg.bench.race import EAGER, Shape, Timing, race
-from wg.bench.race_results import FILES, print_race, write_race
+from wg.bench.race import EAGER, Shape, Timing, profiled, race
+from wg.bench.race_results import FILES, print_race, shares_table, write_race
 from wg.commands.options import FORCE, Options
 from wg.commands.sampling import device_of
 from wg.errors import InputError, nearest
 from wg.files import check_names, own
 from wg.processes.progress import progress
+from wg.report.table import print_table
 
 NETWORKS = ("ljspeech", "ljspeech/wavegrad", "ljspeech/diffwave")
 QUICK = {"cpu": "eager,bf16,onnxruntime,openvino", "cuda": "eager,bf16,fp16,compiled,graphs"}
@@ -58,6 +59,9 @@ def parser() -> Options:
         help="count this process's CPU seconds, which other work on the machine changes little, "
         "not the wall's; of one thread",
     )
+    options.add_argument(
+        "--profile", action="store_true", help="also where eager spends its time, on one thread"
+    )
     options.add_argument("--list", action="store_true", help="check and list what would be timed")
     options.add_argument("--force", action="store_true", help=FORCE)
     return options
@@ -88,7 +92,10 @@ def speed(arguments: Sequence[str]) -> None:
     clock = time.process_time if options.cpu_time else time.perf_counter
     with progress("speed", calls) as bar:
         rows, peaks = race(subjects, backends, shapes, Timing(options.repeats, device, clock), bar)
+    profiles = {s.name: profiled(s, device) for s in subjects} if options.profile else {}
     print_race(rows, peaks)
+    if profiles:
+        print_table(*shares_table(profiles))
     if options.output is not None:
         own(options.output, FILES)
         about = {
@@ -96,7 +103,7 @@ def speed(arguments: Sequence[str]) -> None:
             "clock": "CPU" if options.cpu_time else "wall",
             "command": f"wg bench speed {' '.join(arguments)}".strip(),
         }
-        write_race(options.output, rows, peaks, about)
+        write_race(options.output, rows, peaks, about, profiles)
         print(f"\n{options.output / FILES[1]}")
 
 
