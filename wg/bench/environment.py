@@ -12,7 +12,10 @@ import torch
 from wg import __version__
 from wg.report.record import commit_of
 
-PACKAGES = ("torch", "torchaudio", "numpy", "scipy", "librosa", "pesq", "pystoi", "pyworld")
+PACKAGES = (
+    *("torch", "torchaudio", "numpy", "scipy", "librosa", "pesq", "pystoi", "pyworld"),
+    *("onnxruntime", "openvino"),
+)
 CPU_INFO = Path("/proc/cpuinfo")
 
 

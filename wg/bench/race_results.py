@@ -195,6 +195,7 @@ def roofline(rows: Sequence[Row], peaks: Sequence[Peak], path: Path) -> None:
     At most four, the first ones. A colour a network, a marker a backend.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     drawn = [row for row in rows if row.times and row.work and row.work.macs]
     shapes = list(dict.fromkeys(row.shape for row in drawn))[:4]
@@ -214,6 +215,10 @@ def roofline(rows: Sequence[Row], peaks: Sequence[Peak], path: Path) -> None:
             )
         draw_roofs(axis, mine, peaks, shape)
         axis.set(xscale="log", yscale="log", title=spoken(shape))
+        for line in (axis.xaxis, axis.yaxis):
+            line.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            line.set_major_formatter(FormatStrFormatter("%g"))
+            line.set_minor_formatter(NullFormatter())
         axis.set_xlabel("arithmetic intensity, eager (FLOP/byte)")
         axis.grid(alpha=0.3, which="both")
     grid[0].set_ylabel("GFLOP/s")
@@ -256,8 +261,7 @@ def draw_roofs(axis: Axes, rows: Sequence[Row], peaks: Sequence[Peak], shape: Sh
     axis.annotate(
         f"copy {copied / GIGA:.0f} GB/s",
         (left, left * copied / GIGA),
-        (4, LINE_POINTS),
+        (LINE_POINTS, 0),
         textcoords="offset points",
         fontsize=9,
-        rotation=0,
     )
