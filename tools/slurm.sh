@@ -12,7 +12,7 @@ shift
 # shellcheck source=tools/activate.sh
 source "$root/tools/activate.sh"
 MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"
-export MASTER_ADDR MASTER_PORT="${MASTER_PORT:-$((20000 + SLURM_JOB_ID % 20000))}"
+export MASTER_ADDR MASTER_PORT="${MASTER_PORT:-$((20000 + SLURM_JOB_ID % 12000))}"
 devices=(--nodes "$SLURM_NNODES")
 [[ -n "${SLURM_GPUS_ON_NODE:-}" ]] && devices+=(--ngpu "$SLURM_GPUS_ON_NODE")
 # TERM, five minutes before the limit, goes to the tasks: they write a checkpoint and end with status 75.

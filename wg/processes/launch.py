@@ -60,7 +60,10 @@ def wait_for_all(seconds: int = 1800) -> None:
 
 
 def torchrun(arguments: Sequence[str], processes: int, nodes: int = 1) -> None:
-    """Runs a `wg` command under torchrun, `processes` on each node."""
+    """Runs a `wg` command under torchrun, `processes` on each node.
+
+    Stopped where it was asked to end, and its processes could not end in their own time.
+    """
     command = [
         *(sys.executable, "-m", "wg.processes.elastic", "--nproc-per-node", str(processes)),
         *(("--standalone",) if nodes == 1 else rendezvous(nodes)),
@@ -72,7 +75,7 @@ def torchrun(arguments: Sequence[str], processes: int, nodes: int = 1) -> None:
 
     def pass_on(number: int, _: Any) -> None:
         asked.append(number)
-        process.send_signal(number)
+        process.send_signal(signal.SIGUSR1)  # see wg.processes.elastic
 
     before = signal.signal(signal.SIGTERM, pass_on)
     try:
@@ -82,7 +85,7 @@ def torchrun(arguments: Sequence[str], processes: int, nodes: int = 1) -> None:
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
-    if asked:
+    if asked and code:
         raise Stopped("asked to end; run the same command to go on")
     if code:
         what = " ".join(arguments[:2])
