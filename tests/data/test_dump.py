@@ -1,10 +1,13 @@
 import multiprocessing
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from wg.data import dump as dumps
+from wg.data import slices
 from wg.data.dump import Dump, damaged, make_index, write_shard
 from wg.data.index import INDEX, Utterance
 from wg.errors import InputError
@@ -138,10 +141,36 @@ def test_an_index_tells_what_the_headers_do(tmp_path: Path) -> None:
 
 
 def test_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dumps, "OPEN", 2)
+    monkeypatch.setattr(slices, "OPEN", 2)
     dump = indexed(tmp_path)
     sums = [float(dump.audio(index).sum()) for index in (0, 1, 2, 0)]
-    assert sums[0] == sums[3] and len(dump._open) == 2
+    assert sums[0] == sums[3] and len(dump._slices._open) == 2
+
+
+def test_a_shard_that_is_cut_off_while_it_is_read_is_named(tmp_path: Path) -> None:
+    dump = indexed(tmp_path)
+    expected = dump.audio(1)
+    path = tmp_path / "shard-00001.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2000])
+    with pytest.raises(InputError, match=f"{path}: cut off; run stage 2"):
+        dump.mel(1)
+    with pytest.raises(InputError, match=f"{path}: cut off; run stage 2"):
+        pickle.loads(pickle.dumps(dump)).mel(1)
+    path.write_bytes(whole)
+    assert torch.equal(dump.audio(1), expected)
+
+
+def test_a_shard_has_the_same_bytes_whoever_writes_it(tmp_path: Path) -> None:
+    made = clip("a", 900)
+    write_shard(tmp_path / "one" / "shard-00000.safetensors", [made], SPEC, "x")
+    write = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_dump import *; write_shard(Path(sys.argv[1]), [clip("a", 900)], SPEC, "x")
+"""
+    other = tmp_path / "other"
+    subprocess.run([sys.executable, "-c", write, str(other)], check=True)
+    assert other.read_bytes() == (tmp_path / "one" / "shard-00000.safetensors").read_bytes()
 
 
 def test_a_missing_or_truncated_shard_is_named_when_a_dump_is_opened(tmp_path: Path) -> None:

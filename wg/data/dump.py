@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from wg.config import Experiment
@@ -31,11 +29,10 @@ from wg.data.index import (
     table_of,
     write_index,
 )
+from wg.data.slices import Rows, Slices, packed
 from wg.errors import InputError
 from wg.files import write_bytes
 from wg.mel.spec import MelSpec
-
-OPEN = 256  # shards that are kept open
 
 
 def fit(audio: Tensor, samples: int) -> Tensor:
@@ -62,7 +59,7 @@ def write_shard(
         "fingerprint": fingerprint,
     }
     header["checksum"] = _checksum(header, tensors)
-    write_bytes(path, save(tensors, metadata=header))
+    write_bytes(path, packed(tensors, header))
 
 
 def _checksum(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
@@ -119,27 +116,25 @@ class Dump:
         self.folder = folder
         self._table = _indexed(folder) or _headers(folder)
         self.utterances = Utterances(self._table)
-        self._open: OrderedDict[str, safe_open] = OrderedDict()
+        self._slices = Slices(folder)
         self.spec = MelSpec.from_dict(json.loads(self._table.spec))
 
     def __len__(self) -> int:
         """Number of utterances."""
         return len(self.utterances)
 
-    def __getstate__(self) -> dict[str, object]:
-        """Open files stay behind: each data loading process opens its own."""
-        return {**vars(self), "_open": OrderedDict()}
-
     def audio(self, index: int, frame: int = 0, frames: int | None = None) -> Tensor:
         """Samples of frames frame .. frame + frames, float32 [frames * hop]."""
         first, last = self._range(index, frame, frames)
         hop = self.spec.hop_length
-        return self._shard(index).get_slice("audio")[first * hop : last * hop]
+        name, audio, _ = self._shard(index)
+        return self._slices.read(name, audio, first * hop, last * hop)
 
     def mel(self, index: int, frame: int = 0, frames: int | None = None) -> Tensor:
         """Mel frames, float32 [M, frames]."""
         first, last = self._range(index, frame, frames)
-        return self._shard(index).get_slice("mel")[first:last].T
+        name, _, mel = self._shard(index)
+        return self._slices.read(name, mel, first, last).T
 
     def labels(self, index: int) -> dict[str, Tensor]:
         """What a model is told of an utterance besides its mel: here nothing."""
@@ -165,21 +160,13 @@ class Dump:
         total = int(self._table.columns["frames"][row])
         last = total if frames is None else frame + frames
         assert 0 <= frame <= last <= total, f"frames {frame}..{last} of {total}"
-        start = self._table.place(row)[1]
+        start = int(self._table.columns["first"][row])
         return start + frame, start + last
 
-    def _shard(self, index: int) -> safe_open:
-        name = self._table.place(self.utterances.row(index))[0]
-        if name in self._open:
-            self._open.move_to_end(name)
-            return self._open[name]
-        if len(self._open) >= OPEN:  # a process can map some 65,000 files
-            self._open.popitem(last=False)
-        try:
-            self._open[name] = safe_open(self.folder / name, "pt")
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{self.folder / name}: {error}; run stage 2 (features)") from None
-        return self._open[name]
+    def _shard(self, index: int) -> tuple[str, Rows, Rows]:
+        """The name of an utterance's shard, and where audio and mels begin there."""
+        name, audio, mel = self._table.shard(self.utterances.row(index))
+        return name, Rows(audio, ()), Rows(mel, (self.spec.n_mels,))
 
 
 def _indexed(folder: Path) -> Table | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -18,12 +18,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, from_numpy
 
+from wg.data.slices import header_of
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.files import check_name, write_bytes
 
 INDEX = "index.table"
-_FORMAT = "1"
+_FORMAT = "2"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Shard:
     checksum: str  # of what it holds; "": of a wg that wrote none
     fingerprint: str
     spec: str  # JSON
+    audio: int  # the byte where all audio begins
+    mel: int  # and all mels
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,11 @@ class Table:
             self.texts["speaker"][int(self.columns["voice"][row])],
         )
 
-    def place(self, row: int) -> tuple[str, int]:
-        """The name of an utterance's shard, and its first frame there."""
+    def shard(self, row: int) -> tuple[str, int, int]:
+        """The name of an utterance's shard, and the bytes where all audio and all mels begin."""
         shard = int(self.columns["shard"][row])
-        return self.texts["shard.name"][shard], int(self.columns["first"][row])
+        audio, mel = (int(self.columns[f"shard.{name}"][shard]) for name in ("audio", "mel"))
+        return self.texts["shard.name"][shard], audio, mel
 
     def row_of(self, name: str) -> int | None:
         """Where an utterance stands, by its id."""
@@ -177,7 +181,7 @@ def table_of(shards: Iterable[Shard]) -> Table:
             for values, value in zip(numbers.values(), row, strict=True):
                 values.append(value)
             first += entry.frames
-        found.append(Shard(shard.name, shard.size, shard.time, (), shard.checksum, "", shard.spec))
+        found.append(replace(shard, utterances=()))
     voices = sorted(set(spoken))
     places = {name: place for place, name in enumerate(voices)}
     hashes = np.array([seed_of(name, 0) for name in ids], np.int64)
@@ -194,6 +198,8 @@ def table_of(shards: Iterable[Shard]) -> Table:
         **Texts.columns("shard.checksum", [shard.checksum for shard in found]),
         "shard.size": np.array([shard.size for shard in found], np.int64),
         "shard.time": np.array([shard.time for shard in found], np.int64),
+        "shard.audio": np.array([shard.audio for shard in found], np.int64),
+        "shard.mel": np.array([shard.mel for shard in found], np.int64),
     }
     return Table(columns, found[0].spec)
 
@@ -225,8 +231,7 @@ def read_header(path: Path, fallback: str = "delete it, run stage 2") -> Shard:
     """What a shard's header holds; InputError for a file that is none."""
     try:
         status = path.stat()
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
+        header, places = header_of(path)
         entries = tuple(Utterance(**entry) for entry in json.loads(header["utterances"]))
         return Shard(
             path.name,
@@ -236,8 +241,10 @@ def read_header(path: Path, fallback: str = "delete it, run stage 2") -> Shard:
             header.get("checksum", ""),
             header.get("fingerprint", ""),
             header["spec"],
+            places["audio"].first,
+            places["mel"].first,
         )
     except InputError as error:
         raise InputError(f"{path}: {error}; {fallback}") from None
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: not a shard ({error}); {fallback}") from None
