@@ -193,7 +193,7 @@ def test_the_duration_loss_is_the_mean_squared_error_over_real_symbols(domain: A
 
 
 def test_the_duration_loss_can_be_a_mean_over_all_symbols_of_the_batch() -> None:
-    net = network(replace(TINY, duration_mean="symbols"))
+    net = network(replace(TINY, duration_mean="symbols")).train()
     spoken = net.condition(batch())
     wanted = batch()["durations"] * 300 / 24e3
     errors = [
@@ -202,6 +202,8 @@ def test_the_duration_loss_can_be_a_mean_over_all_symbols_of_the_batch() -> None
     ]
     found = net.duration_loss(batch(), spoken).mean()
     torch.testing.assert_close(found, torch.cat(errors).mean())
+    found = net.eval().duration_loss(batch(), spoken)  # validation's: whatever else is in a batch
+    torch.testing.assert_close(found, torch.stack([error.mean() for error in errors]))
 
 
 @pytest.mark.parametrize("domain", ["seconds", "log"])

@@ -11,6 +11,8 @@ from tiny import CONTENT, experiment
 
 from wg.config import Experiment, compose
 from wg.data.dump import Dump
+from wg.data.phonemes import Phonemes
+from wg.data.speech import SpokenDump
 from wg.mel.hub import named
 from wg.models import config_class
 from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network, within
@@ -20,6 +22,7 @@ from wg.training.modules import build_module
 from wg.training.trainer import fit
 
 STEPS = 10
+LONG = {"segment_samples": 64 * 27}  # longer than some utterances
 DIFFWAVE = {
     "model": {"name": "diffwave", "channels": 8, "layers": 4, "dilation_cycle": 4},
     "diffusion": {"start": 1e-4, "end": 0.05, "steps": 50, "conditioning": "discrete"},
@@ -28,7 +31,26 @@ SPECTRAL = {
     "model": {"name": "spectral", "channels": 8, "blocks": 2},
     "diffusion": {"precondition": "mel", "prior": "mel"},
 }
-OTHERS = {"diffwave": DIFFWAVE, "spectral": SPECTRAL}
+SPEAKING = {
+    "name": "wavegrad2",
+    "encoder_channels": 8,
+    "predictor_channels": 4,
+    "speaker_channels": 4,
+    "speakers": ["anna", "bert"],
+    "mel_channels": 8,
+    "up_channels": [8, 8, 8, 4, 4],
+    "wave_channels": 4,
+    "down_channels": [4, 4, 8, 8],
+}
+# Everything that is drawn, or counted over a batch; segments with padding.
+WITH_MEL = {"mel_weight": 1.0, "mel_blocks": 2, "mel_width": 8, "duration_mean": "symbols"}
+WITH_MEL |= {"predictor_zoneout": 0.1, "mask_frames": 3, "mask_channels": 3}
+OTHERS = {
+    "diffwave": DIFFWAVE,
+    "spectral": SPECTRAL,
+    "wavegrad2": {"model": SPEAKING},
+    "wavegrad2-mel": {"model": {**SPEAKING, **WITH_MEL}},
+}
 
 
 def made(name: str, processes: int) -> Experiment:
@@ -37,17 +59,33 @@ def made(name: str, processes: int) -> Experiment:
     if name == "accumulated":
         return experiment(train={**train, "accumulate": 2}, diffusion={"draws": "stratified"})
     if name == "padded":
-        return experiment(train={**train, "segment_samples": 64 * 27})
+        return experiment(train={**train, **LONG})
     train["ema"] = 0
     if name in OTHERS:
-        content = {**CONTENT, **OTHERS[name], "train": {**CONTENT["train"], **train}}
+        further = LONG if name == "wavegrad2-mel" else {}
+        content = {**CONTENT, **OTHERS[name], "train": {**CONTENT["train"], **train, **further}}
         return compose([(name, content)], config_class)
     return experiment(train=train)
 
 
-# With the largest difference of weights. WaveGrad 2's is not known: the biases before its batch
-# norms have no gradient but rounding, of which Adam makes steps.
+# With the largest difference of weights. The biases before WaveGrad 2's batch norms have no
+# gradient but rounding, of which Adam makes steps.
 NAMES = {"wavegrad": 1e-9, "diffwave": 1e-9, "spectral": 1e-9, "accumulated": 1e-9, "padded": 1e-9}
+NAMES |= {"wavegrad2": 1e-6, "wavegrad2-mel": 1e-6}
+
+
+def split_of(folder: Path, split: str, experiment: Experiment) -> Dump:
+    """A split; for a model that reads text with symbols that last some frames each."""
+    dump = Dump(folder / split)
+    if experiment.model.name != "wavegrad2":
+        return dump
+    spoken = {}
+    for number, entry in enumerate(dump.utterances):
+        symbols = ("sil", *("T", "OW1", "N")[: 1 + number % 3], ".", "eos")
+        each = entry.frames // len(symbols)
+        durations = (each + entry.frames % len(symbols), *[each] * (len(symbols) - 1))
+        spoken[entry.id] = Phonemes(entry.id, "", entry.speaker, symbols, durations)
+    return SpokenDump(folder / split, spoken, experiment.model)
 
 
 def train(name: str, processes: int, folder: Path, gpus: int = 0) -> dict[str, Any]:
@@ -56,7 +94,7 @@ def train(name: str, processes: int, folder: Path, gpus: int = 0) -> dict[str, A
     In double precision: Adam makes steps as large as any of gradients that are rounding errors.
     """
     experiment = made(name, processes)
-    train, valid = (Dump(folder / split) for split in ("train", "valid"))
+    train, valid = (split_of(folder, split, experiment) for split in ("train", "valid"))
     torch.manual_seed(0)
     module: Any = build_module(experiment)
     with torch.no_grad():
@@ -79,7 +117,8 @@ def train(name: str, processes: int, folder: Path, gpus: int = 0) -> dict[str, A
         seen["seeds"] += batch["seeds"]
 
     def doubled(batch: Any, _: int) -> Any:
-        return {key: v.double() if key in ("audio", "mel") else v for key, v in batch.items()}
+        waves = ("audio", "mel", "utterance_mel")
+        return {key: v.double() if key in waves else v for key, v in batch.items()}
 
     module.on_after_batch_transfer = doubled
     module.on_before_optimizer_step = before_step

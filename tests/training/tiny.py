@@ -61,7 +61,10 @@ def dumps(folder: Path) -> tuple[Dump, Dump]:
             audio = 0.3 * torch.sin(2 * torch.pi * (200 + 30 * i) * time)
             audio += 0.02 * torch.randn(len(audio), generator=generator)
             mel = log_mel(audio, spec)
-            clips.append((Utterance(f"{split}-{i}", len(audio), mel.shape[1]), audio, mel))
+            entry = Utterance(
+                f"{split}-{i}", len(audio), mel.shape[1], speaker=("anna", "bert")[i % 2]
+            )
+            clips.append((entry, audio, mel))
         write_shard(folder / split / "shard-00000.safetensors", clips, spec, "tiny")
         made.append(Dump(folder / split))
     return made[0], made[1]

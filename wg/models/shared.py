@@ -8,6 +8,11 @@ import torch
 from torch import Tensor, distributed, nn
 
 
+def at_least_single(x: Tensor) -> Tensor:
+    """A tensor of any type in float32, of float64 as it is: for what half precision would lose."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 class Summed(torch.autograd.Function):
     """Sum of a tensor over all processes; its gradient is the sum of theirs."""
 
@@ -42,7 +47,7 @@ class SharedNorm(nn.BatchNorm1d):
         if not self.training or process_count() == 1:
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
-            rows = x.float()
+            rows = at_least_single(x)
             first: Tensor = Summed.apply(  # pyright: ignore
                 torch.cat([rows.sum(0), rows.new_full((1,), len(rows))])
             )

@@ -35,7 +35,7 @@ from wg.errors import InputError, nearest
 from wg.fields import setting
 from wg.mel.spec import MelSpec
 from wg.models.network import Network
-from wg.models.shared import SharedNorm, share_of
+from wg.models.shared import SharedNorm, at_least_single, share_of
 from wg.models.spectral import SpectralConfig, SpectralNetwork
 from wg.models.upsampling import (
     CONVENTIONS,
@@ -315,13 +315,15 @@ class WaveGrad2Network(Network):
         if self.config.speaker_channels:
             speaker = self.speaker(batch["speaker"])[:, None].expand(-1, x.shape[1], -1)
             x = torch.cat([x, speaker], -1)
-        predicted = self.duration(x, lengths, draws).float()
+        predicted = at_least_single(self.duration(x, lengths, draws))
         if "durations" in batch:
-            durations = batch["durations"].float()
+            durations = batch["durations"].to(predicted)
         else:
             durations = self.in_frames(predicted) * real / batch["pace"][:, None]
             durations = durations.round() if self.convention.whole else durations
-        ranges = self.range(torch.cat([x, durations[..., None]], -1), lengths, draws).float()
+        ranges = at_least_single(
+            self.range(torch.cat([x, durations[..., None]], -1), lengths, draws)
+        )
         ranges = F.softplus(ranges) + self.convention.least_range
         start, frames, length = window_of(batch, durations)
 
@@ -332,9 +334,8 @@ class WaveGrad2Network(Network):
         mel = None
         if isinstance(self.mel, MelPredictor):
             whole = durations.sum(1).round().long().clamp_min(1)
-            mel = self.mel(
-                upsampled(torch.zeros_like(whole), int(whole.max())), whole, draws
-            ).float()
+            features = upsampled(torch.zeros_like(whole), int(whole.max()))
+            mel = at_least_single(self.mel(features, whole, draws))
         if isinstance(self.decoder, SpectralNetwork):
             assert mel is not None
             given = dict(batch) if "mel" in batch else {"mel": mel, "frames": frames}
@@ -365,18 +366,17 @@ class WaveGrad2Network(Network):
     def duration_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
         """Mean over symbols of the squared error in seconds or of ln(frames + 1), [B].
 
-        With duration_mean "symbols", what has that mean over all symbols, in training those of all
-        processes, as its mean over B and the processes.
+        With duration_mean "symbols", in training, what has the mean over all symbols of all
+        processes as its mean over B and the processes. Validation's does not depend on batches.
         """
-        durations, lengths = batch["durations"].float(), batch["symbol_lengths"]
+        durations, lengths = batch["durations"].to(spoken.predicted), batch["symbol_lengths"]
         log = self.config.duration_domain == "log"
         wanted = durations.log1p() if log else durations * self.frame_s
         real = within(lengths, durations.shape[1])
         total = ((spoken.predicted - wanted) ** 2 * real).sum(1)
-        if self.config.duration_mean == "utterance":
+        if self.config.duration_mean == "utterance" or not self.training:
             return total / lengths
-        count = lengths.sum()
-        return total / (share_of(count) if self.training else count) * len(lengths)
+        return total / share_of(lengths.sum()) * len(lengths)
 
     def mel_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
         """Mean absolute error of the predicted mel, [B].

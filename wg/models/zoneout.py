@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wg.diffusion.noise import RowDraws
+from wg.models.shared import at_least_single
 
 WAYS = ("", "_reverse")  # endings of the names of parameters
 
@@ -38,7 +39,7 @@ class ZoneoutLSTM(nn.LSTM):
         """
         # A recurrence in half precision loses what it should keep.
         with torch.autocast(x.device.type, enabled=False):
-            x = x if x.dtype == torch.float64 else x.float()
+            x = at_least_single(x)
             return self._both_ways(x, lengths, self._kept(x, lengths, draws))
 
     def _kept(self, x: Tensor, lengths: Tensor, draws: RowDraws | None) -> Tensor:
