@@ -383,24 +383,3 @@ def test_mels_that_do_not_fit_are_named(done: TinyRecipe, way: str, message: str
         path.unlink()
     line = done.run(f"features.from={folder}", "--stop-stage", "features").complaint()
     assert message in line and "tone-03" in line
-
-
-@pytest.mark.parametrize("parts", [2, 3])
-def test_parts_of_stage_2_make_what_one_run_makes(recipe: TinyRecipe, parts: int) -> None:
-    whole = TinyRecipe(recipe.root / "whole", recipe.corpus)
-    recipe.copy_recipe(whole.root)
-    stop = ("features.shard=2", "--stop-stage", "features")
-    assert whole.run(*stop).code == 0
-    assert recipe.run("--stop-stage", "prepare").code == 0
-    for number in range(parts, 0, -1):
-        outcome = recipe.run(*stop, "--stage", "features", "--part", f"{number}/{parts}")
-        assert outcome.code == 0 and f"part {number}/{parts} is done" in outcome.out
-        assert not (recipe.dump / "stage-features.json").exists()
-    outcome = recipe.run(*stop)
-    assert "6 of 6 shards are there already" in outcome.out
-    for split in ("train", "valid", "test"):
-        one, other = Dump(recipe.dump / split), Dump(whole.dump / split)
-        assert list(one.utterances) == list(other.utterances)
-        assert all(torch.equal(one.mel(i), other.mel(i)) for i in range(len(one)))
-    assert "--part '4/3'" in recipe.run(*stop, "--part", "4/3").complaint()
-    assert "others have no parts" in recipe.run("--part", "1/2").complaint()

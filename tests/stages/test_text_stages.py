@@ -152,6 +152,16 @@ def test_a_recogniser_on_disk_adds_the_character_error_rate(
     assert means["wg"]["cer"]["mean"] == means["recording"]["cer"]["mean"] == 0.25  # TONE, TON
     assert means["wg"]["wer"]["mean"] == 1
     assert json.loads((done.decoded / "scores.json").read_text())["recogniser"].startswith("WAV2")
+    whole = (done.decoded / "scores.json").read_bytes()
+    for count in (1, 3):
+        (done.decoded / "scores.json").unlink()
+        (done.decoded / "stage-score.json").unlink()
+        asked = (*SCORE, "score.recogniser=WAV2VEC2_ASR_BASE_10M")
+        for number in range(count, 0, -1):
+            assert done.run_text(*asked, "--part", f"{number}/{count}").code == 0
+        assert not (done.decoded / "scores.json").exists()
+        assert done.run_text(*asked).code == 0
+        assert (done.decoded / "scores.json").read_bytes() == whole
 
 
 def test_numbers_are_heard_as_words(done: TextRecipe, monkeypatch: pytest.MonkeyPatch) -> None:

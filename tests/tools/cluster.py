@@ -91,7 +91,8 @@ class Slurm:
         """Starts the job `command`, a script and its arguments, or starts it anew."""
         script, *arguments = map(str, command)
         lines = re.findall(r"^#SBATCH (.*)", Path(script).read_text("utf-8"), re.MULTILINE)
-        asked = dict(item[2:].partition("=")[::2] for item in shlex.split(" ".join(lines)))
+        items = [item[2:].split("=", 1) for item in shlex.split(" ".join(lines))]
+        asked = {item[0]: item[-1] for item in items}
         assert "requeue" in asked and asked["signal"] == "TERM@300"  # to the tasks, not to B:
         assert asked["open-mode"] == "append"
         nodes = options["nodes"] if "nodes" in options else int(asked["nodes"])

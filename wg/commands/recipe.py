@@ -6,8 +6,7 @@ import argparse
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from wg.config import as_yaml, load_experiment
 from wg.errors import InputError
 from wg.models import check_conditioning, config_class
 from wg.processes.devices import Devices
-from wg.processes.launch import PART, end_with_launcher
-from wg.stages.loop import STAGES, number_of, run_stages, stage_table
+from wg.processes.launch import as_part, end_with_launcher
+from wg.stages.loop import STAGES, keeping, number_of, run_stages, stage_table
 from wg.tasks.context import Context
 
 OVERRIDES = (
@@ -89,20 +88,12 @@ def time_by(text: str | None) -> float | None:
     return time.time() + 3600 * hours + 60 * minutes + seconds
 
 
-@contextmanager
-def part_of(text: str | None) -> Iterator[None]:
-    """Makes this process the I-th of N that share a stage and know nothing of each other."""
-    if text is None:
-        yield
-        return
-    match = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text, re.ASCII)
+def part_of(text: str | None) -> str | None:
+    """I/N of --part, checked."""
+    match = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text or "1/1", re.ASCII)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise InputError(f"--part {text[:60]!r}: give I/N with I from 1 to N, such as 3/16")
-    os.environ[PART] = text
-    try:
-        yield
-    finally:
-        del os.environ[PART]
+        raise InputError(f"--part {(text or '')[:60]!r}: give I/N with I from 1 to N, such as 3/16")
+    return text
 
 
 def recipe(arguments: Sequence[str]) -> None:
@@ -115,7 +106,7 @@ def recipe(arguments: Sequence[str]) -> None:
         "--restart", action="store_true", help="train anew; the run before is kept aside"
     )
     parser.add_argument(
-        "--part", metavar="I/N", help="the I-th of N parts of stage 2, for array jobs"
+        "--part", metavar="I/N", help="the I-th of N parts of a stage, for array jobs"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and why")
     parser.add_argument("--show", action="store_true", help="print the configuration; run nothing")
@@ -129,7 +120,7 @@ def recipe(arguments: Sequence[str]) -> None:
     if options.show:
         print(as_yaml(context.experiment), end="")
         return
-    with part_of(options.part):
+    with as_part(part_of(options.part)):
         run_stages(context, options.stage, options.stop_stage, options.dry_run)
 
 
@@ -149,4 +140,4 @@ def stage(arguments: Sequence[str]) -> None:
         chosen.check(one)
     end_with_launcher()
     for one in runs:
-        chosen.run(one)
+        chosen.run(keeping(chosen, one))

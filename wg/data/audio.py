@@ -5,23 +5,26 @@ from __future__ import annotations
 import io
 import logging
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import soundfile
 from torch import Tensor
 
 from wg.data.containers import CONTAINERS, LOSSLESS, LOSSY, truncated
-from wg.data.seen import Finding, Seen
 from wg.data.state import content_of
 from wg.errors import InputError
 from wg.files import write_bytes
+from wg.processes.kept import Kept
+from wg.processes.launch import part
 
 if TYPE_CHECKING:
     from lhotse import CutSet, Recording
@@ -33,6 +36,14 @@ FULL_SCALE = 32767 / 32768  # of 16 bits
 _SILENT = 2 / 32768  # from the mean: the last bit of 16
 CONTENT = "content"  # of a cut: the digest of its file
 _LISTED = 5  # problems spelt out in one message
+_CHUNK = 1024  # files that threads are given at a time
+
+
+class Finding(NamedTuple):
+    """Of a file: why it cannot be trained on, or None; and the digest of its bytes."""
+
+    problem: str | None
+    content: str
 
 
 def recordings_of(paths: list[Path]) -> list[Recording]:
@@ -150,32 +161,67 @@ def check_audio(
     jobs: int,
     sample_rate: int | None,
     skip_bad: bool = False,
-    seen: Seen | None = None,
+    kept: Kept | None = None,
 ) -> tuple[CutSet, list[str]]:
     """The cuts whose file decodes to usable speech, and a line for each of the others.
 
     Every file is decoded once, over `jobs` threads. `sample_rate` is the rate in Hz that all
     must have; None: any. Without `skip_bad` the first problems are one InputError; with it the
-    clips are left out, unless none is left. `seen`: what a run before found already.
+    clips are left out, unless none is left. `kept`: what was found of them before; of a part of
+    the stage, its share of them is looked at and returned.
     """
     from lhotse import CutSet
 
-    everything = list(cuts)
-    paths = [str(cut.recording.sources[0].source) for cut in everything]
-    findings = (seen or Seen()).look(paths, sample_rate, partial(_look, sample_rate), jobs)
-    found = [finding.problem for finding in findings]
-    kept = []
-    for cut, finding in zip(everything, findings, strict=True):
-        if not finding.problem:
-            cut.custom = {**(cut.custom or {}), CONTENT: finding.content}
-            kept.append(cut)
-    good = CutSet.from_cuts(kept)
-    say_formats([path for path, problem in zip(paths, found, strict=True) if not problem])
-    problems = [f"{path}: {problem}" for path, problem in zip(paths, found, strict=True) if problem]
-    if problems and not (skip_bad and len(good)):
+    everything: list[Any] = list(cuts)
+    wanted = {_name(cut, sample_rate): cut for cut in everything}
+    look = partial(_look, sample_rate)
+    findings = (kept or Kept()).of(
+        wanted, lambda cuts: over_threads(look, map(path_of, cuts), jobs)
+    )
+    paths, problems, usable = [], [], []
+    for name, finding in findings.items():
+        cut, (problem, content) = wanted[name], finding
+        if problem:
+            problems.append(f"{path_of(cut)}: {problem}")
+            continue
+        cut.custom = {**(cut.custom or {}), CONTENT: content}
+        usable.append(cut)
+        paths.append(path_of(cut))
+    good = CutSet.from_cuts(usable)
+    say_formats(paths)
+    if problems and not (skip_bad and (len(good) or part())):
         remedy = "no clip would be left" if skip_bad else "--skip-bad leaves such clips out"
-        raise InputError(_message(problems, len(paths), remedy))
+        raise InputError(_message(problems, len(findings), remedy))
     return good, problems
+
+
+def path_of(cut: Any) -> str:
+    """The file that a cut is from."""
+    return str(cut.recording.sources[0].source)
+
+
+def _name(cut: Any, asked: object) -> str:
+    """Of a finding: the cut, its file as it is now, and what was asked."""
+    path = path_of(cut)
+    try:
+        status = os.stat(path)
+        return f"{cut.id} {path} {status.st_size} {status.st_mtime_ns} {asked}"
+    except OSError:
+        return f"{cut.id} {path} {asked}"
+
+
+def over_threads(
+    look: Callable[[str], Finding], paths: Iterable[str], jobs: int
+) -> Iterator[Finding]:
+    """What is found in each file.
+
+    Threads, not processes: decoding runs outside Python's lock, and a spawned process takes
+    longer to start (it imports its caller anew) than hundreds of files take to check.
+    """
+    paths = iter(paths)
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        while chunk := list(islice(paths, _CHUNK)):
+            yield from pool.map(look, chunk)
 
 
 def _look(sample_rate: int | None, path: str) -> Finding:

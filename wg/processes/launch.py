@@ -8,15 +8,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from wg.errors import InputError, Stopped
 
 LAUNCHER = "WG_LAUNCHER"  # environment: the process that started torchrun
 PART = "WG_PART"  # environment: I/N, of jobs that know nothing of each other
+WHOLE = "whole"  # there: what this process does alone, while others of its run wait
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,10 @@ class Place:
 
 
 def place() -> Place:
-    """From --part, or the environment of torchrun or srun; a single process otherwise."""
+    """From the environment of torchrun or srun; a single process otherwise."""
     env = os.environ
-    if PART in env:
-        number, parts = map(int, env[PART].split("/"))
-        return Place(number - 1, 0, parts)
+    if PART in env and env[PART] == WHOLE:
+        return Place(0, 0, 1)
     if "LOCAL_RANK" in env:
         return Place(int(env["RANK"]), int(env["LOCAL_RANK"]), int(env["WORLD_SIZE"]))
     if int(env.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in env:
@@ -42,9 +46,43 @@ def place() -> Place:
     return Place(0, 0, 1)
 
 
+def part() -> tuple[int, int] | None:
+    """(I, N) of a job that does the I-th of N parts of a stage; None: the stage is done whole."""
+    if PART not in os.environ or os.environ[PART] == WHOLE:
+        return None
+    number, of = map(int, os.environ[PART].split("/"))
+    return number, of
+
+
+@contextmanager
+def as_part(text: str | None) -> Iterator[None]:
+    """Makes this process do that part, for the time of a block; None: as others of its run."""
+    before = os.environ.pop(PART, None)
+    if text is not None:
+        os.environ[PART] = text
+    try:
+        yield
+    finally:
+        os.environ.pop(PART, None)
+        if before is not None:
+            os.environ[PART] = before
+
+
+def share() -> tuple[int, int]:
+    """Of how many, parts and the processes of each, this process is which; the first is 0."""
+    here, (number, parts) = place(), part() or (1, 1)
+    return (number - 1) * here.world + here.rank, parts * here.world
+
+
+def shared(items: Sequence[Item]) -> Sequence[Item]:
+    """What falls to this process."""
+    number, of = share()
+    return items[number::of]
+
+
 def wait_for_all(seconds: int = 1800) -> None:
     """Returns once every process has come here; at the first call that many seconds are waited."""
-    if place().world == 1 or PART in os.environ:
+    if place().world == 1:
         return
     import torch
     import torch.distributed as dist

@@ -29,9 +29,12 @@ def lock_path(folder: Path) -> Path:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds a folder's lock; InputError naming the holder where another run has it."""
-    path = lock_path(folder)
+def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
+    """Holds a folder's lock; InputError naming the holder where another run has it.
+
+    Which is waited for, as many seconds as there is patience.
+    """
+    path, until = lock_path(folder), time.monotonic() + patience
     made = [p for p in (path.parent, *path.parent.parents) if not p.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,16 +42,20 @@ def locked(folder: Path) -> Iterator[None]:
         raise InputError(
             f"{path.parent}: cannot be made ({error.strerror}); choose another place"
         ) from None
-    mine = _me()
-    for _ in range(3):
+    mine, tries = _me(), 3
+    while tries:
         if _take(path, mine):
             break
         holder = _read(path)
         if not _is_gone(path, holder):
+            if time.monotonic() < until:
+                time.sleep(0.2)
+                continue
             raise InputError(
                 f"{folder}: another run is at work there ({_said(holder)}); wait for it, or give "
                 f"another --work-dir (if it is certainly gone, delete {path})"
             )
+        tries -= 1
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
     else:

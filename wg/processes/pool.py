@@ -28,8 +28,15 @@ def in_processes(
 
     `what` is done stands beside the bar.
     """
+    return list(as_they_come(function, items, processes, what))
+
+
+def as_they_come(
+    function: Callable[[Item], Result], items: Sequence[Item], processes: int, what: str = "work"
+) -> Iterator[Result]:
+    """The same, each as soon as it and those before it are there."""
     with workers(min(processes, len(items))) as over:
-        return list(track(over(function, items), what, len(items)))
+        yield from track(over(function, items), what, len(items))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from wg.files import write_json
 from wg.inference.checkpoint import find_checkpoint
 from wg.inference.model import TrainedModel
 from wg.processes.devices import synchronise
-from wg.processes.launch import place, wait_for_all
+from wg.processes.launch import part, place, wait_for_all
 from wg.processes.progress import track
 from wg.stages.stage import Stage, relaunch
 from wg.tasks.context import Context
@@ -51,10 +51,22 @@ def run(context: Context) -> Mapping[str, Any]:
         relaunch(context, STAGE.name, devices.gpus)
     else:
         model.to(f"cuda:{place().local}" if devices.gpus else "cpu")
-        batches = [items[i : i + size] for i in range(0, len(items), size)]
-        decode(context, task, model, batches[place().rank :: place().world], checkpoint.name)
+        mine = {item.id: item for item in items[place().rank :: place().world]}
+
+        def make(new: Sequence[Item]) -> Iterator[None]:
+            batches = [new[i : i + size] for i in range(0, len(new), size)]
+            return decode(context, task, model, batches, checkpoint.name)
+
+        context.kept.of(
+            mine, make, lambda name: all(path.is_file() for path in files(context, name))
+        )
         wait_for_all()
-    return summarise(context, [item.id for item in items])
+    return {} if part() else summarise(context, [item.id for item in items])
+
+
+def files(context: Context, name: str) -> tuple[Path, Path]:
+    """What is written of an utterance: the wav, and what made it."""
+    return context.decoded / f"{name}.wav", context.decoded / f"{name}.json"
 
 
 def decode(
@@ -63,8 +75,11 @@ def decode(
     model: TrainedModel,
     batches: Sequence[Sequence[Item]],
     checkpoint: str,
-) -> None:
-    """Synthesises and writes batches; a waveform does not depend on what else is in its batch."""
+) -> Iterator[None]:
+    """Synthesises and writes batches; a waveform does not depend on what else is in its batch.
+
+    Gives None for each utterance that is written.
+    """
     chosen = model.synthesis
     levels = model.levels(chosen).tolist()
     print(f"{checkpoint}: {sum(map(len, batches))} utterances, {len(levels) - 1} steps", flush=True)
@@ -88,6 +103,7 @@ def decode(
             seconds = share * len(piece.wave)
             about = {"id": item.id, **made, "seed": item.seed, "seconds": seconds, **piece.about}
             write(context.decoded, piece.wave.float().cpu(), model.mel_spec.sample_rate, about)
+            yield
 
 
 def write(folder: Path, wave: Tensor, rate: int, made: Mapping[str, Any]) -> None:
@@ -129,5 +145,6 @@ STAGE = Stage(
     over=lambda context: context.by_schedule,
     run=run,
     check=check,
+    parts=True,
     free_keys=("model.cache",),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from wg.errors import InputError
 from wg.files import ABANDONED, check_name, own
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
-from wg.processes.launch import PART, place, wait_for_all
+from wg.processes.launch import part, place, shared, wait_for_all
 from wg.processes.pool import in_processes
 from wg.rates import check_rates
 from wg.stages.stage import Stage, digest
@@ -203,7 +202,7 @@ def plan(context: Context, split: str) -> list[ShardJob]:
 def run(context: Context) -> Mapping[str, Any]:
     """Writes the shards that are not there yet, over `--jobs` processes.
 
-    Under torchrun or srun each process takes every world-th shard.
+    Under torchrun or srun each process takes its share of them.
     """
     if place().rank == 0:
         own(context.dump, later=("*",))
@@ -211,7 +210,7 @@ def run(context: Context) -> Mapping[str, Any]:
     note_resampling(jobs)
     remove_leftovers(context.dump, {job.path for job in jobs})
     # Shared out before looking what is there: other processes may have begun to write.
-    mine = jobs[place().rank :: place().world]
+    mine = shared(jobs)
     tables = {split: read_index(context.dump / split) for split in SPLITS}
     noted = {split: table.records() if table else {} for split, table in tables.items()}
     missing = [job for job in mine if not stands(job, noted)]
@@ -227,7 +226,7 @@ def run(context: Context) -> Mapping[str, Any]:
         elapsed = time.monotonic() - started
         print(f"{seconds / 3600:.2f} h of audio in {elapsed:.1f} s ({len(missing)} shards)")
     wait_for_all()
-    if place().rank == 0 and PART not in os.environ:
+    if place().rank == 0 and not part():
         for split in SPLITS:
             make_index(context.dump / split)
     shards = {str(job.path.relative_to(context.dump)): job.fingerprint for job in jobs}
@@ -290,4 +289,5 @@ STAGE = Stage(
     output=lambda context: context.dump,
     run=run,
     state=state,
+    parts=True,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from wg import __version__
 from wg.errors import InputError, nearest
-from wg.processes.launch import PART, place, wait_for_all
+from wg.processes.kept import Kept
+from wg.processes.launch import WHOLE, as_part, part, place, wait_for_all
 from wg.processes.lock import locked
 from wg.stages import decode, features, pack, phonemes, prepare, score, train
 from wg.stages.places import check_places
@@ -22,6 +22,7 @@ STAGES: tuple[Stage, ...] = tuple(
     module.STAGE for module in (prepare, features, phonemes, train, decode, score, pack)
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
+PATIENCE_S = 24 * 3600.0  # with another process that puts parts together: it may train an aligner
 
 
 def number_of(text: str) -> int:
@@ -77,8 +78,16 @@ def decide(stage: Stage, context: Context, running: set[Path]) -> Decision:
     return Decision(False, "up to date")
 
 
+def keeping(stage: Stage, context: Context) -> Context:
+    """The run with what a killed one of this stage, or parts of it, have found."""
+    asked = {"asked": stage.asked(context), "inputs": inputs_of(stage, context)}
+    output = stage.output(context)
+    stem = output.with_name(f".{output.name}.{stage.name}")
+    return replace(context, kept=Kept(stem, digest(asked)))
+
+
 def finish(stage: Stage, context: Context) -> None:
-    """Runs a stage and writes its stamp."""
+    """Runs a stage, or a part of it, and writes its stamp."""
     missing = [name for name, value in inputs_of(stage, context).items() if value is None]
     if missing:
         number = number_of(missing[0])
@@ -91,9 +100,13 @@ def finish(stage: Stage, context: Context) -> None:
         if before and context.work / "downloads" not in before.parents:
             context = replace(context, corpus_dir=before)
     stage.stamp_path(context).unlink(missing_ok=True)
+    context = keeping(stage, context)
     result = dict(stage.run(context))
-    if PART in os.environ:
-        print(f"part {os.environ[PART]} is done; once all are, run the stage without --part")
+    if mine := part():
+        wait_for_all()
+        if place().rank == 0:
+            context.kept.end_part(result)
+            print("part {}/{} is done".format(*mine))
         return
     # Written after the run: a stage may have moved its output folder aside.
     settings, inputs = stage.settings(context), inputs_of(stage, context)
@@ -113,7 +126,32 @@ def finish(stage: Stage, context: Context) -> None:
     wait_for_all()  # under srun each process comes here, and the stamp says that all are done
     if place().rank == 0:
         write_stamp(stage.stamp_path(context), {**content, "digest": key})
+        context.kept.forget()
     wait_for_all()
+
+
+def put_together(stages: Sequence[Stage], context: Context, dry_run: bool) -> None:
+    """Finishes those of these stages whose parts are all done; InputError naming one that is not.
+
+    Of several processes, on any machines, the first one does it, and the others wait.
+    """
+    runs = [(stage, one) for stage in stages for one in stage.over(context)]
+    for stage, one in runs:
+        missing = keeping(stage, one).kept.missing()
+        if missing is None or digest_of(stage, one) is not None:
+            continue
+        if missing:
+            number, name = number_of(stage.name), stage.name
+            raise InputError(
+                f"stage {number} ({name}): {len(missing)} of its parts are not done; run --stage "
+                f"{name} --stop-stage {name} --part {missing[0]}"
+            )
+        print(f"stage {number_of(stage.name)} {stage.name}: its parts are put together", flush=True)
+        if dry_run:
+            continue
+        with as_part(WHOLE), locked(stage.output(one), patience=PATIENCE_S):
+            if digest_of(stage, one) is None:
+                finish(stage, one)
 
 
 def digest_of(stage: Stage, context: Context) -> str | None:
@@ -130,10 +168,12 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
     chosen = STAGES[start - 1 : stop]
     if context.restart and train.STAGE not in chosen:
         raise InputError(f"--restart: is of stage train, which is not in {first}..{last}")
-    if PART in os.environ and chosen != (features.STAGE,):
+    if part() and not (len(chosen) == 1 and chosen[0].parts):
+        having = ", ".join(stage.name for stage in STAGES if stage.parts)
         raise InputError(
-            "--part: give --stage features --stop-stage features; others have no parts"
+            f"--part: is of one stage, of {having}; give --stage features --stop-stage features"
         )
+    put_together(STAGES[: start - 1], context, dry_run)
     jobs = [
         (number, stage, one)
         for number, stage in enumerate(chosen, start)
@@ -165,8 +205,9 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
             started = time.monotonic()
             before = digest_of(stage, one)
             # On several machines the first process of each comes here.
-            alone = place().rank == 0 and context.devices.nodes == 1 and PART not in os.environ
-            with locked(stage.output(one)) if alone else nullcontext():
+            alone = place().rank == 0 and context.devices.nodes == 1
+            of_one = keeping(stage, one).kept.path if part() else stage.output(one)
+            with locked(of_one) if alone and of_one else nullcontext():
                 finish(stage, one)
             if before == digest_of(stage, one):
                 running.discard(stage.stamp_path(one))  # what depends on it stands

@@ -6,9 +6,8 @@ import logging
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from wg.data.speech import check_speakers
 from wg.data.splits import SPLITS
 from wg.errors import InputError
 from wg.files import write_bytes
-from wg.processes.launch import place, wait_for_all
-from wg.processes.pool import in_processes
+from wg.processes.launch import part, place, wait_for_all
+from wg.processes.pool import as_they_come
 from wg.stages.durations import Pronounced, find_durations, textgrids_folder
 from wg.stages.stage import Stage
 from wg.tasks.context import Context, features_of
@@ -122,8 +121,10 @@ def make(context: Context) -> Mapping[str, Any]:
     model = vars(context.experiment.model)
     if model.get("speaker_channels"):  # said before the aligner, and days of training
         check_speakers(dumps, model["speakers"])
-    spoken, problems = pronounce(dumps, lexicon, context.jobs, closed=not is_english(context))
+    spoken, problems = pronounce(context, dumps, lexicon)
     refuse(problems, context)
+    if part():
+        return {}
     unknown = report_unknown(spoken, context.phonemes / "oov.tsv")
     problems += find_durations(context, dumps, spoken, lambda found: refuse(found, context))
     if problems:
@@ -133,28 +134,44 @@ def make(context: Context) -> Mapping[str, Any]:
 
 
 def pronounce(
-    dumps: Mapping[str, Dump], lexicon: Lexicon, processes: int, closed: bool = False
+    context: Context, dumps: Mapping[str, Dump], lexicon: Lexicon
 ) -> tuple[dict[str, list[Pronounced]], list[str]]:
     """The words of all utterances by split, and what is wrong with those left out."""
-    entries = [(split, i) for split, dump in dumps.items() for i in range(len(dump))]
-    texts = [dumps[split].utterances[i] for split, i in entries]
-    jobs = [
-        TextJob(tuple(texts[first : first + _TEXTS]), lexicon, closed)
-        for first in range(0, len(texts), _TEXTS)
-    ]
+    places = {
+        f"{split}/{entry.id}": (split, index)
+        for split, dump in dumps.items()
+        for index, entry in enumerate(dump.utterances)
+    }
     tagger.available()  # says here, once, what its absence means
-    started = time.monotonic()
-    found = list(chain.from_iterable(in_processes(pronounce_texts, jobs, processes, "phonemes")))
-    seconds = time.monotonic() - started
-    print(f"{len(texts)} texts to phonemes in {seconds:.1f} s, {len(texts) / seconds:.0f} a second")
+
+    def make(entries: Sequence[tuple[str, int]]) -> Iterator[list[tuple[Any, ...]] | str]:
+        texts = [dumps[split].utterances[index] for split, index in entries]
+        jobs = [
+            TextJob(tuple(texts[first : first + _TEXTS]), lexicon, closed=not is_english(context))
+            for first in range(0, len(texts), _TEXTS)
+        ]
+        started = time.monotonic()
+        for found in as_they_come(pronounce_texts, jobs, context.jobs, "phonemes"):
+            for words in found:
+                yield words if isinstance(words, str) else [astuple(word) for word in words]
+        seconds = time.monotonic() - started
+        rate = f"{len(texts) / seconds:.0f} a second"
+        print(f"{len(texts)} texts to phonemes in {seconds:.1f} s, {rate}")
+
     spoken: dict[str, list[Pronounced]] = {split: [] for split in dumps}
     problems = []
-    for (split, index), words in zip(entries, found, strict=True):
+    for name, words in context.kept.of(places, make).items():
+        split, index = places[name]
         if isinstance(words, str):
             problems.append(words)
         else:
-            spoken[split].append(Pronounced(index, words))
+            spoken[split].append(Pronounced(index, [word_of(*word) for word in words]))
     return spoken, problems
+
+
+def word_of(text: str, phonemes: Sequence[str], boundary: str, predicted: bool) -> Word:
+    """A word that was kept."""
+    return Word(text, tuple(phonemes), boundary, predicted)
 
 
 def refuse(problems: Sequence[str], context: Context) -> None:
@@ -191,5 +208,6 @@ STAGE = Stage(
     output=lambda context: context.phonemes,
     run=run,
     check=check,
+    parts=True,
     reads=lambda context: tuple(filter(None, [lexicon_path(context)])),
 )

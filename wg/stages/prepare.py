@@ -12,18 +12,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from wg.data.audio import check_audio, summary
-from wg.data.seen import Seen
 from wg.data.splits import SPLITS, hold_out
 from wg.data.state import corpus_state
 from wg.errors import InputError
 from wg.files import MANIFESTS, fresh_folder
+from wg.processes.launch import part
 from wg.stages.stage import FILES, Stage
 from wg.tasks.context import Context, read_stamp
 
 if TYPE_CHECKING:
     from lhotse import CutSet
-
-SEEN = ".looked-through.jsonl"  # in the work folder, while the corpus is
 
 
 def recipe_reader(recipe: Path) -> ModuleType:
@@ -43,15 +41,17 @@ def find_corpus(context: Context, reader: ModuleType) -> Path:
         if not context.corpus_dir.is_dir():
             raise InputError(f"--corpus-dir {context.corpus_dir}: no such folder")
         return context.corpus_dir
-    return corpus_before(context) or reader.download(
-        context.work / "downloads", context.experiment.corpus
-    )
+    before = corpus_before(context)
+    if before is None and part():
+        raise InputError("--part: parts download nothing; give the corpus with --corpus-dir")
+    return before or reader.download(context.work / "downloads", context.experiment.corpus)
 
 
 def corpus_before(context: Context) -> Path | None:
-    """The corpus folder of the run before, while it is there."""
+    """The corpus folder of the run before, or of one of its parts, while it is there."""
     before = read_stamp(STAGE.stamp_path(context))
-    folder = Path(before["result"]["corpus_dir"]) if before else None
+    results = [before["result"]] if before else list(context.kept.parts().values())
+    folder = Path(results[-1]["corpus_dir"]) if results else None
     return folder if folder and folder.is_dir() else None
 
 
@@ -59,19 +59,24 @@ def run(context: Context) -> Mapping[str, Any]:
     """Reads, checks and splits the corpus; prints hours and speakers of each split."""
     reader = recipe_reader(context.recipe)
     corpus_dir = find_corpus(context, reader)
-    files = files_of(replace(context, corpus_dir=corpus_dir))  # before they are read
+    told = {"corpus_dir": str(corpus_dir.resolve())}
+    files = {} if part() else files_of(replace(context, corpus_dir=corpus_dir))  # before it is read
     corpus = context.experiment.corpus
     splits = reader.read(corpus_dir, corpus)
     if corpus.hold_out is not None:
         splits = hold_out(splits["train"], corpus.hold_out)
-    problems: list[str] = []
+    checked = {
+        name: check_audio(
+            splits.pop(name), context.jobs, corpus.sample_rate, corpus.skip_bad, context.kept
+        )
+        for name in SPLITS
+    }
+    if part():
+        return told
+    problems = [problem for _, bad in checked.values() for problem in bad]
     manifests: dict[str, str] = {}
-    seen = Seen(context.work / SEEN)
     with fresh_folder(context.data, MANIFESTS, [corpus_dir]) as folder:
-        for name in SPLITS:
-            rate, skip = corpus.sample_rate, corpus.skip_bad
-            cuts, bad = check_audio(splits[name], context.jobs, rate, skip, seen)
-            problems += bad
+        for name, (cuts, _) in checked.items():
             if not len(cuts):
                 raise InputError(f"corpus.{name}: no usable utterances in {corpus_dir}")
             manifests[name] = digest_of(cuts)
@@ -81,13 +86,7 @@ def run(context: Context) -> Mapping[str, Any]:
             print(f"left out {len(problems)} bad clips (--skip-bad):")
             print("\n".join(f"  {problem}" for problem in problems))
             (folder / "left-out.txt").write_text("\n".join(problems) + "\n", "utf-8")
-    seen.forget()
-    return {
-        "corpus_dir": str(corpus_dir.resolve()),
-        **files,
-        "left_out": len(problems),
-        "manifests": manifests,
-    }
+    return {**told, **files, "left_out": len(problems), "manifests": manifests}
 
 
 def digest_of(cuts: CutSet) -> str:
@@ -124,5 +123,6 @@ STAGE = Stage(
     output=lambda context: context.data,
     run=run,
     state=state,
+    parts=True,
     free_keys=("corpus.licence", "corpus.url"),
 )

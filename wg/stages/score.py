@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wg.files import write_json
+from wg.processes.launch import part
 from wg.report.table import print_scores
 from wg.stages.stage import Stage
 from wg.tasks.context import Context, decoded_result
@@ -20,7 +21,11 @@ def check(context: Context) -> None:
 def run(context: Context) -> Mapping[str, Any]:
     """Writes scores.json, and prints the table of means."""
     task = task_of(context)
-    content = task.score(context, decoded_result(context)["utterances"])
+    names = {name: name for name in decoded_result(context)["utterances"]}
+    rows = context.kept.of(names, lambda new: task.measure(context, new))
+    if part():
+        return {}
+    content = task.score(context, rows)
     write_json(context.decoded / "scores.json", content)
     print_scores(content["means"])
     return {"means": content["means"]["wg"], **{key: content[key] for key in task.noted}}
@@ -35,4 +40,5 @@ STAGE = Stage(
     over=lambda context: context.by_schedule,
     run=run,
     check=check,
+    parts=True,
 )

@@ -52,6 +52,9 @@ class Stage:
     over: Callable[[Context], Sequence[Context]] = lambda context: (context,)
     # InputError for what `run` would fail on; asked before any stage runs.
     check: Callable[[Context], None] = lambda context: None
+    # Whether several jobs, that know nothing of each other, can share it: `run` then does what
+    # `wg.processes.launch.shared` and `Context.kept` leave it, and writes nothing of the whole.
+    parts: bool = False
     # What `run` would move, or go on from; for --dry-run.
     plan: Callable[[Context], Sequence[str]] = lambda context: ()
 
@@ -64,7 +67,11 @@ class Stage:
         return self.output(context) / STAMP.format(name=self.name)
 
     def settings(self, context: Context) -> dict[str, Any]:
-        """The config values that it depends on."""
+        """The values that it depends on."""
+        return {**self.asked(context), **self.state(context)}
+
+    def asked(self, context: Context) -> dict[str, Any]:
+        """Those of the configuration, and the contents of files that are part of it."""
         flat = flatten(to_dict(context.experiment))
         chosen = {
             key: value
@@ -72,7 +79,6 @@ class Stage:
             if any(key == wanted or key.startswith(f"{wanted}.") for wanted in self.keys)
             and key not in self.free_keys
         }
-        chosen |= self.state(context)
         for path in self.reads(context):
             chosen[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         return chosen

@@ -12,6 +12,7 @@ from wg.data.phonemes import Phonemes, read_phonemes
 from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError
 from wg.processes.devices import Devices
+from wg.processes.kept import Kept
 from wg.reading import read_object
 
 STAMP = "stage-{name}.json"
@@ -30,6 +31,7 @@ class Context:
     corpus_dir: Path | None = None
     overrides: tuple[str, ...] = ()
     restart: bool = False  # train from the start; the run before is kept in another folder
+    kept: Kept = Kept()  # what the stage that runs has found so far
 
     @property
     def data(self) -> Path:

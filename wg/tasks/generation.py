@@ -122,9 +122,13 @@ class GenerationTask(Task[Generator, Sample]):
         short = replace(model.synthesis, samples=min(own, WARM_UP * model.mel_spec.hop_length))
         model([item.seed for item in items], classes_of(items), short)
 
-    def score(self, context: Context, names: Sequence[str]) -> dict[str, Any]:
+    def measure(self, context: Context, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Nothing: samples are judged as a set."""
+        return [{} for _ in names]
+
+    def score(self, context: Context, rows: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """Metrics of the set, by a classifier of the recordings."""
-        return evaluate(context, names)
+        return evaluate(context, list(rows))
 
     def page(self, context: Context, scores: Mapping[str, Any]) -> Shown:
         """Samples spread over the set, and what the classifier takes them for."""

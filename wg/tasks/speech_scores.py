@@ -10,13 +10,13 @@ import soundfile
 from wg.data.phonemes import Phonemes
 from wg.errors import InputError
 from wg.metrics.spoken import as_the_mean, duration_mae, error_rates, mean_durations
-from wg.tasks.context import Context, features_of, phonemes_of
+from wg.tasks.context import Context, phonemes_of
 from wg.tasks.recogniser import (
     Recogniser,
     choose_recogniser,
     spoken_letters,
 )
-from wg.tasks.waveforms import Rows
+from wg.tasks.waveforms import Rows, Scores, opened
 from wg.text.symbols import PHONEMES
 
 MEAN = "phoneme's mean"  # the floor that a duration predictor has to beat
@@ -82,15 +82,11 @@ def decoded_durations(context: Context, spoken: Phonemes) -> list[float]:
     return made["durations"]
 
 
-def score_letters(context: Context, rows: Rows, recogniser: Recogniser) -> None:
-    """Adds the error rates of words and characters of the model's speech, and of the recordings."""
-    dump = features_of(context, context.experiment.decode.split)
-    rate = dump.spec.sample_rate
-    for index, entry in enumerate(dump.utterances):
-        if entry.id not in rows:
-            continue
-        text = spoken_letters(entry.text)
-        made = soundfile.read(context.decoded / f"{entry.id}.wav", dtype="float32")[0]
-        for system, wave in (("wg", made), ("recording", dump.recording(index).numpy())):
-            scores = rows[entry.id].setdefault(system, {})
-            scores.update(error_rates(text, recogniser(wave, rate)))
+def score_letters(context: Context, name: str, recogniser: Recogniser) -> Scores:
+    """The error rates of words and characters of the model's speech, and of the recording."""
+    dump = opened(context.dump / context.experiment.decode.split)
+    index, rate = dump.index_of(name), dump.spec.sample_rate
+    text = spoken_letters(dump.utterances[index].text)
+    made = soundfile.read(context.decoded / f"{name}.wav", dtype="float32")[0]
+    waves = {"wg": made, "recording": dump.recording(index).numpy()}
+    return {system: error_rates(text, recogniser(wave, rate)) for system, wave in waves.items()}

@@ -7,7 +7,7 @@ what they cannot know: what to synthesise, from what, how to score it, what to s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
@@ -112,8 +112,12 @@ class Task(ABC, Generic[Model, What]):
         """Synthesises something short: the first call of a network is slower than the others."""
 
     @abstractmethod
-    def score(self, context: Context, names: Sequence[str]) -> dict[str, Any]:
-        """Content of scores.json for what was decoded; `means` of system by metric is in it."""
+    def measure(self, context: Context, names: Sequence[str]) -> Iterable[dict[str, Any]]:
+        """What each of some decoded utterances tells by itself, for `score`; plain JSON."""
+
+    @abstractmethod
+    def score(self, context: Context, rows: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """Content of scores.json for what was measured; `means` of system by metric is in it."""
 
     @abstractmethod
     def page(self, context: Context, scores: Mapping[str, Any]) -> Shown:

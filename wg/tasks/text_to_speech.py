@@ -5,7 +5,7 @@ What is spoken, and how long each symbol lasts, is what stage phonemes left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
@@ -133,14 +133,29 @@ class TextToSpeechTask(Task[TextToSpeech, Text]):
         """The whole batch: how long a part of a text lasts, only the model knows."""
         model.utter([item.utterance for item in items])
 
-    def score(self, context: Context, names: Sequence[str]) -> dict[str, Any]:
-        """Metrics of waveforms, of durations and of what a recogniser hears, beside floors."""
+    def measure(self, context: Context, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Metrics of waveforms beside floors, and of what a recogniser hears."""
+        if not names:
+            return
         recogniser = find_recogniser(context.experiment.score.recogniser)
+        listen = load_recogniser(recogniser) if recogniser else None
         rows = score_waves(context, names, copies=not own_timing(context))
-        durations = score_durations(context, rows)
-        if recogniser is not None:
-            score_letters(context, rows, load_recogniser(recogniser))
-        return content_of(rows, {"durations": durations, "recogniser": recogniser})
+        for name, row in zip(names, rows, strict=True):
+            heard = {} if listen is None else score_letters(context, name, listen)
+            yield {"waves": row, "heard": heard, "by": recogniser}
+
+    def score(self, context: Context, rows: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """Means of these, and of durations; InputError unless one recogniser heard them all."""
+        recognisers = list(dict.fromkeys(row["by"] for row in rows.values()))
+        if len(recognisers) > 1:
+            named = " and ".join(map(str, recognisers))
+            raise InputError(f"parts were heard by {named}; set score.recogniser to one of them")
+        found = {name: row["waves"] for name, row in rows.items()}
+        durations = score_durations(context, found)
+        for name, row in rows.items():
+            for system, scores in row["heard"].items():
+                found[name].setdefault(system, {}).update(scores)
+        return content_of(found, {"durations": durations, "recogniser": recognisers[0]})
 
     def page(self, context: Context, scores: Mapping[str, Any]) -> Shown:
         """The first utterances, beside their recordings."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +67,13 @@ class VocoderTask(Task[Vocoder, Mel]):
         seeds = [item.seed for item in items]
         model(mel[..., :WARM_UP], seed=seeds, lengths=frames.clamp(max=WARM_UP))
 
-    def score(self, context: Context, names: Sequence[str]) -> dict[str, Any]:
+    def measure(self, context: Context, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Metrics of each utterance, beside floors."""
-        return content_of(score_waves(context, names))
+        return score_waves(context, names)
+
+    def score(self, context: Context, rows: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """Their means."""
+        return content_of(rows)
 
     def page(self, context: Context, scores: Mapping[str, Any]) -> Shown:
         """The first utterances, beside their recordings."""

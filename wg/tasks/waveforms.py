@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,12 +19,14 @@ from wg.diffusion.noise import seed_of
 from wg.errors import InputError, nearest
 from wg.mel.griffinlim import griffin_lim
 from wg.metrics import score
-from wg.processes.pool import in_processes
+from wg.processes.pool import as_they_come
 from wg.report.page import RECORDING, Row, Shown
 from wg.report.scores import defined, scores_content
 from wg.tasks.context import Context, features_of
 
 PAGE_ROWS = 10
+Scores = dict[str, dict[str, float]]  # system -> metric
+Rows = dict[str, Scores]  # of utterances
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def opened(folder: Path) -> Dump:
     return Dump(folder)
 
 
-def score_utterance(job: ScoreJob, name: str) -> dict[str, dict[str, float]]:
+def score_utterance(job: ScoreJob, name: str) -> Scores:
     """Scores of every system on one utterance."""
     dump = opened(job.dump)
     index = dump.index_of(name)
@@ -87,21 +89,19 @@ def score_utterance(job: ScoreJob, name: str) -> dict[str, dict[str, float]]:
     return {system: score(reference, audio, rate, job.metrics) for system, audio in systems.items()}
 
 
-Rows = dict[str, dict[str, dict[str, float]]]  # utterance -> system -> metric
-
-
-def score_waves(context: Context, names: Sequence[str], copies: bool = True) -> Rows:
-    """Scores of the waveforms of these utterances."""
+def score_waves(context: Context, names: Sequence[str], copies: bool = True) -> Iterator[Scores]:
+    """Scores of the waveforms of these utterances, each as soon as it is there."""
     wanted = context.experiment.score
     dump = features_of(context, context.experiment.decode.split)
     job = ScoreJob(dump.folder, context.decoded, wanted.metrics, wanted.baselines, copies)
     started = time.monotonic()
-    rows = in_processes(partial(score_utterance, job), names, context.jobs, "score")
+    yield from as_they_come(partial(score_utterance, job), names, context.jobs, "score")
     print(f"{len(names)} utterances scored in {time.monotonic() - started:.1f} s")
-    return dict(zip(names, rows, strict=True))
 
 
-def content_of(rows: Rows, further: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def content_of(
+    rows: Mapping[str, Scores], further: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Content of scores.json: rows by system, means, differences, and what else is known."""
     by_system: Rows = {}
     for name, row in rows.items():

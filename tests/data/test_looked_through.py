@@ -9,9 +9,10 @@ import pytest
 import soundfile
 from lhotse import CutSet
 
-from wg.data import audio, seen
+from wg.data import audio
 from wg.data.audio import check_audio, recordings_of
-from wg.data.seen import Seen
+from wg.processes import kept
+from wg.processes.kept import Kept
 from wg.stages.prepare import digest_of
 from wg.stages.stage import digest
 
@@ -35,23 +36,20 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.M
         return find(path, rate)
 
     monkeypatch.setattr(audio, "find_problem", until_three)
-    monkeypatch.setattr(seen, "CHUNK", 2)
+    monkeypatch.setattr(audio, "_CHUNK", 2)
+    monkeypatch.setattr(kept, "MANY", 1)
     (tmp_path / "wavs").mkdir()
-    cuts, kept, stops = cuts_of(tmp_path / "wavs"), tmp_path / "seen.jsonl", True
+    cuts, stops = cuts_of(tmp_path / "wavs"), True
+    found = Kept(tmp_path / ".data.prepare", "key")
     with pytest.raises(KeyboardInterrupt):
-        check_audio(cuts, 1, 8000, seen=Seen(kept))
-    assert len(kept.read_text().splitlines()) == 2
-    with kept.open("a") as file:
-        file.write('["half a li')
+        check_audio(cuts, 1, 8000, kept=found)
+    assert found.path is not None and found.path.read_text().count("[") == 2 * 3
     stops, looked[:] = False, []
     changed = tmp_path / "wavs" / "0.wav"
     soundfile.write(changed, np.full(10, 0.5), 8000)
-    good, problems = check_audio(cuts, 1, 8000, skip_bad=True, seen=Seen(kept))
-    assert looked == ["0", "2", "3", "4"]
+    good, problems = check_audio(cuts, 1, 8000, skip_bad=True, kept=found)
+    assert looked == ["0", "3", "4"]
     assert list(good.ids) == ["1", "2", "3", "4"] and len(problems) == 1
-    found = Seen(kept)
-    found.forget()
-    assert not kept.exists()
 
 
 def test_a_manifests_digest_is_what_it_was_when_it_was_made_at_once(tmp_path: Path) -> None:
