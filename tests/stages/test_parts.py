@@ -12,8 +12,10 @@ import pytest
 from tiny_recipe import TinyRecipe
 
 from wg.models import REGISTRY
+from wg.processes import kept
 from wg.processes.kept import Kept
 from wg.processes.launch import as_part
+from wg.stages import decode
 from wg.stages.loop import STAGES
 
 HAVING = [stage.name for stage in STAGES if stage.parts]
@@ -126,8 +128,6 @@ def test_a_killed_decoding_goes_on_where_it_was(
     done: TinyRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = ("--stage", "decode", "--stop-stage", "decode", "decode.batch_size=1", "decode.seed=5")
-    from wg.stages import decode
-
     write, wrote = decode.write, []
 
     def until_two(*arguments: object) -> None:
@@ -138,6 +138,7 @@ def test_a_killed_decoding_goes_on_where_it_was(
 
     with monkeypatch.context() as patch:
         patch.setattr(decode, "write", until_two)
+        patch.setattr(kept, "OFTEN_S", -1.0)
         assert done.run(*again).code == 130
     first = {path.name: path.stat().st_mtime_ns for path in done.decoded.glob("*.wav")}
     (done.decoded / "tone-10.wav").unlink()
@@ -147,7 +148,10 @@ def test_a_killed_decoding_goes_on_where_it_was(
     assert not list(done.exp.rglob(".*.jsonl"))
 
 
-def test_what_is_kept_survives_half_a_line_and_other_settings(tmp_path: Path) -> None:
+def test_what_is_kept_survives_half_a_line_and_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "OFTEN_S", -1.0)
     items = {name: name for name in "abcdef"}
     made: list[str] = []
 

@@ -58,7 +58,7 @@ class Kept:
         return {name: known[name] for name in names}
 
     def _keeping(self, found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-        """Passes results on, and writes them every now and then."""
+        """Passes results on, and writes them every now and then; of a part, all of them."""
         waiting, written = [], time.monotonic()
         try:
             for name, result in found:
@@ -68,7 +68,8 @@ class Kept:
                     waiting, written = [], time.monotonic()
                 yield name, result
         finally:
-            self._add(waiting)
+            if part() or time.monotonic() - written > OFTEN_S:
+                self._add(waiting)
 
     def _add(self, lines: Sequence[str]) -> None:
         path = self.path
@@ -79,6 +80,10 @@ class Kept:
             file.write("\n" + "".join(lines))  # after what may be half a line
             file.flush()
             os.fsync(file.fileno())
+
+    def any(self) -> bool:
+        """Whether anything is kept, of whatever settings."""
+        return bool(self._files("*"))
 
     def _files(self, key: str) -> list[Path]:
         if self.stem is None:

@@ -81,9 +81,13 @@ def decide(stage: Stage, context: Context, running: set[Path]) -> Decision:
 def keeping(stage: Stage, context: Context) -> Context:
     """The run with what a killed one of this stage, or parts of it, have found."""
     asked = {"asked": stage.asked(context), "inputs": inputs_of(stage, context)}
+    return replace(context, kept=Kept(stem_of(stage, context), digest(asked)))
+
+
+def stem_of(stage: Stage, context: Context) -> Path:
+    """How the names of what is kept begin: beside the output, which may be replaced whole."""
     output = stage.output(context)
-    stem = output.with_name(f".{output.name}.{stage.name}")
-    return replace(context, kept=Kept(stem, digest(asked)))
+    return output.with_name(f".{output.name}.{stage.name}")
 
 
 def finish(stage: Stage, context: Context) -> None:
@@ -137,8 +141,10 @@ def put_together(stages: Sequence[Stage], context: Context, dry_run: bool) -> No
     """
     runs = [(stage, one) for stage in stages for one in stage.over(context)]
     for stage, one in runs:
+        if digest_of(stage, one) is not None or not Kept(stem_of(stage, one)).any():
+            continue
         missing = keeping(stage, one).kept.missing()
-        if missing is None or digest_of(stage, one) is not None:
+        if missing is None:
             continue
         if missing:
             number, name = number_of(stage.name), stage.name
