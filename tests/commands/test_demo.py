@@ -21,6 +21,7 @@ from tiny_recipe import wg
 from tiny_speech import VOICES, tiny_speech
 from tiny_vocoder import tiny_vocoder
 
+from wg.commands import demo as commands_demo
 from wg.commands.demo import loaded, speak
 from wg.commands.demo_text import say
 from wg.errors import InputError
@@ -59,6 +60,47 @@ def test_a_recording_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
         path = name and str(tmp_path / name)
         with pytest.raises(InputError, match=message):
             speak(tiny_vocoder(), path, 3, "ancestral", 0, tmp_path)
+
+
+def test_an_upload_of_odd_rate_or_many_channels_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "odd.wav", np.zeros(400), 99_999_999)
+    soundfile.write(tmp_path / "many.wav", np.zeros((400, 100)), 8000)
+    monkeypatch.setattr(commands_demo, "read_channels", lambda *_: pytest.fail("was decoded"))
+    for name, message in (
+        ("odd.wav", "99999999|99,999,999"),
+        ("many.wav", "100 channels; give at m"),
+    ):
+        with pytest.raises(InputError, match=f"{name}: .*({message})"):
+            speak(tiny_vocoder(), str(tmp_path / name), 3, "ancestral", 0, tmp_path)
+
+
+def test_of_a_long_upload_the_first_seconds_are_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", np.zeros(8000 * 3600), 8000, subtype="PCM_U8")
+    wave = commands_demo.at_rate(tmp_path / "long.wav", 8000)
+    assert len(wave) == 8000 * commands_demo.LONGEST
+
+
+def test_the_page_is_served_to_this_machine_alone_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: dict[str, Any] = {}
+
+    class Page:
+        def launch(self, **options: Any) -> None:
+            folder = Path(os.environ["GRADIO_TEMP_DIR"])
+            (folder / "upload.wav").write_text("what a visitor gave")
+            launched.update(options, folder=folder)
+
+    monkeypatch.setattr(commands_demo, "require_gradio", lambda: None)
+    monkeypatch.setattr(commands_demo, "check_port", lambda host, port: None)
+    monkeypatch.setattr(commands_demo, "page_of", lambda *_: Page())
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
+    tiny_vocoder().save_pretrained(tmp_path / "vocoder")
+    assert wg("demo", "--vocoder", str(tmp_path / "vocoder")).code == 0
+    assert launched["server_name"] == "127.0.0.1" and launched["max_file_size"] == "50mb"
+    assert launched["allowed_paths"] == [] and not launched["folder"].exists()
 
 
 def test_without_gradio_the_command_says_what_to_install(

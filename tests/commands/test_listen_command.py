@@ -10,6 +10,9 @@ import pytest
 import soundfile
 from tiny_recipe import RATE, tone, wg
 
+from wg.errors import InputError
+from wg.report.page import Row, write_page
+
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
@@ -66,7 +69,12 @@ def test_scores_of_wg_score_stand_on_the_page(folders: Path) -> None:
         (("--syn", "recording={root}/b"), "the page calls --ref 'recording'; write NAME="),
         (("--syn", "{root}/none"), "no such folder"),
         (("--syn", "first={root}/b"), "'first' is given twice"),
-        (("--scores", "{root}/none.json"), "not as wg score -o NAME.json writes it"),
+        (("--scores", "{root}/none.json"), "give --scores what wg score -o NAME.json writes"),
+        (("--syn", "../out={root}/b"), "the name is '../out'; give a name that a file can have"),
+        (("--syn", "/etc/x={root}/b"), "the name is '/etc/x'"),
+        (("--syn", "a\0b={root}/b"), "holds a NUL character"),
+        (("--syn", f"{'x' * 300}={{root}}/b"), "1 to 200 bytes"),
+        (("--syn", "={root}/b"), "the name is ''"),
     ],
 )
 def test_a_mistake_leaves_no_page(folders: Path, more: tuple[str, ...], message: str) -> None:
@@ -79,3 +87,45 @@ def test_a_missing_partner_is_named(folders: Path) -> None:
     (folders / "a" / "clip-2.wav").unlink()
     assert "clip-2.wav: no partner in" in page(folders).complaint()
     assert "is unknown; did you mean 'page'" in wg("listen", "pages").complaint()
+
+
+GOOD = {"mean": 2.5, "low": None, "high": None, "undefined": 0}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(
+            "[]",
+            "3",
+            "",
+            "{",
+            "[" * 100_000,
+            '{"means": {}}',
+            '{"means": [1]}',
+            '{"means": {"a": 1}}',
+        ),
+        json.dumps({"means": {"first": {"lsd": 3}}}),
+        json.dumps({"means": {"first": {"lsd": {**GOOD, "mean": "2"}}}}),
+        json.dumps({"means": {"first": {"lsd": {**GOOD, "mean": [2]}}}}),
+        json.dumps({"means": {"first": {"lsd": {"mean": 2}}}}),
+        json.dumps({"means": {"first": {"lsd": {**GOOD, "mean": float("nan")}}}}),
+        json.dumps({"means": {"first": {"no such score": GOOD}}}),
+        json.dumps({"means": {"first": {"lsd": GOOD}}, "utterances": [1]}),
+        json.dumps({"means": {"first": {"lsd": GOOD}}, "utterances": {"first": {"clip-1": 3}}}),
+        json.dumps({"means": {"first": {"lsd": GOOD}}, "utterances": {"first": {"c": {"x": 3}}}}),
+    ],
+)
+def test_scores_of_odd_content_are_one_line(folders: Path, content: str) -> None:
+    (folders / "scores.json").write_text(content)
+    line = page(folders, "--scores", str(folders / "scores.json")).complaint()
+    assert f"{folders / 'scores.json'}: " in line and "wg score -o NAME.json" in line
+    assert not (folders / "page").exists()
+
+
+def test_no_id_leads_out_of_a_page(tmp_path: Path) -> None:
+    audio = {"recording": lambda name: (np.zeros(4000, np.float32), RATE)}
+    for name in ("../../out", str(tmp_path / "out"), "a/../../../out"):
+        with pytest.raises(InputError, match="leads out of the page's folder"):
+            write_page(tmp_path / "page", "A page", [Row(name, "", {})], audio, {})
+    assert not list(tmp_path.rglob("*.wav"))

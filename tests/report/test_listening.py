@@ -71,6 +71,12 @@ def test_preferences_count_a_pair_once_whichever_came_first() -> None:
         ("mushra,ann,u1,wg,,5,6", "line 2: not 6 values"),
         ("mushra,ann,u1,wg,,5\nmushra,ann,u1,wg,,6", "ann rated 'wg' twice on 'u1'"),
         ("ab,ann,u1,wg,gl,1\nab,ann,u1,gl,wg,0", "twice"),
+        ("mushra,ann,u1,wg,,inf", "rating 'inf'"),
+        ("mushra,ann,u1,wg,,-0.1", "rating '-0.1'"),
+        ("mushra,ann,u1,wg,,1e400", "rating '1e400'"),
+        ("mushra,ann,u1,wg,,", "rating ''"),
+        ("ab,ann,u1,wg,gl,true", "rating 'true'"),
+        (f"mushra,{'a' * 200_000},u1,wg,,5", "not a readable CSV"),
         ("", "hold no rating"),
     ],
 )

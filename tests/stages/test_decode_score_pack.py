@@ -287,3 +287,11 @@ def test_features_of_another_kind_have_a_folder_of_their_own(
     (copy.decoded / "stage-decode.json").unlink()
     for stage in ("decode", "train"):
         assert copy.run("--stage", stage, "--stop-stage", stage).code == 0
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"means": {"wg": {"ls_mse": 3}}}', "[" * 100_000])
+def test_scores_that_are_damaged_are_named(done: TinyRecipe, content: str) -> None:
+    (done.decoded / "scores.json").write_text(content)
+    (done.exp / "stage-pack.json").unlink()
+    line = done.run("--stage", "pack").complaint()
+    assert f"{done.decoded / 'scores.json'}: " in line and "run stage 6 (score) again" in line

@@ -13,6 +13,7 @@ from typing import Any
 from wg.config import read_yaml
 from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError, nearest
+from wg.files import check_name
 from wg.inference.folder import read_config
 from wg.inference.history import History
 from wg.inference.pretrained import DEFAULT as SHIPPED_DEFAULT
@@ -156,6 +157,7 @@ def check_names(bench: Bench, where: str) -> None:
                 raise InputError(f"{where}, {key}: the name {name!r} is no text; put it in quotes")
             if not name.strip(". ") or (key == "corpora" and "/" in name):
                 raise InputError(f"{where}, {key}: {name!r} cannot name a folder; rename it")
+            check_name(name.replace("/", "-"), f"{where}, {key}: a name")
     for name, entry in bench.vocoders.items():
         if name == CEILING != entry.kind:
             raise InputError(

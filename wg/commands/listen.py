@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,9 +13,10 @@ from wg.bench.folders import Pair, Scoring, listed, read_at, usable
 from wg.commands.options import Options
 from wg.commands.score import check_rate, systems
 from wg.errors import InputError, nearest
-from wg.files import PAGE, check_file, check_folder, fresh_folder, write_bytes
+from wg.files import PAGE, check_file, check_folder, check_name, fresh_folder, write_bytes
 from wg.report.listening import read_ratings, summary
 from wg.report.page import RECORDING, Audio, Row, write_page
+from wg.report.scores import read_scores
 
 ROWS = 10
 
@@ -66,6 +66,7 @@ def page(arguments: Sequence[str]) -> None:
     check_folder(chosen.output, PAGE, inputs, f"-o {chosen.output}")
     found: dict[str, dict[str, Pair]] = {}
     for name, folder in folders.items():
+        check_name(name, f"--syn {name}={folder}: the name")
         if name == RECORDING:
             raise InputError(f"--syn {folder}: the page calls --ref {name!r}; write NAME={folder}")
         kept, lines = usable(chosen.ref, folder, chosen.match, Scoring((), rate=chosen.rate), 1)
@@ -80,25 +81,17 @@ def page(arguments: Sequence[str]) -> None:
     for system, pairs in found.items():
         files = {name: pair.synthesis for name, pair in pairs.items()}
         audio[system] = partial(heard, files, chosen.rate)
-    means, by_system = read_scores(chosen.scores) if chosen.scores else ({}, {})
+    scores: dict[str, Any] = {}
+    if chosen.scores:
+        scores = read_scores(chosen.scores, "give --scores what wg score -o NAME.json writes")
+    by_system = scores.get("utterances", {})
     rows = [
         Row(name, "", {system: rows[name] for system, rows in by_system.items() if name in rows})
         for name in names
     ]
     with fresh_folder(chosen.output, PAGE, inputs) as folder:
-        write_page(folder, chosen.title, rows, audio, means)
+        write_page(folder, chosen.title, rows, audio, scores.get("means", {}))
     print(chosen.output / "index.html")
-
-
-def read_scores(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Means by system, and scores by system and utterance, of a file that `wg score` wrote."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        return content["means"], content["utterances"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"--scores {path}: not as wg score -o NAME.json writes it ({error})"
-        ) from None
 
 
 def heard(files: dict[str, Path], rate: int | None, name: str) -> tuple[np.ndarray, int]:

@@ -11,6 +11,7 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wg.data.audio import write_audio
+from wg.errors import InputError
 from wg.metrics import COLUMNS
 from wg.pictures import difference, spectrogram
 from wg.report.table import Means, number, score_rows
@@ -149,6 +150,8 @@ def write_row(folder: Path, name: str, heard: Mapping[str, tuple[np.ndarray, int
     """The wavs and pictures of one utterance, whose systems are of one rate."""
     for system, (audio, rate) in heard.items():
         path = folder / system / name
+        if folder.resolve() not in path.resolve().parents:
+            raise InputError(f"{system}/{name}: leads out of the page's folder; rename it")
         write_audio(path.with_name(f"{path.name}.wav"), audio, rate)
         wave = torch.from_numpy(audio)
         spectrogram(wave, rate, path.with_name(f"{path.name}.png"))

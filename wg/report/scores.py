@@ -12,10 +12,48 @@ from typing import Any
 
 from wg.errors import InputError
 from wg.files import check_file, write_bytes
+from wg.metrics import COLUMNS
 from wg.metrics.statistics import paired_difference, summarise
+from wg.reading import read_object
 
 BySystem = Mapping[str, Mapping[str, Mapping[str, float]]]  # system -> utterance -> metric
 ENDINGS = (".json", ".parquet")
+
+
+STATISTICS = ("mean", "low", "high")  # of means: at least these
+
+
+def read_scores(path: Path, remedy: str) -> dict[str, Any]:
+    """What was written of scores: `means`, perhaps `utterances`; InputError for odd content."""
+    content = read_object(path, remedy)
+
+    def tables(name: str) -> dict[str, Any]:
+        found = content.get(name, {})
+        if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+            raise InputError(f"{path}: {name} holds no table for each system; {remedy}")
+        return {
+            f"{name}.{system}.{key}": row
+            for system, one in found.items()
+            for key, row in one.items()
+        }
+
+    if not content.get("means"):
+        raise InputError(f"{path}: has no means; {remedy}")
+    for place, row in (tables("means") | tables("utterances")).items():
+        if not isinstance(row, dict) or not all(map(is_score, row.values())):
+            raise InputError(f"{path}: {place} holds no numbers by name; {remedy}")
+        metrics = [place.rpartition(".")[2]] if place.startswith("means") else list(row)
+        unknown = [name for name in metrics if name not in COLUMNS]
+        lacking = [name for name in STATISTICS if place.startswith("means") and name not in row]
+        if unknown or lacking:
+            what = f"{unknown[0]!r} is no score" if unknown else f"lacks {lacking[0]}"
+            raise InputError(f"{path}: {place}: {what}; {remedy}")
+    return content
+
+
+def is_score(value: Any) -> bool:
+    """Whether a value is a number, or none where it is not defined."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def defined(content: Any) -> Any:

@@ -17,6 +17,7 @@ from wg.inference.checkpoint import find_checkpoint
 from wg.inference.history import History
 from wg.inference.model import TrainedModel
 from wg.report.page import Audio, Part, Row, Shown, render, write_parts
+from wg.report.scores import read_scores
 from wg.report.steps import steps_plot
 from wg.report.table import Means, markdown, number, print_scores, score_rows
 from wg.stages.score import STAGE as SCORE
@@ -75,12 +76,7 @@ def named(context: Context) -> dict[str, Context]:
 
 def scores_of(context: Context) -> dict[str, Any]:
     """What stage score wrote; InputError where it has not finished."""
-    try:
-        return json.loads((context.decoded / "scores.json").read_text("utf-8"))
-    except OSError:
-        raise InputError(
-            f"{context.decoded}: no scores there; run stages 5 and 6 (decode, score) first"
-        ) from None
+    return read_scores(context.decoded / "scores.json", "run stage 6 (score) again")
 
 
 def beside(means: Mapping[str, Means]) -> dict[str, Any]:
