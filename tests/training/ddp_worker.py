@@ -77,7 +77,8 @@ NAMES |= {"wavegrad2": 1e-6, "wavegrad2-mel": 1e-6}
 def split_of(folder: Path, split: str, experiment: Experiment) -> Dump:
     """A split; for a model that reads text with symbols that last some frames each."""
     dump = Dump(folder / split)
-    if experiment.model.name != "wavegrad2":
+    model = experiment.model
+    if not isinstance(model, WaveGrad2Config):
         return dump
     spoken = {}
     for number, entry in enumerate(dump.utterances):
@@ -85,7 +86,7 @@ def split_of(folder: Path, split: str, experiment: Experiment) -> Dump:
         each = entry.frames // len(symbols)
         durations = (each + entry.frames % len(symbols), *[each] * (len(symbols) - 1))
         spoken[entry.id] = Phonemes(entry.id, "", entry.speaker, symbols, durations)
-    return SpokenDump(folder / split, spoken, experiment.model)
+    return SpokenDump(folder / split, spoken, model)
 
 
 def train(name: str, processes: int, folder: Path, gpus: int = 0) -> dict[str, Any]:
