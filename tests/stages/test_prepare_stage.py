@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +128,15 @@ def test_a_failed_prepare_leaves_the_one_before_in_place(recipe: TinyRecipe) -> 
     assert found == before and len(before) == 3
     # Without its stamp it is not taken for finished.
     assert recipe.run("--dry-run").decisions()["prepare"] == "runs: not done yet"
+
+
+def test_a_dry_run_counts_the_splits_and_finds_wrong_ones(recipe: TinyRecipe) -> None:
+    outcome = recipe.run("--dry-run")
+    assert outcome.code == 0
+    assert re.search(r"utterances: train \d+, valid \d+, test \d+\n", outcome.out)
+    line = recipe.run("--dry-run", "corpus.test=[nobody-1..nobody-9]").complaint()
+    assert "corpus.test: no utterance lies in nobody-1..nobody-9; the corpus has" in line
+    assert not recipe.work.exists()
 
 
 @pytest.mark.parametrize("subtype", ["PCM_24", "FLOAT"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from wg.config import CorpusConfig
 from wg.data.audio import check_audio, summary
 from wg.data.splits import SPLITS, hold_out
 from wg.data.state import corpus_state
@@ -55,6 +56,23 @@ def corpus_before(context: Context) -> Path | None:
     return folder if folder and folder.is_dir() else None
 
 
+def read_splits(reader: ModuleType, corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
+    """The cuts of train, valid and test, not checked yet; InputError for ids that are not there."""
+    splits = reader.read(corpus_dir, corpus)
+    return splits if corpus.hold_out is None else hold_out(splits["train"], corpus.hold_out)
+
+
+def plan(context: Context) -> list[str]:
+    """How many utterances each split would have, where the corpus is there."""
+    folder = context.corpus_dir or corpus_before(context)
+    if folder is None:
+        return []
+    reader = recipe_reader(context.recipe)
+    splits = read_splits(reader, find_corpus(context, reader), context.experiment.corpus)
+    sizes = [f"{name} {sum(1 for _ in splits[name])}" for name in SPLITS]
+    return [f"utterances: {', '.join(sizes)}"]
+
+
 def run(context: Context) -> Mapping[str, Any]:
     """Reads, checks and splits the corpus; prints hours and speakers of each split."""
     reader = recipe_reader(context.recipe)
@@ -62,9 +80,7 @@ def run(context: Context) -> Mapping[str, Any]:
     told = {"corpus_dir": str(corpus_dir.resolve())}
     files = {} if part() else files_of(replace(context, corpus_dir=corpus_dir))  # before it is read
     corpus = context.experiment.corpus
-    splits = reader.read(corpus_dir, corpus)
-    if corpus.hold_out is not None:
-        splits = hold_out(splits["train"], corpus.hold_out)
+    splits = read_splits(reader, corpus_dir, corpus)
     checked = {
         name: check_audio(
             splits.pop(name), context.jobs, corpus.sample_rate, corpus.skip_bad, context.kept
@@ -123,6 +139,7 @@ STAGE = Stage(
     output=lambda context: context.data,
     run=run,
     state=state,
+    plan=plan,
     parts=True,
     free_keys=("corpus.licence", "corpus.url"),
 )
