@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from wg.errors import InputError
 from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
+from wg.models.convolution import Conv1d, channels_together, repeated_conv
 from wg.models.network import Network
 
 SLOPE = 0.2
@@ -204,7 +205,7 @@ def masked(x: Tensor, mask: Tensor | None) -> Tensor:
 def conv(c_in: int, c_out: int, kernel: int, dilation: int = 1, stride: int = 1) -> nn.Conv1d:
     """Convolution that keeps the length (over the stride), orthogonal weights and zero biases."""
     padding = dilation * (kernel // 2)
-    layer = nn.Conv1d(c_in, c_out, kernel, stride, padding, dilation)
+    layer = Conv1d(c_in, c_out, kernel, stride, padding, dilation)
     nn.init.orthogonal_(layer.weight)
     nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
     return layer
@@ -224,6 +225,7 @@ class Down(nn.Module):
     def __init__(self, c_in: int, c_out: int, factor: int, config: WaveGradConfig) -> None:
         super().__init__()
         self.factor, self.mode = factor, config.down
+        self.chooses = config.down == "nearest"  # samples, and changes none
         kernel = config.down_kernel or 2 * (factor // 2) + 1
         strided = resamples_by_conv(factor, config)
         self.conv = conv(c_in, c_out, kernel, stride=factor) if strided else None
@@ -244,6 +246,9 @@ def upsample(x: Tensor, factor: int, mode: str, mask: Tensor | None) -> Tensor:
     """[B, C, L] -> [B, C, L * factor] by repetition or linear interpolation."""
     if factor == 1:
         return x
+    if mode == "nearest" and channels_together(x):
+        rows = x.transpose(1, 2)[:, :, None].expand(-1, -1, factor, -1)
+        return rows.flatten(1, 2).transpose(1, 2)
     if mode == "linear" and mask is not None:
         # Towards the first place of the padding too: it repeats the last real one, as an end does.
         x = masked(x, mask)
@@ -288,7 +293,7 @@ class FiLM(nn.Module):
 
     def forward(self, x: Tensor, noise_input: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """(gamma, xi), each [B, C_out, L]."""
-        x = F.leaky_relu(self.input(masked(x, mask)), SLOPE)
+        x = F.leaky_relu(self.input(masked(x, mask)), SLOPE, inplace=True)
         x = self.encoding(x, noise_input)
         xi, gamma = self.output(masked(x, mask)).chunk(2, dim=1)
         return gamma, xi
@@ -315,11 +320,15 @@ class DBlock(nn.Module):
 
     def forward(self, x: Tensor, before: Tensor | None, after: Tensor | None) -> Tensor:
         """[B, C_in, L] -> [B, C_out, L / factor]; masks before and after downsampling."""
-        shortcut = self.shortcut_down(self.shortcut(x), before)
-        x = self.main_down(x, before)
-        for layer in self.convs:
-            x = layer(masked(F.leaky_relu(x, SLOPE), after))
-        return shortcut + x
+        down = self.main_down(x, before)
+        if self.shortcut_down.chooses:  # a convolution of one tap need see no others
+            shortcut = self.shortcut(down)
+        else:
+            shortcut = self.shortcut_down(self.shortcut(x), before)
+        x = down
+        for i, layer in enumerate(self.convs):
+            x = layer(masked(F.leaky_relu(x, SLOPE, inplace=i > 0), after))
+        return x.add_(shortcut)
 
 
 class UBlock(nn.Module):
@@ -350,19 +359,24 @@ class UBlock(nn.Module):
         """
         # A 1x1 convolution commutes with both kinds of upsampling and is cheaper before it.
         shortcut = upsample(self.shortcut(x), self.factor, self.mode, before)
-        x = upsample(F.leaky_relu(x, SLOPE), self.factor, self.mode, before)
-        return shortcut, self.convs[0](masked(x, after))
+        x, first = F.leaky_relu(x, SLOPE), self.convs[0]
+        assert isinstance(first, Conv1d)
+        if self.mode == "nearest" and self.factor > 1 and first.dilation == (1,):
+            return shortcut, repeated_conv(first, masked(x, before), self.factor)
+        return shortcut, first(masked(upsample(x, self.factor, self.mode, before), after))
 
     def modulate(
         self, entered: tuple[Tensor, Tensor], film: tuple[Tensor, Tensor], mask: Tensor | None
     ) -> Tensor:
         """The rest of the block, [B, C_out, L * factor]."""
         (shortcut, x), (gamma, xi) = entered, film
-        x = self.convs[1](masked(F.leaky_relu(gamma * x + xi, SLOPE), mask))
-        x = hidden = shortcut + x
-        x = self.convs[2](masked(F.leaky_relu(gamma * x + xi, SLOPE), mask))
-        x = self.convs[3](masked(F.leaky_relu(gamma * x + xi, SLOPE), mask))
-        return hidden + x
+
+        def modulated(x: Tensor) -> Tensor:
+            return masked(F.leaky_relu(torch.addcmul(xi, gamma, x), SLOPE, inplace=True), mask)
+
+        hidden = self.convs[1](modulated(x)).add_(shortcut)
+        x = self.convs[2](modulated(hidden))
+        return self.convs[3](modulated(x)).add_(hidden)
 
 
 class Condition(NamedTuple):
