@@ -97,7 +97,7 @@ def test_the_loop_through_torch_export_agrees(name: str, tmp_path: Path) -> None
     mel, seeds = mels(9, 3), [0, 1, 2]
     wave = loaded(mel, loop_noise(seeds, STEPS, 9, MEL.hop_length))
     expected = vocoder(mel, short(vocoder), seed=seeds)
-    torch.testing.assert_close(wave.flatten(1), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(wave.flatten(1), expected, atol=1e-4, rtol=0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["loop.pt2", "loop.pt2.json"]
 
 

@@ -42,6 +42,8 @@ def test_a_convolution_and_its_gradients_are_torchs(
     x = torch.randn(batch, shape[0], length, dtype=dtype, requires_grad=True)
     out, wanted = ours(x), plain(x)
     torch.testing.assert_close(out, wanted, rtol=0, atol=tolerance)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), wanted, rtol=0, atol=tolerance)
     got = gradients(out, x, *ours.parameters())
     expected = gradients(wanted, x, *plain.parameters())
     for mine, theirs in zip(got, expected, strict=True):
@@ -60,11 +62,27 @@ def test_a_convolution_after_repetition_is_one_transposed_convolution(
     out = repeated_conv(layer, x, factor)
     wanted = F.conv1d(x.repeat_interleave(factor, -1), layer.weight, layer.bias, padding=1)
     torch.testing.assert_close(out, wanted, rtol=0, atol=tolerance)
+    with torch.no_grad():
+        torch.testing.assert_close(repeated_conv(layer, x, factor), wanted, rtol=0, atol=tolerance)
     inputs = (x, *layer.parameters())
     for got, expected in zip(gradients(out, *inputs), gradients(wanted, *inputs), strict=True):
         torch.testing.assert_close(got, expected, rtol=tolerance, atol=10 * tolerance)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_halves_are_those_of_all_channels(dtype: torch.dtype, tolerance: float) -> None:
+    torch.manual_seed(0)
+    layer, x = Conv1d(6, 8, 3, padding=1).to(dtype), torch.randn(2, 6, 11, dtype=dtype)
+    halves = torch.cat(layer.halves(x), 1)
+    torch.testing.assert_close(halves, layer(x), rtol=0, atol=tolerance)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.cat(layer.halves(x), 1), halves, rtol=0, atol=tolerance)
+    got, expected = (gradients(out, *layer.parameters()) for out in (halves, layer(x)))
+    for mine, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=10 * tolerance)
+
+
+@torch.no_grad()
 def test_channels_of_a_place_stay_together_through_a_network() -> None:
     layers = nn.Sequential(Conv1d(1, 6, 5, padding=2), nn.LeakyReLU(), Conv1d(6, 4, 3, padding=1))
     assert layers(torch.randn(2, 1, 9)).stride()[1] == 1

@@ -1,6 +1,7 @@
 """Convolutions over time at the rate that a CPU can reach.
 
-Shapes: B batch, C channels, L places; oneDNN is fastest where a place's channels lie together.
+Shapes: B batch, C channels, L places. oneDNN is fastest where a place's channels lie together; not
+so in its backward passes, so in training nothing is put in another order.
 """
 
 from __future__ import annotations
@@ -18,29 +19,40 @@ class Conv1d(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore
         """[B, C_in, L] -> [B, C_out, L / stride]."""
+        return self.convolved(x, self.weight, self.bias)
+
+    def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both halves of the output's channels, [B, C_out / 2, L / stride].
+
+        On a CPU each in one piece: strides between them would slow all that follows.
+        """
+        if not channels_together(x) or self.groups > 1:
+            first, second = self(x).chunk(2, 1)
+            return first, second
+        assert self.bias is not None
+        parts = zip(self.weight.chunk(2), self.bias.chunk(2), strict=True)
+        first, second = (self.convolved(x, weight, bias) for weight, bias in parts)
+        return first, second
+
+    def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """With some of the layer's weights."""
         if not channels_together(x) or self.padding_mode != "zeros":
-            return super().forward(x)
+            return self._conv_forward(x, weight, bias)
         (stride,), (padding,), (dilation,) = self.stride, self.padding, self.dilation
         assert isinstance(padding, int)
         if self.kernel_size == (1,):
             dilation = 2  # which says nothing of one tap; else torch on one thread takes a product
-        out = F.conv2d(
-            together(x),
-            together(self.weight),
-            self.bias,
-            (1, stride),
-            (0, padding),
-            (1, dilation),
-            self.groups,
-        )
+        sizes = (1, stride), (0, padding), (1, dilation)
+        out = F.conv2d(together(x), together(weight), bias, *sizes, self.groups)
         # Of one channel in, torch cannot tell the order.
         return out.contiguous(memory_format=torch.channels_last).squeeze(2)
 
 
 def channels_together(x: Tensor) -> bool:
-    """Whether this is the faster order: on CPUs, of the types that oneDNN has."""
+    """Whether this order is faster: on CPUs, of the types that oneDNN has, without gradients."""
     known = x.dtype in (torch.float32, torch.bfloat16)
-    return x.device.type == "cpu" and known and not torch.compiler.is_exporting()
+    free = not torch.is_grad_enabled() and not torch.compiler.is_exporting()
+    return x.device.type == "cpu" and known and free
 
 
 def together(x: Tensor) -> Tensor:

@@ -136,12 +136,14 @@ def two_factors(hop: int) -> tuple[int, int]:
     return hop // small, small
 
 
-def conv(c_in: int, c_out: int, kernel: int, dilation: int, config: DiffWaveConfig) -> nn.Module:
+def conv(c_in: int, c_out: int, kernel: int, dilation: int, config: DiffWaveConfig) -> Conv1d:
     """Convolution that keeps the length (but for what `mirrored` adds), Kaiming normal."""
     padding = dilation * (kernel // 2) if config.padding == "zeros" else 0
     layer = Conv1d(c_in, c_out, kernel, padding=padding, dilation=dilation)
     nn.init.kaiming_normal_(layer.weight)
-    return weight_norm(layer) if config.weight_norm else layer
+    if config.weight_norm:
+        weight_norm(layer)
+    return layer
 
 
 class StepEmbedding(nn.Module):
@@ -273,7 +275,7 @@ class ResidualLayer(nn.Module):
             y = self.dilated(mirrored(h, self.mirrored, mask))
         else:
             y = self.dilated(h if mask is None else h * mask)
-        residual, skip = self.output(gated(y, projection)).chunk(2, 1)
+        residual, skip = self.output.halves(gated(y, projection))
         return (x + residual).mul_(math.sqrt(0.5)), skip
 
 
@@ -400,6 +402,6 @@ class DiffWaveNetwork(Network):
         total: Tensor | None = None
         for i, layer in enumerate(self.layers):
             h, skip = layer(h, step, self._projection(i, cond), mask)
-            total = skip.clone() if total is None else total.add_(skip)
+            total = skip if total is None else total + skip
         assert total is not None
         return self.output(F.relu(self.skip(total * len(self.layers) ** -0.5)))[:, 0]

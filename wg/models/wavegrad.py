@@ -202,7 +202,7 @@ def masked(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask
 
 
-def conv(c_in: int, c_out: int, kernel: int, dilation: int = 1, stride: int = 1) -> nn.Conv1d:
+def conv(c_in: int, c_out: int, kernel: int, dilation: int = 1, stride: int = 1) -> Conv1d:
     """Convolution that keeps the length (over the stride), orthogonal weights and zero biases."""
     padding = dilation * (kernel // 2)
     layer = Conv1d(c_in, c_out, kernel, stride, padding, dilation)
@@ -295,7 +295,7 @@ class FiLM(nn.Module):
         """(gamma, xi), each [B, C_out, L]."""
         x = F.leaky_relu(self.input(masked(x, mask)), SLOPE, inplace=True)
         x = self.encoding(x, noise_input)
-        xi, gamma = self.output(masked(x, mask)).chunk(2, dim=1)
+        xi, gamma = self.output.halves(masked(x, mask))
         return gamma, xi
 
 
