@@ -82,6 +82,16 @@ def test_a_slurm_job_that_fails_is_not_queued_again(recipe: TinyRecipe, tmp_path
     assert said.count("wg: error: train.batch_size") == 1 and "Traceback" not in said, said
 
 
+def test_more_tasks_than_the_run_has_processes_are_refused(
+    recipe: TinyRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in {"NTASKS": "4", "PROCID": "1", "LOCALID": "1"}.items():
+        monkeypatch.setenv(f"SLURM_{key}", value)
+    line = recipe.run("--stage", "train", "--stop-stage", "train", "--nodes", "2").complaint()
+    assert "4 processes were started" in line and "are 2; start a task a GPU" in line
+    assert not recipe.work.exists()
+
+
 def test_machines_under_torchrun_are_asked_to_end_and_end_as_one_node(
     recipe: TinyRecipe, tmp_path: Path
 ) -> None:

@@ -107,7 +107,13 @@ def check(context: Context) -> None:
     context.devices.check()
     check_asked(context)
     check_loggers(context.experiment.train)
-    processes = count_processes(context)
+    processes, started = count_processes(context), place().world
+    if started not in (1, processes):
+        raise InputError(
+            f"{started} processes were started, --nodes {context.devices.nodes} with --ngpu "
+            f"{context.devices.gpus} and train.processes={context.experiment.train.processes} are "
+            f"{processes}; start a task a GPU, or set train.processes to the tasks of a machine"
+        )
     if processes > 1:
         from wg.training.trainer import check_divisible
 
