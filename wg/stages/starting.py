@@ -120,19 +120,24 @@ def begin(module: Any, dump: Dump, exp: Path) -> None:
     """What a new network has before its first step: weights of another one, the bins' power."""
     from wg.training.resume import checkpoints_in
 
+    if checkpoints_in(exp / "checkpoints"):
+        return  # training goes on from one, which has its own
     source = module.experiment.train.init_from
-    if source is not None and not checkpoints_in(exp / "checkpoints"):
+    if source is not None:
         module.start = load_start(module.network, module.experiment)
         print(f"starting from {source}, {module.start['steps']:,} steps", flush=True)
     fit_power(module, dump)
 
 
 def fit_power(module: Any, dump: Dump) -> None:
-    """Learns what the mel says of the bins' power, where the model wants to know and does not."""
+    """Learns from a corpus what its mels say of the bins' power, where the model wants to know.
+
+    Not from what training started with: other recordings have another band above the mel's fmax.
+    """
     power = module.denoiser.power
-    if power is None or power.fitted:
+    if power is None:
         return
-    # Evenly spread; a checkpoint that training resumes from has its own.
+    # Evenly spread.
     indices = [i * len(dump) // FIT for i in range(FIT)] if len(dump) > FIT else range(len(dump))
     power.fit(lambda: ((dump.audio(i), dump.mel(i)) for i in indices))
 
