@@ -16,6 +16,7 @@ from tiny_vocoder import MEL, random_mel, tiny_vocoder
 
 from wg.errors import InputError
 from wg.inference.vocoder import Vocoder
+from wg.processes.devices import computes_in_bfloat16
 
 MODELS = ("wavegrad", "diffwave", "spectral")
 
@@ -79,6 +80,19 @@ def test_half_precision_sounds_much_the_same(name: str, cast: str, most: float) 
     assert got.dtype == torch.float32
     error = (got - expected).square().mean().sqrt() / expected.square().mean().sqrt()
     assert 0 < float(error) < most
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_optimised_vocoder_sounds_the_same(name: str) -> None:
+    plain, optimised, mel = tiny_vocoder(name), tiny_vocoder(name).optimize(), random_mel(8)
+    torch.testing.assert_close(optimised(mel), plain(mel), rtol=0, atol=1e-6)
+    names = plain.network.state_dict().keys()
+    assert optimised.network.state_dict().keys() == names
+
+
+def test_an_optimised_vocoder_is_in_bfloat16_where_asked_and_where_the_cpu_computes_in_it() -> None:
+    dtype = torch.bfloat16 if computes_in_bfloat16() else torch.float32
+    assert tiny_vocoder().optimize("bf16").dtype == dtype
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -30,3 +30,9 @@ def synchronise(device: torch.device) -> None:
     """Waits until the device has done all it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this CPU multiplies in bfloat16, and does not only store it (x86 alone is known)."""
+    instructions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in instructions)
