@@ -150,6 +150,8 @@ class Diffusion(Base):
             lr=train.learning_rate,
             betas=train.betas,
             weight_decay=train.weight_decay,
+            # All weights in one pass; Lightning's scaler of 16 bits clips no gradients of such.
+            fused=train.precision != "16",
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_at)
         return {
