@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
@@ -20,6 +21,7 @@ from wg.config import Experiment, TrainConfig
 from wg.data.dump import Dump
 from wg.errors import InputError
 from wg.processes.devices import Devices
+from wg.processes.threads import spinning
 from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
 from wg.training.data import SegmentData
 from wg.training.loggers import RankedByLoss, make_loggers
@@ -149,6 +151,10 @@ def fit(
         found.check_fits(module)
         if trainer.is_global_zero:
             print(found.line(), flush=True)
+    if trainer.is_global_zero and not devices.gpus:
+        notice = spinning(torch.get_num_threads() * per_node)
+        if notice is not None:
+            print(notice, flush=True)
     data = SegmentData(experiment, *dumps)
     path = found.path if found else None
     with answering(train):

@@ -1,0 +1,48 @@
+"""What is said of threads that spin, and memory that is kept."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from wg.processes.memory import keep_freed
+from wg.processes.threads import QUIET, spinning
+
+
+@pytest.fixture(autouse=True)
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of four cores, of which nothing else was said."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    for name in QUIET:
+        monkeypatch.delenv(name, raising=False)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, busy: float) -> None:
+    """So many cores have other work."""
+    monkeypatch.setattr(os, "getloadavg", lambda: (busy, busy, busy))
+
+
+def test_threads_beside_other_work_are_told_the_setting_that_helps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load(monkeypatch, 2.5)
+    assert "GOMP_SPINCOUNT=0" in str(spinning(4))
+    monkeypatch.setenv("GOMP_SPINCOUNT", "0")
+    assert spinning(4) is None
+
+
+def test_nothing_is_said_where_cores_are_free_or_one_thread_waits_for_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load(monkeypatch, 0.4)
+    assert spinning(4) is None
+    load(monkeypatch, 4.0)
+    assert spinning(1) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+def test_a_process_can_keep_what_it_frees() -> None:
+    assert keep_freed() in (True, False)
+    assert bytearray(1 << 26)[-1] == 0
