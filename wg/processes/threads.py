@@ -21,5 +21,5 @@ def spinning(threads: int) -> str | None:
         return None
     return (
         f"load {busy:.1f} on {cores} cores: {threads} threads beside other work wait for each "
-        "other spinning, several times as slow; OMP_NUM_THREADS=1 or GOMP_SPINCOUNT=0 is faster here"
+        "other spinning, several times as slow; OMP_NUM_THREADS=1 or GOMP_SPINCOUNT=0 is faster"
     )
