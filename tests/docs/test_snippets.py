@@ -87,8 +87,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("mel", "long", "mels/in"):
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         np.save(made / f"{name}.npy", mel)
-    for folder in ("corpus", "exp"):
-        (made / folder).mkdir()
+    (made / "exp").mkdir()
     (made / "metadata.csv").write_text("in|Good morning.\n")
     scored = ("--syn", str(made / "vocoder_a"), "--syn", f"B={made / 'elsewhere/b'}")
     scored += ("--metrics", "clipped", "-o", str(made / "scores.json"))
@@ -149,11 +148,13 @@ def run_dry(script: str, options: list[str], place: Path) -> None:
     name = script.split("/")[1].replace("myvoice", "ljspeech")
     recipe = ROOT / "recipes" / name
     given = list(options)
-    for option, folder in (("--corpus-dir", "corpus"), ("--work-dir", "work")):
-        if option in given:
-            given[given.index(option) + 1] = str(place / folder)
-        elif option == "--work-dir":
-            given += [option, str(place / folder)]
+    if "--corpus-dir" in given:  # a dry run would read it
+        at = given.index("--corpus-dir")
+        given[at : at + 2] = []
+    if "--work-dir" in given:
+        given[given.index("--work-dir") + 1] = str(place / "work")
+    else:
+        given += ["--work-dir", str(place / "work")]
     given = [word for word in given if not word.startswith("train.init_from=")]
     if "--ngpu" in given:  # which are not here
         at = given.index("--ngpu")

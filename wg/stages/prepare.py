@@ -69,7 +69,7 @@ def plan(context: Context) -> list[str]:
         return []
     reader = recipe_reader(context.recipe)
     splits = read_splits(reader, find_corpus(context, reader), context.experiment.corpus)
-    sizes = [f"{name} {sum(1 for _ in splits[name])}" for name in SPLITS]
+    sizes = [f"{name} {len(list(splits[name].ids))}" for name in SPLITS]
     return [f"utterances: {', '.join(sizes)}"]
 
 
