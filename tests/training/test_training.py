@@ -35,6 +35,22 @@ def logged(folder: Path, column: str) -> list[float]:
     return values
 
 
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_gradients_are_clipped_by_their_norm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    norms = []
+
+    def seen(module: DiffusionModule, optimizer: torch.optim.Optimizer) -> None:
+        squares = [p.grad.square().sum() for p in module.parameters() if p.grad is not None]
+        norms.extend([float(torch.stack(squares).sum().sqrt())] if squares else [])
+
+    monkeypatch.setattr(DiffusionModule, "on_before_zero_grad", seen)
+    settings = {"precision": precision, "clip_norm": 1e-3, "max_steps": 3, "valid_every": 3}
+    train(tmp_path / "exp", tmp_path / "data", train=settings)
+    assert max(norms) == pytest.approx(1e-3, rel=1e-2)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, workers: int) -> None:
     constant = {"warmup_steps": 6, "workers": workers}

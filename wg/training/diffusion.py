@@ -150,14 +150,27 @@ class Diffusion(Base):
             lr=train.learning_rate,
             betas=train.betas,
             weight_decay=train.weight_decay,
-            # All weights in one pass; Lightning's scaler of 16 bits clips no gradients of such.
-            fused=train.precision != "16",
+            fused=train.precision != "16",  # all weights in one pass; gradients are scaled apart
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_at)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        """Clips by the norm of all gradients: `train.clip_norm`.
+
+        Where gradients are scaled (16 bits), Lightning does. Elsewhere it would refuse an optimiser
+        that takes all weights in one pass, as if its gradients were scaled too.
+        """
+        if self.experiment.train.precision == "16":
+            clip: Any = super()
+            clip.configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def rate_at(self, step: int) -> float:
         """Share of the learning rate at a step."""
