@@ -511,10 +511,8 @@ def in_yaml(value: Any) -> str:
 
 def explain(section: str, error: Exception) -> str:
     """First line of an OmegaConf error, with its key."""
-    reason, key = (
-        str(getattr(error, "msg", None) or error).splitlines()[0],
-        getattr(error, "full_key", ""),
-    )
+    reason = str(getattr(error, "msg", None) or error).splitlines()[0]
+    key = getattr(error, "full_key", "")
     return f"{section}.{key}: {reason}" if key else f"{section}: {reason}"
 
 

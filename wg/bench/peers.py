@@ -46,24 +46,28 @@ class LmntLoop(nn.Module):
         return audio
 
 
+def untrained(name: str, kind: str) -> Any:
+    """The network of lmnt's package `name` as it begins, the same every time."""
+    module, params = package(f"{name}.model", name), package(f"{name}.params", name)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return vars(module)[kind](params.params)
+
+
 def lmnt_wavegrad(spec: MelSpec, steps: int = 6) -> nn.Module:
     """WaveGrad Base (2009.00713) of lmnt-com, package `wavegrad`."""
     agree(spec, "lmnt-wavegrad")
-    module, params = package("wavegrad.model", "wavegrad"), package("wavegrad.params", "wavegrad")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = module.WaveGrad(params.params)
     beta = np.linspace(1e-6, 0.5, steps)
-    return LmntLoop(network, beta, np.cumprod(1 - beta).tolist(), spec.hop_length)
+    return LmntLoop(
+        untrained("wavegrad", "WaveGrad"), beta, np.cumprod(1 - beta).tolist(), spec.hop_length
+    )
 
 
 def lmnt_diffwave(spec: MelSpec, steps: int = 6) -> nn.Module:
     """DiffWave BASE (2009.09761) of lmnt-com, package `diffwave`."""
     agree(spec, "lmnt-diffwave")
-    module, params = package("diffwave.model", "diffwave"), package("diffwave.params", "diffwave")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = module.DiffWave(params.params)
-        nn.init.normal_(network.output_projection.weight, std=0.01)  # which is zero there
+    network = untrained("diffwave", "DiffWave")
+    seeded = torch.Generator().manual_seed(0)
+    nn.init.normal_(network.output_projection.weight, std=0.01, generator=seeded)  # zero there
     beta = np.linspace(1e-4, 0.5, steps)
     return LmntLoop(network, beta, np.linspace(0, 48.5, steps).tolist(), spec.hop_length)

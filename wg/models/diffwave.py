@@ -31,6 +31,7 @@ from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
 from wg.models.convolution import Conv1d
 from wg.models.network import Network, zero
+from wg.models.shared import at_least_single
 
 WAVES = 64  # sines, and as many cosines, of a step
 STEP_WIDTH = 512
@@ -239,8 +240,7 @@ def gated(y: Tensor, projection: Tensor | None) -> Tensor:
     """
     turn = turned(y)
     y = y * turn if projection is None else torch.addcmul(projection, y, turn)
-    exact = y.to(torch.promote_types(y.dtype, torch.float32))
-    main, gate = torch.sigmoid(exact).chunk(2, 1)
+    main, gate = torch.sigmoid(at_least_single(y)).chunk(2, 1)
     return torch.addcmul(gate, main, gate, value=-2).to(y.dtype)
 
 

@@ -152,7 +152,7 @@ def fit(
         if trainer.is_global_zero:
             print(found.line(), flush=True)
     if trainer.is_global_zero and not devices.gpus:
-        notice = spinning(torch.get_num_threads() * per_node)
+        notice = spinning(torch.get_num_threads())
         if notice is not None:
             print(notice, flush=True)
     data = SegmentData(experiment, *dumps)
