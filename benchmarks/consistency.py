@@ -25,7 +25,7 @@ from torch import Tensor
 from wg.data.dump import Dump
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.noise import PositionalNoise
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.griffinlim import griffin_lim
 from wg.metrics import score
@@ -57,7 +57,9 @@ def finite(bound: float) -> float | None:
     return None if math.isinf(bound) else bound
 
 
-def replaced(vocoder: Vocoder, mel: Tensor, options: Synthesis, seed: int, to: float) -> Tensor:
+def replaced(
+    vocoder: Vocoder, mel: Tensor, options: SamplingConfig, seed: int, to: float
+) -> Tensor:
     """A waveform [T] whose estimates are Griffin-Lim's waveform at levels up to `to` dB."""
     made = griffin_lim(mel, vocoder.mel_spec, 32, 0)[None]
 
@@ -114,12 +116,12 @@ def main() -> None:
         ]
         # Without iterations the rest makes no difference.
         for chosen in dict.fromkeys(c if c.iterations else Consistency() for c in settings):
-            synthesis = Synthesis(steps, sampler, 1.0, chosen)
+            synthesis = SamplingConfig(steps, sampler, 1.0, chosen)
             label = {"steps": steps, "sampler": sampler, "consistency": chosen.label}
             add(label, lambda index, s=synthesis: vocoder(dump.mel(index), s, seed=index).numpy())
         for to in options.replace_to:
             label = {"steps": steps, "sampler": sampler, "consistency": f"replaced-to{to:g}"}
-            synthesis = Synthesis(steps, sampler, 1.0)
+            synthesis = SamplingConfig(steps, sampler, 1.0)
             add(
                 label,
                 lambda index, s=synthesis, to=to: replaced(

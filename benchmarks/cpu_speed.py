@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wg.config import load_experiment
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.models import build_network, config_class
 from wg.processes.memory import keep_freed
@@ -102,7 +102,7 @@ def call_of(model: str, way: str) -> Callable[[], Tensor]:
     network = build_network(experiment.model, spec)
     last = network.out_conv if model == "wavegrad" else network.output
     torch.nn.init.normal_(last.weight, std=0.05)  # pyright: ignore
-    vocoder = Vocoder(network, experiment.model, spec, experiment.diffusion, Synthesis())
+    vocoder = Vocoder(network, experiment.model, spec, experiment.diffusion, SamplingConfig())
     frames = SECONDS * spec.sample_rate // spec.hop_length
     mel = torch.randn(1, spec.n_mels, frames)
     x, told = torch.randn(1, frames * spec.hop_length), torch.tensor([20.0])

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from wg.config import load_experiment
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.models import build_network, config_class
 
@@ -40,7 +40,7 @@ def main() -> None:
         model = replace(experiment.model, cache=mode)
         network = build_network(model, spec)
         network.load_state_dict(weights)
-        synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip)
+        synthesis = SamplingConfig(decode.schedule, decode.sampler, decode.clip)
         vocoders[mode] = Vocoder(network, model, spec, experiment.diffusion, synthesis).to(device)
     mel = torch.randn(spec.n_mels, SECONDS * spec.sample_rate // spec.hop_length)
     waves = {mode: vocoder(mel) for mode, vocoder in vocoders.items()}

@@ -29,8 +29,8 @@ import torch
 from lightning import Callback, Trainer
 
 from wg.bench.environment import device_name
-from wg.bench.networks import RECIPES, Subject, subject_of
-from wg.bench.race import Row, Shape, Timing, race
+from wg.bench.networks import RECIPES, Candidate, candidate_of
+from wg.bench.race import Shape, SpeedResult, Timing, race
 from wg.config import load_experiment
 from wg.data.dump import Dump, make_index, write_shard
 from wg.data.index import Utterance
@@ -166,10 +166,10 @@ def timed(
     names: tuple[str, ...], consistency: int | None, sizes: Sizes, device: torch.device
 ) -> list[str]:
     """A line for each network, backend and shape."""
-    subjects: list[Subject] = []
+    networks: list[Candidate] = []
     for name in names:
         try:
-            subjects.append(subject_of(name, sizes.sampling, consistency, device))
+            networks.append(candidate_of(name, sizes.sampling, consistency, device))
         except InputError as error:
             if name not in PEERS:  # which need not be installed
                 raise
@@ -177,11 +177,11 @@ def timed(
     threads = torch.get_num_threads()
     shapes = [Shape(seconds, batch, threads) for seconds, batch in sizes.shapes]
     with progress("real-time factors", None) as bar:
-        rows, _ = race(subjects, sizes.backends, shapes, Timing(sizes.repeats, device), bar)
+        rows, _ = race(networks, sizes.backends, shapes, Timing(sizes.repeats, device), bar)
     return [said(row) for row in rows]
 
 
-def said(row: Row) -> str:
+def said(row: SpeedResult) -> str:
     """A row in words."""
     what = f"{row.network} {row.backend}, {row.shape.seconds:g} s, batch {row.shape.batch}"
     if row.reason:

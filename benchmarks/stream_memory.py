@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from wg.diffusion.process import DiffusionConfig
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.hub import named
 from wg.models import build_network
@@ -35,7 +35,7 @@ def vocoder() -> Vocoder:
     torch.manual_seed(0)
     network = build_network(config, spec)
     torch.nn.init.normal_(network.out_conv.weight, std=0.05)  # pyright: ignore
-    return Vocoder(network, config, spec, DiffusionConfig(), Synthesis(STEPS, clip=0.9))
+    return Vocoder(network, config, spec, DiffusionConfig(), SamplingConfig(STEPS, clip=0.9))
 
 
 def chunk(number: int, bands: int) -> torch.Tensor:

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Of a module that of the longest name here which it begins with.
 ROWS = {
+    "moved": 0,
     "errors": 0,
     "files": 0,
     "fields": 0,

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from wg.inference.model import SamplingConfig
 from wg.moved import MOVED
 
 
@@ -20,8 +21,25 @@ def test_an_old_name_is_the_same_module_and_says_the_new_one(old: str) -> None:
 
 
 def test_a_script_is_told_once_and_at_its_own_line() -> None:
-    code = "from wg.vocoder import Synthesis, Vocoder\nfrom wg.vocoder import Vocoder\n"
+    code = "from wg.vocoder import SamplingConfig, Vocoder\nfrom wg.vocoder import Vocoder\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("DeprecationWarning: wg.vocoder is wg.inference.vocoder now") == 1
+    assert "<string>:1:" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["wg", "wg.inference.model", "wg.inference.vocoder"])
+def test_an_old_name_of_a_class_is_the_class_and_says_the_new_one(module: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{module}.Synthesis is SamplingConfig now"):
+        old = vars(importlib.import_module(module))["__getattr__"]("Synthesis")
+    assert old is SamplingConfig
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        vars(importlib.import_module(module))["__getattr__"]("Nothing")
+
+
+def test_a_script_with_an_old_class_is_told_once_and_at_its_own_line() -> None:
+    code = "from wg import Synthesis, Vocoder\nfrom wg.vocoder import Synthesis\nSynthesis('6')\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("DeprecationWarning: wg.Synthesis is SamplingConfig now") == 1
     assert "<string>:1:" in done.stderr

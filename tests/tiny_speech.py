@@ -10,7 +10,7 @@ from torch import nn
 
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import DiffusionConfig
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.text_to_speech import TextToSpeech
 from wg.mel.spec import MelSpec
 from wg.models import build_network
@@ -28,8 +28,8 @@ TINY = WaveGrad2Config(
 VOICES = replace(TINY, speaker_channels=4, speakers=("anna", "bert"))
 BY_A_MEL = replace(TINY, mel_weight=1.0, mel_blocks=2, mel_width=8)  # which it predicts
 THROUGH_A_MEL = replace(BY_A_MEL, decoder="spectral", spectral=SPECTRAL)
-SYNTHESIS = Synthesis("3", clip=1.0)
-CONSISTENT = Synthesis("3", clip=1.0, consistency=Consistency(2))
+SYNTHESIS = SamplingConfig("3", clip=1.0)
+CONSISTENT = SamplingConfig("3", clip=1.0, consistency=Consistency(2))
 
 
 def tiny_speech(config: WaveGrad2Config = TINY) -> TextToSpeech:

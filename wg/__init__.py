@@ -9,19 +9,19 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from wg.moved import Forwarding
+from wg.moved import Forwarding, renamed
 
 if TYPE_CHECKING:
     from wg.inference.generator import Generator
-    from wg.inference.model import Synthesis
+    from wg.inference.model import SamplingConfig
     from wg.inference.text_to_speech import TextToSpeech, Voice
     from wg.inference.vocoder import Vocoder
 
 __version__ = "0.1.0"
-__all__ = ["Generator", "Synthesis", "TextToSpeech", "Vocoder", "Voice"]
+__all__ = ["Generator", "SamplingConfig", "TextToSpeech", "Vocoder", "Voice"]
 _HOMES = {
     "Generator": "wg.inference.generator",
-    "Synthesis": "wg.inference.model",
+    "SamplingConfig": "wg.inference.model",
     "TextToSpeech": "wg.inference.text_to_speech",
     "Vocoder": "wg.inference.vocoder",
     "Voice": "wg.inference.text_to_speech",
@@ -33,5 +33,5 @@ sys.meta_path.insert(0, Forwarding())
 def __getattr__(name: str) -> Any:
     """A class of `__all__`, imported when first asked for."""
     if name not in __all__:
-        raise AttributeError(f"module 'wg' has no attribute {name!r}")
+        return renamed(__name__, name)
     return vars(importlib.import_module(_HOMES[name]))[name]

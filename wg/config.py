@@ -389,8 +389,8 @@ def compose(sources: Sequence[Source], schema: Callable[[str], type]) -> Experim
                 words = as_words(values, sections[section])
                 configs[section] = OmegaConf.merge(configs[section], OmegaConf.create(words))
             except UNFIT as error:
-                told = complaint(section, values, sections[section]) or explain(section, error)
-                raise InputError(f"{label}: {told}") from None
+                message = complaint(section, values, sections[section]) or explain(section, error)
+                raise InputError(f"{label}: {message}") from None
     experiment = Experiment(**{key: to_object(key, config) for key, config in configs.items()})
     experiment.check()
     return experiment

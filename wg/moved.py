@@ -1,13 +1,15 @@
-"""Modules that have another name now: the old one still imports, with one notice."""
+"""Modules and classes that have another name now: the old one still imports, with one notice."""
 
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 MOVED = {
     "wg.aligner": "wg.alignment.aligner",
@@ -24,6 +26,21 @@ MOVED = {
     "wg.training.devices": "wg.processes.devices",
     "wg.vocoder": "wg.inference.vocoder",
 }
+RENAMED = {"Synthesis": "SamplingConfig"}  # classes, wherever they are imported from
+
+
+def renamed(module: str, name: str) -> Any:
+    """What `module` had under an old name, for its `__getattr__`; AttributeError for any other.
+
+    From then on the module has it: an import asks twice, and the notice is given once.
+    """
+    if name not in RENAMED:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    new = RENAMED[name]
+    warnings.warn(f"{module}.{name} is {new} now", DeprecationWarning, stacklevel=3)
+    found = getattr(sys.modules[module], new)
+    setattr(sys.modules[module], name, found)
+    return found
 
 
 class Forwarding(MetaPathFinder, Loader):

@@ -17,14 +17,14 @@ from tiny_vocoder import MEL, random_mel, tiny_vocoder
 from torch import Tensor, nn
 
 from wg.bench import backends, race
-from wg.bench.backends import BACKENDS, Backend, Call, Place, bucketed
-from wg.bench.networks import Ours, Subject, Theirs, subject_of
+from wg.bench.backends import BACKENDS, Backend, BackendContext, Call, bucketed
+from wg.bench.networks import Candidate, ExternalNetwork, OurNetwork, candidate_of
 from wg.bench.peers import LmntLoop, lmnt_diffwave, lmnt_wavegrad
-from wg.bench.race import Peak, Row, Shape, Timing, difference
+from wg.bench.race import Peak, Shape, SpeedResult, Timing, difference
 from wg.bench.race_results import plain, print_race, spoken, summary, write_race
-from wg.bench.roofline import Probe, Work, operators, work_of
+from wg.bench.roofline import Probe, Workload, operators, workload_of
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.mel.hub import named
 from wg.processes.progress import Bar
 
@@ -32,15 +32,17 @@ CPU = torch.device("cpu")
 SHORT = Shape(0.25, 1, 1)
 
 
-def tiny(name: str = "wavegrad") -> Ours:
+def tiny(name: str = "wavegrad") -> OurNetwork:
     vocoder = tiny_vocoder(name)
-    return Ours(f"tiny-{name}", vocoder, replace(vocoder.synthesis, schedule="3", consistency=None))
+    return OurNetwork(
+        f"tiny-{name}", vocoder, replace(vocoder.synthesis, schedule="3", consistency=None)
+    )
 
 
 def raced(
-    subjects: list[Subject], names: list[str], repeats: int = 1, shape: Shape = SHORT
-) -> tuple[list[Row], list[Peak]]:
-    return race.race(subjects, names, [shape], Timing(repeats, CPU), Bar("speed", None))
+    networks: list[Candidate], names: list[str], repeats: int = 1, shape: Shape = SHORT
+) -> tuple[list[SpeedResult], list[Peak]]:
+    return race.race(networks, names, [shape], Timing(repeats, CPU), Bar("speed", None))
 
 
 @pytest.fixture(autouse=True)
@@ -52,10 +54,10 @@ def test_repetitions_are_interleaved_and_eager_comes_first(monkeypatch) -> None:
     called: list[str] = []
 
     def noted(name: str) -> Backend:
-        def make(subject: Subject, place: Place) -> Call:
+        def make(candidate: Candidate, context: BackendContext) -> Call:
             def call(mels: Tensor) -> Tensor:
-                called.append(f"{subject.name} {name}")
-                return subject(mels)
+                called.append(f"{candidate.name} {name}")
+                return candidate(mels)
 
             return call
 
@@ -79,11 +81,11 @@ def test_seconds_are_those_of_the_clock_that_is_given() -> None:
 
 
 def test_the_difference_of_a_wrong_backend_is_reported(monkeypatch) -> None:
-    def louder(subject: Subject, place: Place) -> Call:
-        return lambda mels: subject(mels) + 0.25
+    def louder(candidate: Candidate, context: BackendContext) -> Call:
+        return lambda mels: candidate(mels) + 0.25
 
-    def shorter(subject: Subject, place: Place) -> Call:
-        return lambda mels: subject(mels)[:, :-1]
+    def shorter(candidate: Candidate, context: BackendContext) -> Call:
+        return lambda mels: candidate(mels)[:, :-1]
 
     wrong = {"louder": Backend(louder), "shorter": Backend(shorter)}
     monkeypatch.setattr(race, "BACKENDS", {**BACKENDS, **wrong})
@@ -100,7 +102,7 @@ def test_what_cannot_run_here_is_a_row_with_its_reason(monkeypatch, capsys) -> N
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
-    def broken(subject: Subject, place: Place) -> Call:
+    def broken(candidate: Candidate, context: BackendContext) -> Call:
         raise RuntimeError("no kernel\nfor this")
 
     monkeypatch.setattr(race, "BACKENDS", {**BACKENDS, "broken": Backend(broken)})
@@ -125,7 +127,7 @@ def test_a_network_whose_eager_call_fails_is_not_held_against_anything() -> None
     def fails(mels: Tensor) -> Tensor:
         raise ValueError("broken")
 
-    rows, _ = raced([Theirs("bad", MEL, fails), tiny()], ["bf16"])
+    rows, _ = raced([ExternalNetwork("bad", MEL, fails), tiny()], ["bf16"])
     assert [row.reason for row in rows] == ["fails: broken"] * 2 + [""] * 2
     assert rows[3].faster is not None
 
@@ -139,7 +141,9 @@ def test_other_peoples_networks_run_where_ours_do_and_say_what_they_cannot() -> 
         def forward(self, mels: Tensor) -> Tensor:
             return self.mix(mels).mT.flatten(1) + 0.1 * torch.randn(1)
 
-    rows, _ = raced([Theirs("hold", MEL, Hold().eval())], ["bf16", "onnxruntime", "stream"])
+    rows, _ = raced(
+        [ExternalNetwork("hold", MEL, Hold().eval())], ["bf16", "onnxruntime", "stream"]
+    )
     assert [row.reason for row in rows[2:]] == ["only networks of wg have it"] * 2
     frames = MEL.frames(2000)
     assert rows[0].work is not None and rows[0].difference == 0
@@ -172,7 +176,7 @@ def test_openvino_is_given_threads_precision_and_the_loop_s_noise(tmp_path, monk
     vars(module)["Core"] = Core
     monkeypatch.setitem(sys.modules, "openvino", module)
     monkeypatch.setattr(backends, "save_onnx", lambda v, part, s, path: path.touch())
-    call = BACKENDS["openvino-bf16"].make(tiny(), Place(CPU, 2, tmp_path))
+    call = BACKENDS["openvino-bf16"].make(tiny(), BackendContext(CPU, 2, tmp_path))
     wave = call(torch.stack([random_mel(5), random_mel(5, 1)]))
     assert wave.shape == (2, 5 * 64)
     assert (told["INFERENCE_NUM_THREADS"], told["INFERENCE_PRECISION_HINT"]) == (2, "bf16")
@@ -182,9 +186,9 @@ def test_openvino_is_given_threads_precision_and_the_loop_s_noise(tmp_path, monk
 def test_a_bucket_changes_no_waveform(monkeypatch) -> None:
     monkeypatch.setattr(backends, "BUCKET", 16)
     for name in ("wavegrad", "spectral"):
-        subject = tiny(name)
+        candidate = tiny(name)
         mels = torch.stack([random_mel(21), random_mel(21, 1)])
-        assert difference(bucketed(subject)(mels), subject(mels)) < 1e-4
+        assert difference(bucketed(candidate)(mels), candidate(mels)) < 1e-4
 
 
 def test_a_compiled_network_runs_in_the_same_loop(monkeypatch, tmp_path) -> None:
@@ -196,20 +200,20 @@ def test_a_compiled_network_runs_in_the_same_loop(monkeypatch, tmp_path) -> None
 
     monkeypatch.setattr(torch, "compile", compile_nothing)
     monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: asked.append("step"))
-    subject, mel = tiny(), random_mel(8)[None]
-    call = BACKENDS["compiled"].make(subject, Place(CPU, 1, tmp_path))
-    assert torch.equal(call(mel), subject(mel))
-    graphed = BACKENDS["graphs"].make(subject, Place(torch.device("cuda"), 1, tmp_path))
-    assert difference(graphed(mel), subject(mel)) < 1e-4
+    candidate, mel = tiny(), random_mel(8)[None]
+    call = BACKENDS["compiled"].make(candidate, BackendContext(CPU, 1, tmp_path))
+    assert torch.equal(call(mel), candidate(mel))
+    graphed = BACKENDS["graphs"].make(candidate, BackendContext(torch.device("cuda"), 1, tmp_path))
+    assert difference(graphed(mel), candidate(mel)) < 1e-4
     assert asked[:2] == [{"dynamic": True}, {"mode": "reduce-overhead", "dynamic": False}]
     assert asked[2:] == ["step"] * 3
 
 
 def test_work_is_counted_by_hand() -> None:
     x, y = torch.zeros(4, 8), torch.zeros(8, 2)
-    assert work_of(lambda: x @ y) == Work(4 * 8 * 2, 4 * (32 + 16 + 8))
-    assert work_of(lambda: x.T) == Work(0, 0)
-    assert work_of(lambda: x + x) == Work(0, 4 * 3 * 32)
+    assert workload_of(lambda: x @ y) == Workload(4 * 8 * 2, 4 * (32 + 16 + 8))
+    assert workload_of(lambda: x.T) == Workload(0, 0)
+    assert workload_of(lambda: x + x) == Workload(0, 4 * 3 * 32)
 
 
 def test_a_profile_names_what_takes_the_time() -> None:
@@ -219,12 +223,12 @@ def test_a_profile_names_what_takes_the_time() -> None:
     assert race.profiled(tiny(), CPU).keys() & {"mkldnn_convolution", "_slow_conv2d_forward"}
 
 
-def hand_made() -> tuple[list[Row], list[Peak]]:
+def hand_made() -> tuple[list[SpeedResult], list[Peak]]:
     shape = Shape(2.0, 2, 1)
-    work = Work(macs=8e9, traffic=2e9)
-    eager = Row("net", "eager", "32", shape, "", [4.0, 8.0, 6.0], 7.0, 100.0, 0.0, work)
-    half = Row("net", "bf16", "bf16", shape, "", [1.0, 4.0, 2.0], 3.0, 50.0, 0.5, work)
-    absent = Row("net", "openvino", "32", shape, "not installed: pip install openvino")
+    work = Workload(macs=8e9, traffic=2e9)
+    eager = SpeedResult("net", "eager", "32", shape, "", [4.0, 8.0, 6.0], 7.0, 100.0, 0.0, work)
+    half = SpeedResult("net", "bf16", "bf16", shape, "", [1.0, 4.0, 2.0], 3.0, 50.0, 0.5, work)
+    absent = SpeedResult("net", "openvino", "32", shape, "not installed: pip install openvino")
     rows = [eager, half, absent]
     race.compare(rows)
 
@@ -274,12 +278,12 @@ def test_the_files_hold_figures_reasons_and_a_picture(tmp_path: Path) -> None:
 
 
 def test_experiments_have_random_weights_and_whole_outputs() -> None:
-    subject = subject_of("mini/wavegrad", "2", None, CPU)
-    assert isinstance(subject, Ours) and subject.random
-    mel = torch.zeros(1, subject.spec.n_mels, 4) - 4
-    wave = subject(mel)
+    candidate = candidate_of("mini/wavegrad", "2", None, CPU)
+    assert isinstance(candidate, OurNetwork) and candidate.random
+    mel = torch.zeros(1, candidate.spec.n_mels, 4) - 4
+    wave = candidate(mel)
     assert torch.isfinite(wave).all() and wave.abs().max() > 0
-    assert torch.equal(wave, subject_of("mini/wavegrad", "2", None, CPU)(mel))
+    assert torch.equal(wave, candidate_of("mini/wavegrad", "2", None, CPU)(mel))
 
 
 def factory(spec: Any, gain: int = 1, word: str = "") -> Any:
@@ -288,9 +292,9 @@ def factory(spec: Any, gain: int = 1, word: str = "") -> Any:
 
 def test_a_factory_is_given_its_mel_and_options(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "a_peer", sys.modules[__name__])
-    plain_one = subject_of("a_peer:factory", "6", None, CPU)
+    plain_one = candidate_of("a_peer:factory", "6", None, CPU)
     assert plain_one.spec == named("hifigan") and plain_one.name == "factory"
-    made = subject_of("a_peer:factory@lmnt-wavegrad,gain=3,word=ab", "6", None, CPU)
+    made = candidate_of("a_peer:factory@lmnt-wavegrad,gain=3,word=ab", "6", None, CPU)
     assert made.spec == named("lmnt-wavegrad")
     assert torch.equal(made(torch.ones(1, 128, 2)), torch.full((1, 600), 5.0))
 
@@ -388,11 +392,11 @@ def test_a_package_of_a_peer_that_lacks_is_one_line(monkeypatch) -> None:
 
 
 def test_consistency_is_the_network_s_own_unless_given() -> None:
-    own = subject_of("ljspeech", "6", None, CPU)
-    none = subject_of("ljspeech", "6", 0, CPU)
-    assert isinstance(own, Ours) and isinstance(none, Ours)
+    own = candidate_of("ljspeech", "6", None, CPU)
+    none = candidate_of("ljspeech", "6", 0, CPU)
+    assert isinstance(own, OurNetwork) and isinstance(none, OurNetwork)
     assert own.synthesis.consistency and own.synthesis.consistency.iterations == 16
     assert none.synthesis.consistency and none.synthesis.consistency.iterations == 0
-    assert isinstance(own.synthesis, Synthesis)
+    assert isinstance(own.synthesis, SamplingConfig)
     with pytest.raises(InputError, match="steps is 0"):
-        subject_of("ljspeech", "0", None, CPU)
+        candidate_of("ljspeech", "0", None, CPU)

@@ -19,7 +19,7 @@ from wg.bench.plan import Cell, Speed, VocoderEntry
 from wg.bench.speed import cost, excerpt, multiply_adds, peak_memory, percentiles, timings
 from wg.bench.systems import AUTOCAST, FromMel, World, griffin_lim_system, system_of
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.streaming import Stream
 from wg.inference.vocoder import Vocoder
 from wg.mel.extract import log_mel
@@ -234,7 +234,7 @@ def test_the_first_audio_is_what_a_listener_of_a_stream_waits_for(
 ) -> None:
     made = streamed_cell(tmp_path, name, "2")
     vocoder = Vocoder.from_pretrained(tmp_path)
-    ahead = Stream(vocoder, Synthesis("2"), 0).latency
+    ahead = Stream(vocoder, SamplingConfig("2"), 0).latency
     mel = random_mel(8 * ahead)
     chunks = ahead // 5 + 1  # the first at which more than the look-ahead is there
     assert made.begin(mel, 5 * 64 / 8000) == pytest.approx(chunks * 5 * 64 / 8000)

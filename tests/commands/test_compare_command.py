@@ -15,10 +15,10 @@ import soundfile
 import torch
 from tiny_recipe import RATE, Outcome, tone, wg
 
-from wg.bench import heard
+from wg.bench import error_rates
 from wg.bench.results import front
 from wg.diffusion.process import DiffusionConfig
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
 from wg.models import build_network
@@ -52,7 +52,9 @@ def vocoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         down_channels=(4, 4, 8, 8),
     )
     folder = tmp_path_factory.mktemp("model") / "vocoder"
-    made = Vocoder(build_network(model, SPEC), model, SPEC, DiffusionConfig(), Synthesis(clip=0.5))
+    made = Vocoder(
+        build_network(model, SPEC), model, SPEC, DiffusionConfig(), SamplingConfig(clip=0.5)
+    )
     made.save_pretrained(folder, "tiny")
     return folder
 
@@ -263,7 +265,7 @@ def test_the_front_holds_what_none_beats_in_speed_and_quality() -> None:
 
 
 def test_texts_of_a_corpus_add_error_rates(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (recogniser, heard):
+    for module in (recogniser, error_rates):
         monkeypatch.setattr(module, "load_recogniser", lambda name: lambda wave, rate: "TONE")
     edit(bench, "limit: 2", "limit: 2, texts: metadata.csv")
     edit(bench, "  world: {kind: world}\n  ours: {kind: wg, folder: vocoder}\n", "")

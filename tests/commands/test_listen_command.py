@@ -11,7 +11,7 @@ import soundfile
 from tiny_recipe import RATE, tone, wg
 
 from wg.errors import InputError
-from wg.report.page import Row, write_page
+from wg.report.page import PageRow, write_page
 
 
 @pytest.fixture
@@ -127,5 +127,5 @@ def test_no_id_leads_out_of_a_page(tmp_path: Path) -> None:
     audio = {"recording": lambda name: (np.zeros(4000, np.float32), RATE)}
     for name in ("../../out", str(tmp_path / "out"), "a/../../../out"):
         with pytest.raises(InputError, match="leads out of the page's folder"):
-            write_page(tmp_path / "page", "A page", [Row(name, "", {})], audio, {})
+            write_page(tmp_path / "page", "A page", [PageRow(name, "", {})], audio, {})
     assert not list(tmp_path.rglob("*.wav"))

@@ -10,7 +10,7 @@ from tiny_recipe import Outcome, TinyRecipe, wg
 
 from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.search import starts
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.tuning.search import rivals_of
 
@@ -51,14 +51,14 @@ def test_what_is_found_is_better_on_held_out_clips_and_the_default(
     best = min((row for row in rows if row["loss"] is not None), key=lambda row: row["loss"])
     assert best["levels"] == found["levels"] and len(found["levels"]) == 4
     vocoder = Vocoder.from_pretrained(run.exp / "vocoder")
-    assert vocoder.levels(Synthesis("3")).tolist() == found["levels"]
+    assert vocoder.levels(SamplingConfig("3")).tolist() == found["levels"]
     for written in ("+3", " 3", "03"):
-        assert vocoder.levels(Synthesis(written)).tolist() == found["levels"]
-    assert vocoder.levels(Synthesis("3", "ddim")).tolist() != found["levels"]
-    assert vocoder.levels(Synthesis("2")).tolist() != found["levels"][:3]
+        assert vocoder.levels(SamplingConfig(written)).tolist() == found["levels"]
+    assert vocoder.levels(SamplingConfig("3", "ddim")).tolist() != found["levels"]
+    assert vocoder.levels(SamplingConfig("2")).tolist() != found["levels"][:3]
     vocoder.save_pretrained(tmp_path / "again", "card")
     again = Vocoder.from_pretrained(tmp_path / "again")
-    assert again.levels(Synthesis("3")).tolist() == found["levels"]
+    assert again.levels(SamplingConfig("3")).tolist() == found["levels"]
 
 
 def test_the_comparison_is_with_the_best_known_on_clips_that_were_not_searched_on(

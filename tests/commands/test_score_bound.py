@@ -16,7 +16,7 @@ from tiny_vocoder import DIFFWAVE, MEL, WAVEGRAD, tiny_vocoder
 from wg.diffusion.bound import weights
 from wg.diffusion.process import DiffusionConfig
 from wg.inference.generator import Generator
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.models import build_network
 
@@ -41,7 +41,7 @@ def run(model: Path, recordings: Path, *more: str):
 
 def test_the_bound_of_white_noise_is_its_closed_form(recordings: Path, tmp_path: Path) -> None:
     network = build_network(WAVEGRAD, MEL, OPTIMAL)  # its last layer begins as zeros
-    vocoder = Vocoder(network, WAVEGRAD, MEL, OPTIMAL, Synthesis())
+    vocoder = Vocoder(network, WAVEGRAD, MEL, OPTIMAL, SamplingConfig())
     vocoder.save_pretrained(tmp_path / "model")
     done = run(tmp_path / "model", recordings, "--steps", "8", "-o", str(tmp_path / "out.json"))
     assert done.code == 0, done
@@ -63,7 +63,7 @@ def test_models_of_classes_take_them_from_folders(recordings: Path, tmp_path: Pa
     schedule = DiffusionConfig(1e-4, 0.05, 50, "discrete")
     model = type(DIFFWAVE)(**{**vars(DIFFWAVE), "conditions": "class", "classes": ("one", "two")})
     network = build_network(model, MEL, schedule)
-    generator = Generator(network, model, MEL, schedule, Synthesis(samples=100))
+    generator = Generator(network, model, MEL, schedule, SamplingConfig(samples=100))
     generator.save_pretrained(tmp_path / "model")
     done = run(tmp_path / "model", recordings, "--steps", "quantiles-3")
     assert done.code == 0, done

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from tiny_recipe import RATE, tone, wg
 
-from wg.bench import heard
+from wg.bench import error_rates
 from wg.bench.folders import Scoring, audio_files, pairs, score_pairs
 from wg.tasks import recogniser
 
@@ -281,7 +281,7 @@ class Hears:
 
 @pytest.fixture
 def heard_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (recogniser, heard):
+    for module in (recogniser, error_rates):
         monkeypatch.setattr(module, "load_recogniser", lambda name: Hears())
     path = tmp_path / "metadata.csv"
     path.write_text("clip-1|Tone 1.\nclip-2|Tone two.\nclip-3|A tone.\nclip-4|Not there.\n")

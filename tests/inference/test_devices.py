@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny_vocoder import random_mel, tiny_vocoder
 
-from wg.bench.backends import BACKENDS, Place
-from wg.bench.networks import Ours
+from wg.bench.backends import BACKENDS, BackendContext
+from wg.bench.networks import OurNetwork
 from wg.bench.race import difference
 
 NAMES = ("wavegrad", "diffwave", "spectral")
@@ -28,9 +28,9 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> t
     return torch.device(request.param)
 
 
-def on(name: str, device: torch.device) -> Ours:
+def on(name: str, device: torch.device) -> OurNetwork:
     vocoder = tiny_vocoder(name).to(device)
-    return Ours(name, vocoder, vocoder.synthesis)
+    return OurNetwork(name, vocoder, vocoder.synthesis)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,9 +58,9 @@ def test_ways_to_run_it_stay_near_float32(
 ) -> None:
     if device.type == "cpu" and backend in ("fp16", "graphs"):
         pytest.skip("needs a CUDA device")
-    subject, place = on(name, device), Place(device, 1, tmp_path)
-    call = BACKENDS[backend].make(subject, place)
+    candidate, context = on(name, device), BackendContext(device, 1, tmp_path)
+    call = BACKENDS[backend].make(candidate, context)
     for frames in (90, 70, 150):  # two in one bucket, one in the next
         mels = random_mel(frames)[None].to(device)
         most = 0.2 if backend.endswith("16") else 1e-3
-        assert difference(call(mels).float().cpu(), subject(mels).cpu()) < most
+        assert difference(call(mels).float().cpu(), candidate(mels).cpu()) < most

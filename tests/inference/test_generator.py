@@ -10,7 +10,7 @@ from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.generator import Generator
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.hub import named
 from wg.models import build_network
@@ -21,8 +21,8 @@ MEL = replace(named("diffwave-paper"), n_mels=6, hop_length=16)
 TRAINING = DiffusionConfig(start=1e-4, end=0.05, steps=20, conditioning="discrete")
 PLAIN = DiffWaveConfig(conditions="none", channels=4, layers=4, dilation_cycle=2)
 WORDS = replace(PLAIN, conditions="class", classes=("yes", "no"))
-SYNTHESIS = Synthesis("4", samples=160)
-FAST = Synthesis("diffwave-fast-base", samples=9)  # below the least of the 20 trained levels
+SYNTHESIS = SamplingConfig("4", samples=160)
+FAST = SamplingConfig("diffwave-fast-base", samples=9)  # below the least of the 20 trained levels
 
 
 def generator(config: DiffWaveConfig) -> Generator:
@@ -126,7 +126,7 @@ def test_a_vocoder_is_no_generator() -> None:
         (lambda g, c: c([1], ["nein"]), "class 'nein' is unknown"),
         (lambda g, c: c([1, 2], ["yes"]), "1 classes for 2 clips"),
         (
-            lambda g, c: g([1], synthesis=Synthesis("diffwave-fast-base", samples=9)),
+            lambda g, c: g([1], synthesis=SamplingConfig("diffwave-fast-base", samples=9)),
             "trained range",
         ),
         (lambda g, c: g.denoise(torch.zeros(1, 0), 3), r"shape \[1, 0\]"),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wg.diffusion.consistency import Consistency
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.text_to_speech import (
     FADE_S,
     PAUSE_S,
@@ -85,7 +85,7 @@ def test_through_a_mel_it_speaks_as_a_vocoder_of_the_same_weights_does() -> None
 
 
 def test_consistency_is_refused_of_a_model_without_a_mel(single: TextToSpeech) -> None:
-    consistent = Synthesis("3", consistency=Consistency(4))
+    consistent = SamplingConfig("3", consistency=Consistency(4))
     with pytest.raises(InputError, match="has no mel to be consistent with"):
         single("Hello.", synthesis=consistent)
 
@@ -133,7 +133,7 @@ def test_each_waveform_comes_as_soon_as_it_is_spoken(
     spoken: list[int] = []
     utter = single.utter
 
-    def counted(utterances: Sequence[Sentence], synthesis: Synthesis | None) -> list[Speech]:
+    def counted(utterances: Sequence[Sentence], synthesis: SamplingConfig | None) -> list[Speech]:
         spoken.append(len(utterances))
         return utter(utterances, synthesis)
 

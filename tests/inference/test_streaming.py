@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.receptive_field import receptive_field_of
 from wg.inference.streaming import Stream
 from wg.inference.vocoder import Vocoder
@@ -29,7 +29,7 @@ WAVEGRAD = WaveGradConfig(
 )
 DISCRETE = DiffusionConfig(start=1e-4, end=0.05, steps=50, conditioning="discrete")
 DIFFWAVE = DiffWaveConfig(channels=4, layers=6, dilation_cycle=3)
-GENTLE = Synthesis("diffwave-fast-base", clip=0.8)
+GENTLE = SamplingConfig("diffwave-fast-base", clip=0.8)
 MODELS = {
     "wavegrad": (WAVEGRAD, DiffusionConfig()),
     "wavegrad linear": (replace(WAVEGRAD, up="linear", down="linear"), DiffusionConfig()),
@@ -45,7 +45,7 @@ MODELS = {
 }
 
 
-def vocoder(name: str, options: Synthesis = GENTLE) -> Vocoder:
+def vocoder(name: str, options: SamplingConfig = GENTLE) -> Vocoder:
     config, training = MODELS[name]
     torch.manual_seed(0)
     network = build_network(config, MEL, training)
@@ -91,7 +91,7 @@ def test_streams_that_wait_for_seconds_are_refused() -> None:
 @pytest.mark.parametrize("name", ["ancestral", "ddim", "ddim-0.5", "dpm++2m", "heun", "langevin-2"])
 @pytest.mark.parametrize("schedule", ["1", "2", "9"])
 def test_every_sampler_and_step_count_streams(name: str, schedule: str) -> None:
-    voc, whole = vocoder("wavegrad", Synthesis(schedule, name, clip=0.8)), mel(90)
+    voc, whole = vocoder("wavegrad", SamplingConfig(schedule, name, clip=0.8)), mel(90)
     if name == "heun":  # its two estimates a step amplify rounding
         nn.init.normal_(voc.network.get_submodule("out_conv").weight, std=0.02)  # pyright: ignore
     streamed = torch.cat(list(voc.stream(chunks(whole, [30, 30, 30]), seed=2)))
@@ -199,7 +199,7 @@ def test_a_stream_without_chunks_is_refused_and_options_are_checked_at_once() ->
     with pytest.raises(InputError, match="a stream without chunks"):
         list(voc.stream([]))
     with pytest.raises(InputError, match="steps is 0"):
-        voc.stream([mel(3)], Synthesis("0"))
+        voc.stream([mel(3)], SamplingConfig("0"))
     with pytest.raises(InputError, match="steps is -2"):
         voc.stream([mel(3)], steps=-2)
     with pytest.raises(InputError, match="seed 'x': give a whole number"):
@@ -215,7 +215,7 @@ def test_a_stream_is_told_how_to_sample_as_a_call_is() -> None:
 
 
 def test_a_source_that_breaks_off_passes_its_error_on_after_what_is_certain() -> None:
-    voc, whole = vocoder("wavegrad", Synthesis("1", clip=0.8)), mel(60)
+    voc, whole = vocoder("wavegrad", SamplingConfig("1", clip=0.8)), mel(60)
 
     def source() -> Iterator[Tensor]:
         yield whole[:, :50]

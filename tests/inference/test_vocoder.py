@@ -15,10 +15,10 @@ from tiny_recipe import Outcome, TinyRecipe
 
 from wg.diffusion.samplers import SAMPLERS
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 
-GENTLE = Synthesis(schedule="diffwave-fast-base", clip=1.0)  # a long way through the network
+GENTLE = SamplingConfig(schedule="diffwave-fast-base", clip=1.0)  # a long way through the network
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_seed_decides_the_waveform(vocoder: Vocoder) -> None:
 def test_the_schedule_is_the_packed_one_unless_another_is_given(vocoder: Vocoder) -> None:
     assert vocoder.synthesis.schedule == "2"
     default = vocoder(mel(9))
-    assert torch.equal(default, vocoder(mel(9), Synthesis(schedule="2", clip=0.5)))
+    assert torch.equal(default, vocoder(mel(9), SamplingConfig(schedule="2", clip=0.5)))
     assert not torch.allclose(default, vocoder(mel(9), vocoder.synthesis.with_schedule("3")))
 
 
@@ -122,15 +122,15 @@ def test_a_mel_that_is_none_is_refused(
 @pytest.mark.parametrize(
     ("synthesis", "message"),
     [
-        (Synthesis(schedule="0"), "steps is 0"),
-        (Synthesis(schedule="wavegrad"), "schedule 'wavegrad': not a step count"),
-        (Synthesis(sampler="dimm"), f"sampler 'dimm' is unknown; .*{sorted(SAMPLERS)[0]}"),
-        (Synthesis("ivanvovk-6", "ddim"), "starts at level 0.964, .* 11 dB too loud"),
-        (Synthesis("quantiles-1001"), "has quantiles 1 to 1000"),
+        (SamplingConfig(schedule="0"), "steps is 0"),
+        (SamplingConfig(schedule="wavegrad"), "schedule 'wavegrad': not a step count"),
+        (SamplingConfig(sampler="dimm"), f"sampler 'dimm' is unknown; .*{sorted(SAMPLERS)[0]}"),
+        (SamplingConfig("ivanvovk-6", "ddim"), "starts at level 0.964, .* 11 dB too loud"),
+        (SamplingConfig("quantiles-1001"), "has quantiles 1 to 1000"),
     ],
 )
 def test_an_unknown_way_to_sample_is_refused(
-    vocoder: Vocoder, synthesis: Synthesis, message: str
+    vocoder: Vocoder, synthesis: SamplingConfig, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         vocoder(mel(5), synthesis)

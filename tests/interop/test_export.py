@@ -12,7 +12,7 @@ from tiny_vocoder import MEL, random_mel, tiny_vocoder
 
 from wg.diffusion.prior import ambiguity
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.interop.export import Loop, Step, loop_noise, save_onnx, save_program, to_program
 
@@ -21,7 +21,7 @@ AGREEMENT = 1e-4
 STEPS = 2  # every one of them is a copy of the network in the graph
 
 
-def short(vocoder: Vocoder) -> Synthesis:
+def short(vocoder: Vocoder) -> SamplingConfig:
     return vocoder.synthesis.override(STEPS, None, None, 0)
 
 

@@ -13,7 +13,7 @@ from tiny_vocoder import tiny_vocoder
 
 from wg.diffusion.noise import PositionalNoise
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.interop.hosts import (
     CoquiVocoder,
     ESPnetVocoder,
@@ -262,7 +262,7 @@ def test_speechbrains_own_diffwave_is_imported(
         monkeypatch.setattr(torch, name, lambda *_, **__: next(noises))
     audio = loop.inference(False, 256, mel[:1])
     monkeypatch.undo()
-    ours = voc(mel[0], Synthesis("quantiles-50", clip="state"))
+    ours = voc(mel[0], SamplingConfig("quantiles-50", clip="state"))
     torch.testing.assert_close(ours, audio[0], atol=1e-4, rtol=0)
 
     wave = 0.1 * torch.randn(1, 22050)

@@ -28,7 +28,7 @@ from torch import Tensor
 from wg import Vocoder
 from wg.diffusion.noise import PositionalNoise
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.interop.imported import read_foreign
 
 LAYERS, CYCLE = 5, 10
@@ -149,7 +149,7 @@ def steps_of(forward: Callable[..., Tensor], state: State) -> Eps:
 def test_a_clip_that_is_none_is_named(tmp_path: Path) -> None:
     found = read_foreign("lmnt-wavegrad", saved(tmp_path, {"model": wavegrad_state(LMNT, 128)}))
     voc: Any = found.build()
-    options: Any = Synthesis("2", clip="State")  # pyright: ignore[reportArgumentType]
+    options: Any = SamplingConfig("2", clip="State")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="clip 'State': give a bound on the estimate of x_0, or"):
         voc(MEL, options)
 
@@ -158,7 +158,7 @@ def test_a_clip_that_is_none_is_named(tmp_path: Path) -> None:
 def test_a_bounded_state_streams_as_it_is_made_at_once(tmp_path: Path) -> None:
     found = read_foreign("lmnt-wavegrad", saved(tmp_path, {"model": wavegrad_state(LMNT, 128)}))
     voc: Any = found.build()
-    options = Synthesis("2", clip="state")
+    options = SamplingConfig("2", clip="state")
     mel = torch.rand(128, 24, generator=torch.Generator().manual_seed(2))
     pieces = list(voc.stream(mel.split(8, 1), options, seed=3))
     whole = voc(mel, options, seed=3)

@@ -11,7 +11,7 @@ from wg.config import load_experiment
 from wg.diffusion.plan import sampling_levels
 from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.hub import named
 from wg.models import build_network, config_class
@@ -28,7 +28,7 @@ def vocoder(config: DiffWaveConfig, training: DiffusionConfig, schedule: str) ->
     torch.manual_seed(0)
     network = build_network(config, MEL)
     nn.init.normal_(network.output.weight, std=0.05)  # pyright: ignore
-    return Vocoder(network, config, MEL, training, Synthesis(schedule))
+    return Vocoder(network, config, MEL, training, SamplingConfig(schedule))
 
 
 def told(made: Vocoder, monkeypatch: pytest.MonkeyPatch) -> list[float]:

@@ -16,7 +16,7 @@ from wg.diffusion.prior import deviation
 from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.schedules import PUBLISHED
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
 from wg.models import build_network, check_conditioning, config_class
@@ -56,7 +56,7 @@ def speech(frames: int) -> Tensor:
 def test_sampling_is_algorithm_2_of_priorgrad(name: str) -> None:
     training = TOLD[name]
     vocoder = Vocoder(
-        random_network(name), MODELS[name], MEL, training, Synthesis("diffwave-fast-base")
+        random_network(name), MODELS[name], MEL, training, SamplingConfig("diffwave-fast-base")
     )
     mel, noise = speech(12), PositionalNoise([7])
     sigma = deviation(mel[None], MEL, training)
@@ -82,7 +82,7 @@ def test_sampling_is_algorithm_2_of_priorgrad(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_clipping_bounds_the_waveform_not_its_ratio_to_sigma(name: str) -> None:
-    vocoder = Vocoder(random_network(name), MODELS[name], MEL, TOLD[name], Synthesis("6"))
+    vocoder = Vocoder(random_network(name), MODELS[name], MEL, TOLD[name], SamplingConfig("6"))
     wave = vocoder(speech(12), replace(vocoder.synthesis, sampler="ddim", clip=0.05))
     assert 0.049 < wave.abs().max() < 0.05 + 1e-5
 

@@ -14,7 +14,14 @@ from wg.config import load_experiment
 from wg.errors import InputError
 from wg.models import config_class
 from wg.processes.devices import Devices
-from wg.report.catalogue import Entry, Measured, Statistics, disagreements, read_catalogue, unlisted
+from wg.report.catalogue import (
+    CatalogueEntry,
+    Measured,
+    Statistics,
+    disagreements,
+    read_catalogue,
+    unlisted,
+)
 from wg.report.results import replace_block, results_block, summary_block
 from wg.stages.loop import BY_NAME
 from wg.stages.stage import write_stamp
@@ -306,7 +313,7 @@ def test_metrics_that_one_row_lacks_leave_its_cell_empty() -> None:
         scores = {"wg": {name: Statistics(mean) for name, mean in means.items()}}
         return Measured("run.sh", "2026-01-01", "cpu", schedule, 1, 2.0, scores)
 
-    row = Entry(
+    row = CatalogueEntry(
         *("mini", "wavegrad", "mini", "wavegrad", "c", ()),
         measured=(measured("6-steps", stoi=0.5), measured("25-steps", ls_mse=7.0)),
     )
@@ -322,7 +329,7 @@ def test_metrics_defined_nowhere_and_diagnostics_have_no_column() -> None:
         "noise": {"stoi": Statistics(None), "gpe": Statistics(None), "delay_ms": Statistics(None)},
     }
     item = Measured("run.sh", "2026-01-01", "cpu", "6-steps", 1, 2.0, scores)
-    row = Entry(*("mini", "wavegrad", "mini", "wavegrad", "c", ()), measured=(item,))
+    row = CatalogueEntry(*("mini", "wavegrad", "mini", "wavegrad", "c", ()), measured=(item,))
     lines = results_block([row]).splitlines()
     assert lines[0] == "|  | experiment | schedule | system | stoi ↑ | RTF ↓ |"
     assert lines[2:4] == [

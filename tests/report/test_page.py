@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from wg.report.page import Row, render, write_page
+from wg.report.page import PageRow, render, write_page
 from wg.report.table import cell, heading, markdown, score_rows
 
 RATE = 8000
@@ -70,7 +70,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         time = np.arange(RATE // 2 + 100 * names.index(name)) / RATE
         return (0.5 * np.sin(2 * np.pi * 440 * time)).astype(np.float32), RATE
 
-    rows = [Row(name, text, {"wg": SCORES}) for name, text in TEXTS.items()]
+    rows = [PageRow(name, text, {"wg": SCORES}) for name, text in TEXTS.items()]
     folder = tmp_path_factory.mktemp("page")
     return write_page(folder, "A <title>", rows, {"recording": tone, "wg": tone}, MEANS)
 

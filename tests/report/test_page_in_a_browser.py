@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from wg.report.listening import read_ratings
-from wg.report.page import Row, write_page
+from wg.report.page import PageRow, write_page
 
 RATE = 8000
 NAMES = ("one", "two", "three")
@@ -44,7 +44,7 @@ def statistics(mean: float | None) -> dict[str, Any]:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three utterances, three systems."""
     folder = tmp_path_factory.mktemp("page, with a space")
-    rows = [Row(name, "", {"wg": {"ls_mse": LS_MSE[name]}}) for name in NAMES]
+    rows = [PageRow(name, "", {"wg": {"ls_mse": LS_MSE[name]}}) for name in NAMES]
     systems = {"recording": tone, "wg": tone, "griffin-lim": tone}
     values = {"wg": 20.0, "griffin-lim": 100.0, "noise": None}
     means = {name: {"ls_mse": statistics(value)} for name, value in values.items()}

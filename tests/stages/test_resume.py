@@ -11,7 +11,7 @@ import torch
 from tiny_recipe import TinyRecipe
 
 from wg.inference.checkpoint import find_checkpoint, read_checkpoint
-from wg.training.resume import read_sound
+from wg.training.resume import read_intact
 
 LONGER = ("--stage", "train", "--stop-stage", "train", "train.max_steps=12")
 
@@ -125,7 +125,7 @@ def test_no_changed_byte_of_a_checkpoint_is_taken_for_another_weight(done: TinyR
         changed = bytearray(content)
         changed[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
         path.write_bytes(changed)
-        found = read_sound(path)
+        found = read_intact(path)
         if not isinstance(found, str):  # a byte of the archive's own, such as a date
             assert all(
                 torch.equal(value, true[name]) for name, value in found["state_dict"].items()

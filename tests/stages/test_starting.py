@@ -12,7 +12,7 @@ from tiny_recipe import MODEL, TinyRecipe
 from wg.config import Experiment, load_experiment
 from wg.errors import InputError
 from wg.inference.checkpoint import find_checkpoint, network_from_checkpoint, read_checkpoint
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.models import build_network, config_class
 from wg.stages.starting import load_start, open_start
@@ -43,7 +43,7 @@ def folder_of(experiment: Experiment, folder: Path) -> Path:
     for name, value in network.state_dict().items():
         if name == "mel_power.bias":
             value.fill_(-5.0)  # as nothing that is fitted to the tones
-    Vocoder(network, model, mel, diffusion, Synthesis("2")).save_pretrained(folder)
+    Vocoder(network, model, mel, diffusion, SamplingConfig("2")).save_pretrained(folder)
     return folder
 
 

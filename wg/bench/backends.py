@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wg.bench.networks import Ours, Subject, Theirs
+from wg.bench.networks import Candidate, ExternalNetwork, OurNetwork
 from wg.bench.systems import AUTOCAST
 from wg.errors import InputError
 from wg.inference.vocoder import Vocoder
@@ -31,7 +31,7 @@ BUCKET = 128  # frames: lengths that share a CUDA graph differ by less
 
 
 @dataclass(frozen=True)
-class Place:
+class BackendContext:
     """Where a network runs: device, threads of a CPU, and a folder for what is made of it."""
 
     device: torch.device
@@ -43,11 +43,11 @@ class Place:
 class Backend:
     """A way to run a network, and the precision whose peak it is held against."""
 
-    make: Callable[[Subject, Place], Call]
+    make: Callable[[Candidate, BackendContext], Call]
     precision: str = "32"  # of PRECISIONS of a benchmark's file
 
 
-class Replaced(Vocoder):
+class BackendVocoder(Vocoder):
     """A vocoder whose network is run by something else."""
 
     def __init__(self, vocoder: Vocoder, run: Callable[..., Tensor]) -> None:
@@ -67,59 +67,59 @@ class Replaced(Vocoder):
         return Denoiser(self.network, self.diffusion, self.mel_spec, self.run)
 
 
-def eager(subject: Subject, place: Place) -> Call:
+def eager(candidate: Candidate, context: BackendContext) -> Call:
     """As it comes, in float32."""
-    return subject
+    return candidate
 
 
-def compiled(subject: Subject, place: Place) -> Call:
+def compiled(candidate: Candidate, context: BackendContext) -> Call:
     """By torch.compile for any length: our networks; of others all that they do."""
-    if isinstance(subject, Ours):
-        run = torch.compile(subject.vocoder.network.denoise, dynamic=True)
-        return replace(subject, vocoder=Replaced(subject.vocoder, run))
-    return replace(subject, call=torch.compile(module_of(subject), dynamic=True))
+    if isinstance(candidate, OurNetwork):
+        run = torch.compile(candidate.vocoder.network.denoise, dynamic=True)
+        return replace(candidate, vocoder=BackendVocoder(candidate.vocoder, run))
+    return replace(candidate, call=torch.compile(module_of(candidate), dynamic=True))
 
 
-def graphs(subject: Subject, place: Place) -> Call:
+def graphs(candidate: Candidate, context: BackendContext) -> Call:
     """By torch.compile with CUDA graphs, one for each bucket of lengths."""
-    if place.device.type != "cuda":
+    if context.device.type != "cuda":
         raise InputError("CUDA graphs need --device cuda")
-    network = ours(subject).vocoder.network
+    network = ours(candidate).vocoder.network
     graph = torch.compile(network.denoise, mode="reduce-overhead", dynamic=False)
 
     def run(*inputs: Any) -> Tensor:
         torch.compiler.cudagraph_mark_step_begin()
         return graph(*inputs).clone()  # the next call writes into the graph's own output
 
-    return bucketed(replace(ours(subject), vocoder=Replaced(ours(subject).vocoder, run)))
+    return bucketed(replace(ours(candidate), vocoder=BackendVocoder(ours(candidate).vocoder, run)))
 
 
-def bucketed(subject: Ours) -> Call:
+def bucketed(candidate: OurNetwork) -> Call:
     """Pads mels with silence to a whole number of buckets, and cuts the waveform."""
 
     def call(mels: Tensor) -> Tensor:
         count, bands, frames = mels.shape
         length = -(-frames // BUCKET) * BUCKET
-        padded = subject.spec.silence.to(mels)[None, :, None].repeat(count, 1, length)
+        padded = candidate.spec.silence.to(mels)[None, :, None].repeat(count, 1, length)
         padded[..., :frames] = mels
-        waves = subject.vocoder(
-            padded, subject.synthesis, seed=range(count), lengths=[frames] * count
+        waves = candidate.vocoder(
+            padded, candidate.synthesis, seed=range(count), lengths=[frames] * count
         )
-        return waves[:, : frames * subject.spec.hop_length]
+        return waves[:, : frames * candidate.spec.hop_length]
 
     return call
 
 
-def autocast(make: Callable[[Subject, Place], Call], precision: str) -> Backend:
+def autocast(make: Callable[[Candidate, BackendContext], Call], precision: str) -> Backend:
     """Another way to run it, with products and convolutions in 16 bits."""
 
-    def made(subject: Subject, place: Place) -> Call:
-        if precision == "16" and place.device.type != "cuda":
+    def made(candidate: Candidate, context: BackendContext) -> Call:
+        if precision == "16" and context.device.type != "cuda":
             raise InputError("float16 needs --device cuda; a CPU has bf16")
-        call = make(subject, place)
+        call = make(candidate, context)
 
         def run(mels: Tensor) -> Tensor:
-            with torch.autocast(place.device.type, AUTOCAST[precision]):
+            with torch.autocast(context.device.type, AUTOCAST[precision]):
                 return call(mels)
 
         return run
@@ -127,9 +127,9 @@ def autocast(make: Callable[[Subject, Place], Call], precision: str) -> Backend:
     return Backend(made, precision)
 
 
-def stream(subject: Subject, place: Place) -> Call:
+def stream(candidate: Candidate, context: BackendContext) -> Call:
     """Frame by frame as they come, in float32; utterances one after another."""
-    mine = ours(subject)
+    mine = ours(candidate)
 
     def call(mels: Tensor) -> Tensor:
         waves = [
@@ -141,67 +141,67 @@ def stream(subject: Subject, place: Place) -> Call:
     return call
 
 
-def onnxruntime(subject: Subject, place: Place) -> Call:
+def onnxruntime(candidate: Candidate, context: BackendContext) -> Call:
     """The exported loop by ONNX Runtime."""
     runtime = installed("onnxruntime")
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[place.device.type]
+    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[context.device.type]
     if provider not in runtime.get_available_providers():
         raise InputError(f"this onnxruntime has no {provider}")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = place.threads
-    session = runtime.InferenceSession(str(graph_of(subject, place)), options, [provider])
-    return looped(ours(subject), lambda inputs: session.run(None, inputs)[0])
+    options.intra_op_num_threads = context.threads
+    session = runtime.InferenceSession(str(graph_of(candidate, context)), options, [provider])
+    return looped(ours(candidate), lambda inputs: session.run(None, inputs)[0])
 
 
-def openvino(subject: Subject, place: Place, precision: str = "f32") -> Call:
+def openvino(candidate: Candidate, context: BackendContext, precision: str = "f32") -> Call:
     """The exported loop by OpenVINO."""
     runtime = installed("openvino")
-    if place.device.type != "cpu":
+    if context.device.type != "cpu":
         raise InputError("OpenVINO runs on CPUs here")
     settings = {
-        "INFERENCE_NUM_THREADS": place.threads,
+        "INFERENCE_NUM_THREADS": context.threads,
         "INFERENCE_PRECISION_HINT": precision,
         "PERFORMANCE_HINT": "LATENCY",
     }
-    model = runtime.Core().compile_model(str(graph_of(subject, place)), "CPU", settings)
-    return looped(ours(subject), lambda inputs: model(inputs)[0])
+    model = runtime.Core().compile_model(str(graph_of(candidate, context)), "CPU", settings)
+    return looped(ours(candidate), lambda inputs: model(inputs)[0])
 
 
-def looped(subject: Ours, run: Callable[[dict[str, Any]], Any]) -> Call:
+def looped(candidate: OurNetwork, run: Callable[[dict[str, Any]], Any]) -> Call:
     """A call of an exported loop, which is given the noise that the vocoder would draw."""
-    steps = len(subject.vocoder.levels(subject.synthesis)) - 1
+    steps = len(candidate.vocoder.levels(candidate.synthesis)) - 1
 
     def call(mels: Tensor) -> Tensor:
         count, frames = len(mels), mels.shape[-1]
-        noise = loop_noise(range(count), steps, frames, subject.spec.hop_length)
+        noise = loop_noise(range(count), steps, frames, candidate.spec.hop_length)
         waves = run({"mel": mels.cpu().numpy(), "noise": noise.numpy()})
         return torch.from_numpy(waves).flatten(1)
 
     return call
 
 
-def graph_of(subject: Subject, place: Place) -> Path:
+def graph_of(candidate: Candidate, context: BackendContext) -> Path:
     """The ONNX file of a network and its loop, exported once a run."""
-    mine = ours(subject)
+    mine = ours(candidate)
     name = hashlib.sha256(repr((mine.name, mine.synthesis)).encode()).hexdigest()[:12]
-    path = place.folder / f"{name}.onnx"
+    path = context.folder / f"{name}.onnx"
     if not path.is_file():
         save_onnx(deepcopy(mine.vocoder).to("cpu"), "loop", mine.synthesis, path)
     return path
 
 
-def ours(subject: Subject) -> Ours:
+def ours(candidate: Candidate) -> OurNetwork:
     """InputError for a network that is not of wg, whose loop is not known."""
-    if isinstance(subject, Theirs):
+    if isinstance(candidate, ExternalNetwork):
         raise InputError("only networks of wg have it")
-    return subject
+    return candidate
 
 
-def module_of(subject: Theirs) -> nn.Module:
+def module_of(candidate: ExternalNetwork) -> nn.Module:
     """InputError for a factory's function, in which there is nothing to compile."""
-    if not isinstance(subject.call, nn.Module):
+    if not isinstance(candidate.call, nn.Module):
         raise InputError("the factory makes no nn.Module")
-    return subject.call
+    return candidate.call
 
 
 def installed(package: str) -> ModuleType:
@@ -223,6 +223,8 @@ BACKENDS: dict[str, Backend] = {
     "graphs-bf16": autocast(graphs, "bf16"),
     "onnxruntime": Backend(onnxruntime),
     "openvino": Backend(openvino),
-    "openvino-bf16": Backend(lambda subject, place: openvino(subject, place, "bf16"), "bf16"),
+    "openvino-bf16": Backend(
+        lambda candidate, context: openvino(candidate, context, "bf16"), "bf16"
+    ),
     "stream": Backend(stream),
 }

@@ -21,7 +21,7 @@ BANDS = 10  # rows that levels are gathered into
 
 
 @dataclass(frozen=True)
-class Clip:
+class Example:
     """A recording [T], its id, and its class where the model knows classes: its folder's name."""
 
     id: str
@@ -34,7 +34,7 @@ class Clip:
 
 
 @torch.inference_mode()
-def bound_of(model: Vocoder | Generator, clip: Clip, levels: Tensor, seed: int) -> Bound:
+def bound_of(model: Vocoder | Generator, clip: Example, levels: Tensor, seed: int) -> Bound:
     """Bound of one recording, cut to whole frames; its mel is its own."""
     wave, known = _known(model, clip)
     noise = PositionalNoise([seed_of(clip.id, seed)], model.device)
@@ -48,7 +48,7 @@ def bound_of(model: Vocoder | Generator, clip: Clip, levels: Tensor, seed: int) 
     )
 
 
-def _known(model: Vocoder | Generator, clip: Clip) -> tuple[Tensor, Known]:
+def _known(model: Vocoder | Generator, clip: Example) -> tuple[Tensor, Known]:
     """The recording as far as it is looked at, and what the model is told of it."""
     spec, wave = model.mel_spec, clip.wave
     if len(wave) > LONGEST * spec.sample_rate:

@@ -14,8 +14,8 @@ import soundfile
 import torch
 
 from wg.bench.environment import environment
+from wg.bench.error_rates import RATES, check_texts, error_rates_by_id
 from wg.bench.folders import Pair, Scoring, audio_files, listed, read_at, score_pairs, size
-from wg.bench.heard import RATES, check_texts, hear_all
 from wg.bench.plan import CEILING, Bench, Cell, columns, fingerprint
 from wg.bench.speed import cost
 from wg.bench.systems import System, system_of
@@ -30,7 +30,7 @@ from wg.report.scores import defined, means
 
 
 @dataclass(frozen=True)
-class Work:
+class Workspace:
     """A benchmark, where its file lies, where its results go, and what it may use."""
 
     bench: Bench
@@ -77,7 +77,7 @@ class Work:
         return rates.pop()
 
 
-def check_recordings(work: Work, corpus: str) -> int:
+def check_recordings(work: Workspace, corpus: str) -> int:
     """Decodes a corpus; its rate in Hz. InputError, naming it, for what cannot be used."""
     lines = []
     try:
@@ -102,7 +102,7 @@ def check_recordings(work: Work, corpus: str) -> int:
     return rate
 
 
-def check(work: Work, cells: Sequence[Cell]) -> None:
+def check(work: Workspace, cells: Sequence[Cell]) -> None:
     """InputError, naming the cell, for what cannot work; made before any cell runs."""
     names = dict.fromkeys(cell.corpus for cell in cells)
     corpora = {name: check_recordings(work, name) for name in names}
@@ -127,7 +127,7 @@ def check(work: Work, cells: Sequence[Cell]) -> None:
             )
 
 
-def recorded(work: Work, cell: Cell) -> dict[str, Any] | None:
+def recorded(work: Workspace, cell: Cell) -> dict[str, Any] | None:
     """What is known of a cell whose settings are still the same."""
     try:
         found = json.loads((work.folder(cell) / CELL).read_text("utf-8"))
@@ -136,7 +136,7 @@ def recorded(work: Work, cell: Cell) -> dict[str, Any] | None:
     return found if found["fingerprint"] == fingerprint(work.bench, cell, work.root) else None
 
 
-def run_cell(work: Work, cell: Cell) -> dict[str, Any]:
+def run_cell(work: Workspace, cell: Cell) -> dict[str, Any]:
     """Runs a cell, failing or not, and keeps what came of it in its folder."""
     about = {
         "cell": asdict(cell),
@@ -157,13 +157,13 @@ def run_cell(work: Work, cell: Cell) -> dict[str, Any]:
     return keep(work, cell, result)
 
 
-def state(work: Work, cell: Cell) -> str:
+def state(work: Workspace, cell: Cell) -> str:
     """What is known of a cell: "to run", "running", "done" or "failed"."""
     known = recorded(work, cell)
     return "to run" if known is None else known["state"]
 
 
-def resume(work: Work, cell: Cell) -> str:
+def resume(work: Workspace, cell: Cell) -> str:
     """As `state`, where no process is at work on the cell: one that runs was killed, and failed."""
     known = recorded(work, cell)
     if known is not None and known["state"] == "running":
@@ -172,13 +172,13 @@ def resume(work: Work, cell: Cell) -> str:
     return "to run" if known is None else known["state"]
 
 
-def forget(work: Work, cell: Cell) -> None:
+def forget(work: Workspace, cell: Cell) -> None:
     """Makes a cell that failed, or was killed, one to run."""
     if state(work, cell) in ("failed", "running"):
         (work.folder(cell) / CELL).unlink()
 
 
-def keep(work: Work, cell: Cell, content: Mapping[str, Any]) -> dict[str, Any]:
+def keep(work: Workspace, cell: Cell, content: Mapping[str, Any]) -> dict[str, Any]:
     """Writes a cell's file; returns its contents."""
     plain = defined(dict(content))
     path = work.folder(cell) / CELL
@@ -186,7 +186,7 @@ def keep(work: Work, cell: Cell, content: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def measure(work: Work, cell: Cell) -> dict[str, Any]:
+def measure(work: Workspace, cell: Cell) -> dict[str, Any]:
     """Scores by utterance, their means, and the cost."""
     rate, waves = work.rate(cell.corpus), work.read(cell.corpus)
     made, paths = work.system(cell), work.recordings(cell.corpus)
@@ -204,7 +204,7 @@ def measure(work: Work, cell: Cell) -> dict[str, Any]:
     rows = score_pairs(wanted, scoring, work.jobs)
     if texts := work.bench.corpora[cell.corpus].texts:
         audio = {pair.id: pair.synthesis for pair in wanted}
-        heard = hear_all(audio, work.root / texts, work.bench.recogniser, work.jobs)
+        heard = error_rates_by_id(audio, work.root / texts, work.bench.recogniser, work.jobs)
         rows = {name: {**row, **heard[name]} for name, row in rows.items()}
     return {
         "means": means({"": rows}, (*columns(metrics), *RATES))[""],

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wg.bench.systems import made_by
 from wg.config import load_experiment
 from wg.errors import InputError, nearest
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.pretrained import SHIPPED
 from wg.inference.vocoder import Vocoder
 from wg.mel.hub import named
@@ -27,12 +27,12 @@ MEL = "hifigan"  # of a factory that is given none
 
 
 @dataclass(frozen=True)
-class Ours:
+class OurNetwork:
     """A vocoder of wg and how it samples."""
 
     name: str
     vocoder: Vocoder
-    synthesis: Synthesis
+    synthesis: SamplingConfig
     random: bool = False  # its weights
 
     @property
@@ -46,7 +46,7 @@ class Ours:
 
 
 @dataclass(frozen=True)
-class Theirs:
+class ExternalNetwork:
     """What a factory makes, perhaps an `nn.Module`, of mels of this spec."""
 
     name: str
@@ -60,10 +60,10 @@ class Theirs:
         return self.call(mels)
 
 
-Subject = Ours | Theirs
+Candidate = OurNetwork | ExternalNetwork
 
 
-def subject_of(name: str, steps: str, consistency: int | None, device: torch.device) -> Subject:
+def candidate_of(name: str, steps: str, consistency: int | None, device: torch.device) -> Candidate:
     """The network that a user names; InputError, naming what there is, for none.
 
     A vocoder that ships or a folder; RECIPE/EXPERIMENT of `recipes/RECIPE/conf`, with random
@@ -75,7 +75,7 @@ def subject_of(name: str, steps: str, consistency: int | None, device: torch.dev
     vocoder, random = vocoder_of(name)
     synthesis = vocoder.synthesis.override(None, steps, None, consistency)
     vocoder.levels(synthesis)
-    return Ours(name, vocoder.to(device), synthesis, random)
+    return OurNetwork(name, vocoder.to(device), synthesis, random)
 
 
 def vocoder_of(name: str) -> tuple[Vocoder, bool]:
@@ -103,7 +103,7 @@ def untrained(recipe: Path, name: str) -> Vocoder:
             if not parameter.any():
                 nn.init.normal_(parameter, std=0.01)
     clip = decode.clip or 1.0  # without a bound, estimates of no use grow step by step
-    synthesis = Synthesis(decode.schedule, decode.sampler, clip, decode.consistency)
+    synthesis = SamplingConfig(decode.schedule, decode.sampler, clip, decode.consistency)
     vocoder = Vocoder(network, model, spec, experiment.diffusion, synthesis)
     power = vocoder.denoiser.power
     if power is not None and not power.fitted:
@@ -111,7 +111,7 @@ def untrained(recipe: Path, name: str) -> Vocoder:
     return vocoder
 
 
-def theirs(name: str, device: torch.device) -> Theirs:
+def theirs(name: str, device: torch.device) -> ExternalNetwork:
     """The network of MODULE:FACTORY[@MEL][,KEY=VALUE ...]; numbers are given as such."""
     named_mel, *further = name.split(",")
     factory, _, mel = named_mel.partition("@")
@@ -125,4 +125,4 @@ def theirs(name: str, device: torch.device) -> Theirs:
     call = made_by(factory, spec, options)
     if isinstance(call, nn.Module):
         call = call.to(device).eval().requires_grad_(False)
-    return Theirs(factory.partition(":")[2], spec, call)
+    return ExternalNetwork(factory.partition(":")[2], spec, call)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from wg.bench.cells import Work
+from wg.bench.cells import Workspace
+from wg.bench.error_rates import read_texts
 from wg.bench.folders import read_at
-from wg.bench.heard import read_texts
 from wg.bench.plan import CEILING, Cell
 from wg.bench.results import Results, amount, finished, pareto_plot
 from wg.files import PAGE, fresh_folder
-from wg.report.page import RECORDING, Audio, Part, Row, write_parts
+from wg.report.page import RECORDING, Audio, PageRow, PageSection, write_parts
 from wg.report.table import number
 
 COSTS = {  # heading -> key of a cell's cost
@@ -28,7 +28,7 @@ COSTS = {  # heading -> key of a cell's cost
 }
 
 
-def write_page(work: Work, results: Results) -> Path | None:
+def write_page(work: Workspace, results: Results) -> Path | None:
     """One page of every corpus that has a finished system; None where there is none."""
     corpora = [name for name in work.bench.corpora if rivals(results, name)]
     if not corpora:
@@ -50,7 +50,7 @@ def rivals(results: Results, corpus: str) -> Results:
     return [r for r in finished(results, corpus) if r["kind"] != CEILING]
 
 
-def part_of(work: Work, results: Results, corpus: str, folder: Path) -> Part:
+def part_of(work: Workspace, results: Results, corpus: str, folder: Path) -> PageSection:
     """A corpus's tables and its picture, which is drawn into the folder."""
     mine, metrics = finished(results, corpus), work.bench.metrics
     picture = f"pareto-{corpus}.png"
@@ -59,7 +59,7 @@ def part_of(work: Work, results: Results, corpus: str, folder: Path) -> Part:
     means = {r["system"]: {name: r["means"][name] for name in metrics} for r in mine}
     costs = {r["system"]: cost_of(r["cost"]) for r in rivals(results, corpus)}
     shown = picture if (folder / picture).is_file() else ""
-    return Part(means, corpus, costs, shown, limits)
+    return PageSection(means, corpus, costs, shown, limits)
 
 
 def cost_of(cost: Mapping[str, Any]) -> dict[str, tuple[str, float | None]]:
@@ -74,16 +74,16 @@ def cost_of(cost: Mapping[str, Any]) -> dict[str, tuple[str, float | None]]:
     return shown
 
 
-def rows_of(work: Work, results: Results, corpus: str, alone: bool) -> list[Row]:
+def rows_of(work: Workspace, results: Results, corpus: str, alone: bool) -> list[PageRow]:
     """The first recordings of a corpus, with their texts where those are known."""
     names = list(work.recordings(corpus))[: work.bench.rows]
     texts = work.bench.corpora[corpus].texts
     said = read_texts(work.root / texts, names) if texts else dict.fromkeys(names, "")
     scores = {r["system"]: scores_of(r, work.bench.metrics) for r in rivals(results, corpus)}
 
-    def row(name: str) -> Row:
+    def row(name: str) -> PageRow:
         mine = {system: table[name] for system, table in scores.items()}
-        return Row(row_id(corpus, name, alone), said[name], mine)
+        return PageRow(row_id(corpus, name, alone), said[name], mine)
 
     return [row(name) for name in names]
 
@@ -93,7 +93,7 @@ def row_id(corpus: str, name: str, alone: bool) -> str:
     return name if alone else f"{corpus}/{name}"
 
 
-def recorded(work: Work, corpora: list[str], alone: bool) -> Audio:
+def recorded(work: Workspace, corpora: list[str], alone: bool) -> Audio:
     """The recordings by the page's names."""
     found = {
         row_id(corpus, name, alone): (path, work.bench.corpora[corpus].rate)
@@ -109,7 +109,7 @@ def recorded(work: Work, corpora: list[str], alone: bool) -> Audio:
 
 
 def synthesised(
-    work: Work, results: Results, corpora: list[str], alone: bool, system: str
+    work: Workspace, results: Results, corpora: list[str], alone: bool, system: str
 ) -> Audio:
     """A system's audio by the page's names."""
     found = {

@@ -21,22 +21,25 @@ from wg.mel.spec import MelSpec
 class LmntLoop(nn.Module):
     """The loop of lmnt's `inference.py`, the same in both of its packages: [B, M, F] -> [B, T].
 
-    `told`: what the network hears of each step's level, noisiest step last; each a tensor [1].
+    `network_inputs` [N, 1]: what the network is given of each step's level, noisiest step last.
     """
 
-    told: Tensor
+    network_inputs: Tensor
 
-    def __init__(self, network: Any, beta: np.ndarray, told: Sequence[float], hop: int) -> None:
+    def __init__(
+        self, network: Any, beta: np.ndarray, network_inputs: Sequence[float], hop: int
+    ) -> None:
         super().__init__()
         self.network, self.beta, self.hop = network, beta, hop
-        self.register_buffer("told", torch.tensor(told, dtype=torch.float32)[:, None])
+        inputs = torch.tensor(network_inputs, dtype=torch.float32)
+        self.register_buffer("network_inputs", inputs[:, None])
 
     def forward(self, mels: Tensor) -> Tensor:
         """Waveforms, clamped at each step as there."""
         alpha, alpha_cum = 1 - self.beta, np.cumprod(1 - self.beta)
         audio = torch.randn(len(mels), self.hop * mels.shape[-1], device=mels.device)
         for n in range(len(alpha) - 1, -1, -1):
-            noise = self.network(audio, mels, self.told[n]).squeeze(1)
+            noise = self.network(audio, mels, self.network_inputs[n]).squeeze(1)
             c1, c2 = 1 / alpha[n] ** 0.5, (1 - alpha[n]) / (1 - alpha_cum[n]) ** 0.5
             audio = float(c1) * (audio - float(c2) * noise)
             if n > 0:

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from wg.bench.backends import BACKENDS, Backend, Call, Place
-from wg.bench.networks import Subject
-from wg.bench.roofline import Probe, Work, operators, probes, work_of
+from wg.bench.backends import BACKENDS, Backend, BackendContext, Call
+from wg.bench.networks import Candidate
+from wg.bench.roofline import Probe, Workload, operators, probes, workload_of
 from wg.bench.speed import peak_memory, seconds_of
 from wg.errors import InputError, reason
 from wg.mel.extract import log_mel
@@ -57,7 +57,7 @@ class Timing:
 
 
 @dataclass
-class Row:
+class SpeedResult:
     """One network by one backend; one that cannot run here has a reason and no times."""
 
     network: str
@@ -69,7 +69,7 @@ class Row:
     ready: float | None = None  # seconds until the first result
     memory: float | None = None  # MB, see `wg.bench.speed.peak_memory`
     difference: float | None = None  # greatest, from eager in float32
-    work: Work | None = None  # of a call of the network, eager
+    work: Workload | None = None  # of a call of the network, eager
     faster: float | None = None  # than eager: median of the rounds' ratios
 
     @property
@@ -107,7 +107,7 @@ class Peak:
 class Runner:
     """A row, how to fill it, and what it is given."""
 
-    row: Row
+    row: SpeedResult
     call: Call
     mels: Tensor
 
@@ -116,31 +116,31 @@ class Runner:
         return self.call(self.mels)
 
 
-def mels_of(subject: Subject, seconds: float, batch: int, device: torch.device) -> Tensor:
+def mels_of(candidate: Candidate, seconds: float, batch: int, device: torch.device) -> Tensor:
     """Mels [B, M, F] of something like speech: what they say changes no cost."""
-    wave = speech_like(subject.spec.sample_rate, seconds).float()
-    return log_mel(wave, subject.spec).repeat(batch, 1, 1).to(device)
+    wave = speech_like(candidate.spec.sample_rate, seconds).float()
+    return log_mel(wave, candidate.spec).repeat(batch, 1, 1).to(device)
 
 
 def race(
-    subjects: Sequence[Subject],
+    networks: Sequence[Candidate],
     backends: Sequence[str],
     shapes: Sequence[Shape],
     timing: Timing,
     bar: Bar,
-) -> tuple[list[Row], list[Peak]]:
+) -> tuple[list[SpeedResult], list[Peak]]:
     """Everything timed in turn, a shape after another; eager runs whether asked for or not."""
     device = timing.device
     chosen = {name: BACKENDS[name] for name in dict.fromkeys([EAGER, *backends])}
-    work = {s.name: counted(s, device) for s in subjects}
-    rows: list[Row] = []
+    work = {s.name: counted(s, device) for s in networks}
+    rows: list[SpeedResult] = []
     peaks: list[Peak] = []
     with tempfile.TemporaryDirectory() as folder:
         for shape in shapes:
-            place = Place(device, shape.threads, Path(folder))
+            context = BackendContext(device, shape.threads, Path(folder))
             with threads(shape.threads), compiling():
-                entries = [(s, name, b) for s in subjects for name, b in chosen.items()]
-                runners = list(started(entries, shape, place, bar))
+                entries = [(s, name, b) for s in networks for name, b in chosen.items()]
+                runners = list(started(entries, shape, context, bar))
                 ready = [runner for runner in runners if not runner.row.reason]
                 wanted = {runner.row.precision for runner in ready}
                 limits = [Peak(probe, shape) for probe in probes(device, wanted)]
@@ -155,31 +155,34 @@ def race(
 
 
 def started(
-    entries: Sequence[tuple[Subject, str, Backend]], shape: Shape, place: Place, bar: Bar
+    entries: Sequence[tuple[Candidate, str, Backend]],
+    shape: Shape,
+    context: BackendContext,
+    bar: Bar,
 ) -> Iterator[Runner]:
     """Each built and run until it is warm; what fails here has its reason, and is not timed."""
     outputs: dict[str, Tensor] = {}
-    for subject, name, backend in entries:
-        row = Row(subject.name, name, backend.precision, shape)
-        mels = mels_of(subject, shape.seconds, shape.batch, place.device)
-        runner = Runner(row, subject, mels)
+    for candidate, name, backend in entries:
+        row = SpeedResult(candidate.name, name, backend.precision, shape)
+        mels = mels_of(candidate, shape.seconds, shape.batch, context.device)
+        runner = Runner(row, candidate, mels)
         began = time.perf_counter()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of exporters and compilers, about themselves
-                runner.call = backend.make(subject, place)
+                runner.call = backend.make(candidate, context)
                 wave = runner.once().float().cpu()
             row.ready = time.perf_counter() - began
-            for _ in range(2 if place.device.type == "cuda" else 0):  # graphs record, then replay
+            for _ in range(2 if context.device.type == "cuda" else 0):  # graphs record, then replay
                 runner.once()
         except Exception as error:  # of a compiler, a runtime, somebody else's network
             row.reason = str(error) if isinstance(error, InputError) else f"fails: {reason(error)}"
         else:
             if name == EAGER:
-                outputs[subject.name] = wave
-            if subject.name in outputs:
-                row.difference = difference(wave, outputs[subject.name])
-        bar.advance(note=f"{subject.name}, {name}")
+                outputs[candidate.name] = wave
+            if candidate.name in outputs:
+                row.difference = difference(wave, outputs[candidate.name])
+        bar.advance(note=f"{candidate.name}, {name}")
         yield runner
 
 
@@ -207,7 +210,7 @@ def take_turns(
             bar.advance(note=f"round {number + 1}: {runner.row.network}, {runner.row.backend}")
 
 
-def compare(rows: Sequence[Row]) -> None:
+def compare(rows: Sequence[SpeedResult]) -> None:
     """How many times as fast each is as the same network eager, by rounds."""
     base = {(r.network, r.shape): r for r in rows if r.backend == EAGER and r.times}
     for row in rows:
@@ -216,29 +219,29 @@ def compare(rows: Sequence[Row]) -> None:
             row.faster = statistics.median(slow / fast for slow, fast in pairs)
 
 
-def counted(subject: Subject, device: torch.device) -> Work:
+def counted(candidate: Candidate, device: torch.device) -> Workload:
     """What a second of audio asks of a network; nothing is known of one that fails."""
-    mels = mels_of(subject, COUNTED, 1, device)
-    seconds = mels.shape[-1] * subject.spec.hop_length / subject.spec.sample_rate
+    mels = mels_of(candidate, COUNTED, 1, device)
+    seconds = mels.shape[-1] * candidate.spec.hop_length / candidate.spec.sample_rate
     try:
-        found = work_of(lambda: subject(mels))
+        found = workload_of(lambda: candidate(mels))
     except Exception:  # its eager row says why
-        return Work(0.0, 0.0)
-    return Work(found.macs / seconds, found.traffic / seconds)
+        return Workload(0.0, 0.0)
+    return Workload(found.macs / seconds, found.traffic / seconds)
 
 
-def profiled(subject: Subject, device: torch.device) -> dict[str, float]:
+def profiled(candidate: Candidate, device: torch.device) -> dict[str, float]:
     """Shares of torch's operations in a second of audio, eager; the first of them, to 1 %."""
-    mels = mels_of(subject, COUNTED, 1, device)
-    subject(mels)
+    mels = mels_of(candidate, COUNTED, 1, device)
+    candidate(mels)
     with threads(1):
-        found = operators(lambda: subject(mels), device)
+        found = operators(lambda: candidate(mels), device)
     return {name: share for name, share in found.items() if share >= LEAST}
 
 
-def of_shape(a_second: Work, shape: Shape) -> Work:
+def of_shape(a_second: Workload, shape: Shape) -> Workload:
     """Of a whole call."""
-    return Work(a_second.macs * shape.audio, a_second.traffic * shape.audio)
+    return Workload(a_second.macs * shape.audio, a_second.traffic * shape.audio)
 
 
 @contextmanager

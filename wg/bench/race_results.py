@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wg.bench.race import Peak, Row, Shape
+from wg.bench.race import Peak, Shape, SpeedResult
 from wg.bench.results import COLOURS, LINE_POINTS, MARKERS, amount
 from wg.files import write_bytes, write_json
 from wg.report.table import markdown, number, print_table
@@ -43,7 +43,7 @@ def bandwidth(peaks: Sequence[Peak], shape: Shape) -> float:
     return next(p.rate for p in peaks if p.shape == shape and p.probe.name == COPY)
 
 
-def print_race(rows: Sequence[Row], peaks: Sequence[Peak]) -> None:
+def print_race(rows: Sequence[SpeedResult], peaks: Sequence[Peak]) -> None:
     """A table for each network and shape, then what could not run and why."""
     for (shape, network), group in groupby(rows, key=lambda row: (row.shape, row.network)):
         mine = list(group)
@@ -78,14 +78,14 @@ def precision_name(precision: str) -> str:
     return {"32": "fp32", "16": "fp16"}.get(precision, precision)
 
 
-def terse(row: Row, peaks: Sequence[Peak]) -> list[str]:
+def terse(row: SpeedResult, peaks: Sequence[Peak]) -> list[str]:
     """The cells of a row that ran."""
     low, high = row.spread
     around = f"{50 * (high - low) / row.rtf:.0f}"
     return [row.backend, number(row.rtf), around, *shares(row, peaks), *costs(row)]
 
 
-def shares(row: Row, peaks: Sequence[Peak]) -> list[str]:
+def shares(row: SpeedResult, peaks: Sequence[Peak]) -> list[str]:
     """Against eager, GFLOP a second, and how much of the peak that is; "" where unknown."""
     faster = "" if row.faster is None else f"{row.faster:.2f}"
     if not row.work or not row.work.macs:
@@ -94,13 +94,13 @@ def shares(row: Row, peaks: Sequence[Peak]) -> list[str]:
     return [faster, f"{row.rate / GIGA:.0f}", f"{share:.0%}"]
 
 
-def costs(row: Row) -> list[str]:
+def costs(row: SpeedResult) -> list[str]:
     """Memory and difference from eager."""
     memory = "" if row.memory is None else amount(row.memory)
     return [memory, "" if row.difference is None else f"{row.difference:.1e}"]
 
 
-def summary(rows: Sequence[Row], peaks: Sequence[Peak], about: Mapping[str, str]) -> str:
+def summary(rows: Sequence[SpeedResult], peaks: Sequence[Peak], about: Mapping[str, str]) -> str:
     """Everything in Markdown."""
     header = ["network", "of", "backend", "RTF ↓ (least to greatest)", "times as fast as eager"]
     header += ["GFLOP/s", "of the peak", "memory (MB)", "differs by", "ready after (s)"]
@@ -134,7 +134,7 @@ def summary(rows: Sequence[Row], peaks: Sequence[Peak], about: Mapping[str, str]
     return "\n\n".join([*parts, "## Measured on", machine]) + "\n"
 
 
-def plain(row: Row) -> dict[str, Any]:
+def plain(row: SpeedResult) -> dict[str, Any]:
     """A row for programs: with its figures, or its reason."""
     kept = {**asdict(row), "work": None if row.work is None else asdict(row.work)}
     if row.reason:
@@ -158,7 +158,7 @@ def shares_table(profiles: Profiles) -> tuple[list[str], list[list[str]]]:
 
 def write_race(
     out: Path,
-    rows: Sequence[Row],
+    rows: Sequence[SpeedResult],
     peaks: Sequence[Peak],
     about: Mapping[str, str],
     profiles: Profiles,
@@ -189,7 +189,7 @@ def write_race(
     roofline(rows, peaks, out / FILES[2])
 
 
-def roofline(rows: Sequence[Row], peaks: Sequence[Peak], path: Path) -> None:
+def roofline(rows: Sequence[SpeedResult], peaks: Sequence[Peak], path: Path) -> None:
     """GFLOP a second over arithmetic intensity under the machine's roofs, a panel for each shape.
 
     At most four, the first ones. A colour a network, a marker a backend.
@@ -230,13 +230,15 @@ def roofline(rows: Sequence[Row], peaks: Sequence[Peak], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def intensity(row: Row) -> float:
+def intensity(row: SpeedResult) -> float:
     """FLOP for each byte that the network's operations move."""
     assert row.work is not None
     return 2 * row.work.macs / row.work.traffic
 
 
-def draw_roofs(axis: Axes, rows: Sequence[Row], peaks: Sequence[Peak], shape: Shape) -> None:
+def draw_roofs(
+    axis: Axes, rows: Sequence[SpeedResult], peaks: Sequence[Peak], shape: Shape
+) -> None:
     """What copying and arithmetic allow, a line for each precision, named at its right end."""
     copied = bandwidth(peaks, shape)
     right = 4 * max(intensity(row) for row in rows)

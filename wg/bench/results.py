@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wg.bench.heard import RATES
+from wg.bench.error_rates import RATES
 from wg.bench.plan import CEILING, Bench, columns
 from wg.files import write_bytes
 from wg.metrics import METRICS

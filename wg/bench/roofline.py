@@ -32,7 +32,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """What a call asks for."""
 
     macs: float  # multiply-adds of convolutions and products
@@ -59,11 +59,11 @@ class Traffic(TorchDispatchMode):
         return out
 
 
-def work_of(call: Callable[[], object]) -> Work:
+def workload_of(call: Callable[[], object]) -> Workload:
     """Multiply-adds and traffic of a call."""
     with Traffic() as traffic:
         macs = multiply_adds(call)
-    return Work(macs, traffic.bytes)
+    return Workload(macs, traffic.bytes)
 
 
 def operators(call: Callable[[], object], device: torch.device) -> dict[str, float]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from wg.bench.cells import Work, check, forget, recorded, resume, run_cell, state
+from wg.bench.cells import Workspace, check, forget, recorded, resume, run_cell, state
 from wg.bench.page import write_page
 from wg.bench.plan import Cell, cells_of, read_bench, shipped_bench
 from wg.bench.results import finished, overview, write_results
@@ -81,7 +81,7 @@ def compare(arguments: Sequence[str]) -> None:
     Devices(options.ngpu, options.nodes).check()
     here = place()
     device = torch.device(f"cuda:{here.local}" if options.ngpu else "cpu")
-    work = work_of(options, device)
+    work = workspace_of(options, device)
     cells = cells_of(work.bench, [name for name in options.only.split(",") if name])
     if here.rank == 0:
         check_output(work)
@@ -104,13 +104,13 @@ def compare(arguments: Sequence[str]) -> None:
         report(work, cells)
 
 
-def work_of(options: Namespace, device: torch.device) -> Work:
+def workspace_of(options: Namespace, device: torch.device) -> Workspace:
     """The benchmark of a file, or of clips, which are copied into the results at one rate."""
     first, out = options.what[0], options.output
     if len(options.what) == 1 and first.suffix.lower() in (".yaml", ".yml"):
         if options.texts:
             raise InputError("--texts: of audio files; a YAML file has corpora.NAME.texts")
-        return Work(read_bench(first), first.resolve().parent, out, device, options.jobs)
+        return Workspace(read_bench(first), first.resolve().parent, out, device, options.jobs)
     clips = named_outputs(options.what)
     rate = Vocoder.from_pretrained(DEFAULT).mel_spec.sample_rate
     check_filled(out, f"-o {out}")
@@ -126,7 +126,7 @@ def work_of(options: Namespace, device: torch.device) -> Work:
     (folder,) = (out / CLIPS).iterdir()
     texts = "" if options.texts is None else str(options.texts.resolve())
     bench = shipped_bench(CLIPS, f"{CLIPS}/{folder.name}", texts, len(clips))
-    return Work(bench, out, out, device, options.jobs)
+    return Workspace(bench, out, out, device, options.jobs)
 
 
 def digest_of(folder: Path) -> str:
@@ -137,7 +137,7 @@ def digest_of(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def check_output(work: Work) -> None:
+def check_output(work: Workspace) -> None:
     """InputError for results that would lie among recordings, or in a folder of other things."""
     check_filled(work.out, f"-o {work.out}")
     for folder in work.inputs():
@@ -148,7 +148,7 @@ def check_output(work: Work) -> None:
             )
 
 
-def run_cells(work: Work, cells: Sequence[Cell]) -> None:
+def run_cells(work: Workspace, cells: Sequence[Cell]) -> None:
     """Runs what is to run, a line a cell."""
     with progress("cells", len(cells)) as shown:
         for count, cell in enumerate(cells, 1):
@@ -171,7 +171,7 @@ def outcome(result: dict[str, Any]) -> str:
     return f"{metric} {mean}, real-time factor {number(result['cost']['rtf']['p50'])}"
 
 
-def report(work: Work, cells: Sequence[Cell]) -> None:
+def report(work: Workspace, cells: Sequence[Cell]) -> None:
     """Waits for the other processes' cells, writes all that can be read, names what failed."""
     while any(state(work, cell) not in ENDED for cell in cells):
         time.sleep(POLL_S)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wg.bench.bound import Clip, banded, bound_of
+from wg.bench.bound import Example, banded, bound_of
 from wg.bench.folders import audio_files
 from wg.commands.clips import read_clip
 from wg.commands.options import Options
@@ -68,7 +68,7 @@ def bound(arguments: Sequence[str]) -> None:
     levels = sampling_levels(options.steps, "ancestral", model.diffusion)
     paths = dict(list(audio_files(options.ref).items())[: options.limit])
     clips = [
-        Clip(name, read_clip(path, model.mel_spec.sample_rate)) for name, path in paths.items()
+        Example(name, read_clip(path, model.mel_spec.sample_rate)) for name, path in paths.items()
     ]
     found: dict[str, Bound] = {}
     for clip in clips:

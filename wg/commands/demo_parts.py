@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wg.diffusion.samplers import SAMPLERS
 from wg.errors import InputError
-from wg.inference.model import Synthesis, TrainedModel
+from wg.inference.model import SamplingConfig, TrainedModel
 
 
 def require_gradio() -> Any:
@@ -42,7 +42,7 @@ def own_steps(model: TrainedModel) -> int:
     return len(model.levels(model.synthesis)) - 1
 
 
-def chosen_way(model: TrainedModel, steps: int, sampler: str) -> Synthesis:
+def chosen_way(model: TrainedModel, steps: int, sampler: str) -> SamplingConfig:
     """The folder's own way where the page was left as it was, else so many even steps."""
     own = model.synthesis
     if (steps, sampler) == (own_steps(model), own.sampler):

@@ -18,13 +18,13 @@ from wg.commands.demo_parts import (
 )
 from wg.data.audio import protect_peak
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.text_to_speech import TextToSpeech, Voice
 from wg.pictures import spectrogram
 from wg.processes.devices import synchronise
 
 LONGEST = 1000  # characters
-Said = tuple[tuple[int, np.ndarray], str, str]
+Answer = tuple[tuple[int, np.ndarray], str, str]
 
 
 def text_page(name: str, model: TextToSpeech, folder: Path) -> Any:
@@ -34,7 +34,7 @@ def text_page(name: str, model: TextToSpeech, folder: Path) -> Any:
 
     def answer(
         text: str, speaker: str | None, pace: float, steps: float, sampler: str, seed: float
-    ) -> Said:
+    ) -> Answer:
         try:
             voice = Voice(speaker, pace, int(seed))
             options = chosen_way(model, int(steps), sampler)
@@ -64,7 +64,9 @@ def text_page(name: str, model: TextToSpeech, folder: Path) -> Any:
     return page
 
 
-def say(model: TextToSpeech, text: str, voice: Voice, synthesis: Synthesis, folder: Path) -> Said:
+def say(
+    model: TextToSpeech, text: str, voice: Voice, synthesis: SamplingConfig, folder: Path
+) -> Answer:
     """(speech, picture file, sentence); InputError for a text that cannot be spoken."""
     if not text.strip():
         raise InputError("no text yet: write one")

@@ -15,7 +15,7 @@ from wg.errors import InputError, nearest
 from wg.files import write_bytes
 from wg.models import config_class
 from wg.processes.devices import Devices
-from wg.report.catalogue import FILE, Entry, disagreements, read_catalogue, unlisted
+from wg.report.catalogue import FILE, CatalogueEntry, disagreements, read_catalogue, unlisted
 from wg.report.record import (
     CELL,
     append_measured,
@@ -43,7 +43,7 @@ def parser(program: str) -> Options:
     return options
 
 
-def read(root: Path) -> tuple[Entry, ...]:
+def read(root: Path) -> tuple[CatalogueEntry, ...]:
     """The catalogue of a checkout; InputError where it and the tree disagree."""
     if not (root / FILE).is_file():
         raise InputError(f"{root / FILE}: no such file; give a checkout of wg with --root")
@@ -74,7 +74,7 @@ def egs(arguments: Sequence[str]) -> None:
             print(f"not in {FILE}: {', '.join(others)}; only what has a row can be recorded")
 
 
-def rewrite_readme(root: Path, entries: Sequence[Entry]) -> str:
+def rewrite_readme(root: Path, entries: Sequence[CatalogueEntry]) -> str:
     """Puts the generated results between their pages' markers; "updated" or "unchanged"."""
     said = "unchanged"
     for page, block in (("README.md", summary_block), ("docs/results.md", results_block)):
@@ -87,7 +87,7 @@ def rewrite_readme(root: Path, entries: Sequence[Entry]) -> str:
     return said
 
 
-def print_catalogue(entries: Sequence[Entry]) -> None:
+def print_catalogue(entries: Sequence[CatalogueEntry]) -> None:
     """A line for each experiment and each of its schedules."""
     rows = []
     for entry in entries:
@@ -135,7 +135,7 @@ def record(arguments: Sequence[str]) -> None:
     print(f"{path}: {entry.name}, {row['schedule']} recorded; `wg egs --readme` shows it")
 
 
-def named_entry(name: str | None, entries: Sequence[Entry]) -> Entry:
+def named_entry(name: str | None, entries: Sequence[CatalogueEntry]) -> CatalogueEntry:
     """The experiment that `--experiment` names."""
     known = {entry.name: entry for entry in entries}
     if name not in known:
@@ -154,7 +154,7 @@ def choices(command: str) -> tuple[str, list[str]]:
 
 
 def check_command(
-    command: str, entry: Entry, root: Path, stamps: Mapping[str, Mapping[str, Any]]
+    command: str, entry: CatalogueEntry, root: Path, stamps: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """InputError unless the command's model and overrides give the settings that were run.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from wg.commands.options import Options
 from wg.commands.sampling import add_sampling, chosen, device_of
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.pretrained import DEFAULT
 from wg.inference.receptive_field import receptive_field_of
 from wg.inference.streaming import Stream
@@ -33,7 +33,7 @@ def parser() -> Options:
 
 
 def streamed(
-    vocoder: Vocoder, synthesis: Synthesis, mel: Tensor, chunk: int
+    vocoder: Vocoder, synthesis: SamplingConfig, mel: Tensor, chunk: int
 ) -> tuple[Tensor, list[float], float]:
     """The waveform, seconds of computing a chunk, and those until the first audio."""
     state = Stream(vocoder, synthesis, 0)

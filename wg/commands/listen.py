@@ -15,7 +15,7 @@ from wg.commands.score import check_rate, systems
 from wg.errors import InputError, nearest
 from wg.files import PAGE, check_file, check_folder, check_name, fresh_folder, write_bytes
 from wg.report.listening import read_ratings, summary
-from wg.report.page import RECORDING, Audio, Row, write_page
+from wg.report.page import RECORDING, Audio, PageRow, write_page
 from wg.report.scores import read_scores
 
 ROWS = 10
@@ -76,17 +76,19 @@ def page(arguments: Sequence[str]) -> None:
     first = next(iter(found.values()))
     names = list(first)[: chosen.rows]
     audio: dict[str, Audio] = {
-        RECORDING: partial(heard, {name: first[name].reference for name in names}, chosen.rate)
+        RECORDING: partial(audio_of, {name: first[name].reference for name in names}, chosen.rate)
     }
     for system, pairs in found.items():
         files = {name: pair.synthesis for name, pair in pairs.items()}
-        audio[system] = partial(heard, files, chosen.rate)
+        audio[system] = partial(audio_of, files, chosen.rate)
     scores: dict[str, Any] = {}
     if chosen.scores:
         scores = read_scores(chosen.scores, "give --scores what wg score -o NAME.json writes")
     by_system = scores.get("utterances", {})
     rows = [
-        Row(name, "", {system: rows[name] for system, rows in by_system.items() if name in rows})
+        PageRow(
+            name, "", {system: rows[name] for system, rows in by_system.items() if name in rows}
+        )
         for name in names
     ]
     with fresh_folder(chosen.output, PAGE, inputs) as folder:
@@ -94,7 +96,7 @@ def page(arguments: Sequence[str]) -> None:
     print(chosen.output / "index.html")
 
 
-def heard(files: dict[str, Path], rate: int | None, name: str) -> tuple[np.ndarray, int]:
+def audio_of(files: dict[str, Path], rate: int | None, name: str) -> tuple[np.ndarray, int]:
     """An utterance within full scale, float32 [T], and its rate."""
     audio, own = read_at(files[name], rate)
     return np.clip(audio, -1, 1).astype(np.float32), own

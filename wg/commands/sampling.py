@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wg.diffusion.samplers import SAMPLERS, Clip, sampler
 from wg.errors import InputError
-from wg.inference.model import Synthesis, TrainedModel
+from wg.inference.model import SamplingConfig, TrainedModel
 
 STEPS = "step count, quantiles-N, published name or file [the model's own]"
 
@@ -25,7 +25,7 @@ def add_sampling(options: argparse.ArgumentParser) -> None:
 
 def chosen(
     model: TrainedModel, options: argparse.Namespace, consistency: int | None = None
-) -> tuple[Synthesis, Tensor]:
+) -> tuple[SamplingConfig, Tensor]:
     """The model's way to sample with what is asked for, and its levels [N + 1].
 
     `options` has steps and sampler, and perhaps clip. InputError names the option.

@@ -11,8 +11,8 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from wg.bench.error_rates import RATES, check_texts, error_rates_by_id
 from wg.bench.folders import Pair, Scoring, delayed, listed, score_pairs, usable
-from wg.bench.heard import RATES, check_texts, hear_all
 from wg.bench.plan import CEILING
 from wg.bench.plan import METRICS as METRICS_SHOWN
 from wg.commands.options import Options
@@ -96,7 +96,7 @@ def hear_systems(
     recordings = {pair.id: pair.reference for found in wanted.values() for pair in found}
     audio.setdefault(CEILING, recordings)
     found = {
-        name: hear_all(paths, options.texts, options.recogniser, options.jobs)
+        name: error_rates_by_id(paths, options.texts, options.recogniser, options.jobs)
         for name, paths in audio.items()
     }
     return {name: rates for name, rates in found.items() if any(rates.values())}

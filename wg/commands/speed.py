@@ -14,7 +14,7 @@ import torch
 
 from wg.bench.backends import BACKENDS
 from wg.bench.environment import environment
-from wg.bench.networks import subject_of
+from wg.bench.networks import candidate_of
 from wg.bench.race import EAGER, Shape, Timing, profiled, race
 from wg.bench.race_results import FILES, print_race, shares_table, write_race
 from wg.commands.options import FORCE, Options
@@ -82,17 +82,17 @@ def speed(arguments: Sequence[str]) -> None:
     if options.output is not None:
         check_names(options.output, FILES, [], options.force)
     names = dict.fromkeys(options.networks or NETWORKS)
-    subjects = [subject_of(name, options.steps, options.consistency, device) for name in names]
+    networks = [candidate_of(name, options.steps, options.consistency, device) for name in names]
     if options.list:
-        for shape, subject, backend in product(shapes, subjects, backends):
-            print(f"{subject.name} {backend}: {shape.seconds:g} s, batch {shape.batch}", end="")
+        for shape, candidate, backend in product(shapes, networks, backends):
+            print(f"{candidate.name} {backend}: {shape.seconds:g} s, batch {shape.batch}", end="")
             print(f", threads {shape.threads}")
         return
-    calls = len(shapes) * len(subjects) * len(backends) * (1 + options.repeats)
+    calls = len(shapes) * len(networks) * len(backends) * (1 + options.repeats)
     clock = time.process_time if options.cpu_time else time.perf_counter
     with progress("speed", calls) as bar:
-        rows, peaks = race(subjects, backends, shapes, Timing(options.repeats, device, clock), bar)
-    profiles = {s.name: profiled(s, device) for s in subjects} if options.profile else {}
+        rows, peaks = race(networks, backends, shapes, Timing(options.repeats, device, clock), bar)
+    profiles = {s.name: profiled(s, device) for s in networks} if options.profile else {}
     print_race(rows, peaks)
     if profiles:
         print_table(*shares_table(profiles))

@@ -20,7 +20,7 @@ from wg.commands.options import FORCE, Options
 from wg.commands.sampling import add_sampling, chosen, device_of
 from wg.errors import InputError, PartlyDone
 from wg.files import MODEL_FILES, check_file, check_names, check_sidecar, own, write_json
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.pretrained import DEFAULT, SHIPPED
 from wg.inference.vocoder import Vocoder
 from wg.mel.extract import log_mel
@@ -202,7 +202,7 @@ def vocode(arguments: Sequence[str]) -> None:
         raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
     vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
     synthesis, levels = chosen(vocoder, options, options.consistency)
-    work = Work(options, vocoder, synthesis, levels)
+    work = FileVocoder(options, vocoder, synthesis, levels)
     if len(jobs) == 1:
         print(written(jobs[0].target, *work.one(jobs[0], print)))
     else:
@@ -210,12 +210,12 @@ def vocode(arguments: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Work:
+class FileVocoder:
     """What all files have in common."""
 
     options: argparse.Namespace
     vocoder: Vocoder
-    synthesis: Synthesis
+    synthesis: SamplingConfig
     levels: Tensor
 
     def one(self, job: Job, say: Callable[[str], object]) -> tuple[float, float]:

@@ -4,7 +4,7 @@ A denoiser is a callable `(x [B, T], level: float) -> eps [B, T]`; a noise sourc
 `(step) -> [B, T]`. The levels decide where to start and where to end, so a sampler also
 continues from a half-noisy signal. What a sampler does with one estimate is its rule, a function
 of each sample alone: `wg.inference.streaming` applies it piece by piece. A step that takes several
-estimates is as many moves, of which the later ones see the estimate before.
+estimates is as many steps, of which the later ones see the estimate before.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def check_clip(clip: Clip) -> None:
         raise InputError(f"clip {shown!r}: give a bound on the estimate of x_0, or 'state'")
 
 
-class Move(NamedTuple):
-    """From level l_i to the cleaner l_p, in log-SNR by h; the move before it went by h_before.
+class Step(NamedTuple):
+    """From level l_i to the cleaner l_p, in log-SNR by h; the step before it went by h_before.
 
-    A corrector stays at l_p, which the move before it reached from `origin`, l_i.
+    A corrector stays at l_p, which the step before it reached from `origin`, l_i.
     """
 
-    step: int  # i
+    index: int  # i
     level: float  # where the estimate is made
     target: float
     h: float  # infinite to l_p = 1
@@ -66,7 +66,7 @@ class Estimate(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is known at a level: x [B, T], the estimate made of it, and that of the move before."""
+    """What is known at a level: x [B, T], the estimate made of it, and that of the step before."""
 
     x: Tensor
     eps: Tensor
@@ -74,24 +74,26 @@ class State(NamedTuple):
     before: Estimate | None
 
 
-Rule = Callable[[State, Move, Callable[[], Tensor]], Tensor]
+Rule = Callable[[State, Step, Callable[[], Tensor]], Tensor]
 
 
-def moves(levels: Tensor) -> list[Move]:
-    """The moves from levels[-1] down to levels[0]."""
+def predictor_steps(levels: Tensor) -> list[Step]:
+    """The steps from levels[-1] down to levels[0]."""
     path = levels.tolist()
     h = [*(-log_snr(levels).diff()).tolist(), None]
-    return [Move(i, path[i], path[i - 1], h[i - 1], h[i]) for i in range(len(path) - 1, 0, -1)]
+    return [Step(i, path[i], path[i - 1], h[i - 1], h[i]) for i in range(len(path) - 1, 0, -1)]
 
 
-def moves_and_corrections(levels: Tensor, count: int = 1) -> list[Move]:
+def predictor_corrector_steps(levels: Tensor, count: int = 1) -> list[Step]:
     """The same, each but the last followed by its correctors, which draw noise of their own."""
-    found: list[Move] = []
-    for move in moves(levels):
-        found.append(move)
-        if move.target != 1:
-            later = Move(move.step, move.target, move.target, 0.0, move.h, move.level)
-            found += [later._replace(step=move.step + k * len(levels)) for k in range(1, count + 1)]
+    found: list[Step] = []
+    for step in predictor_steps(levels):
+        found.append(step)
+        if step.target != 1:
+            later = Step(step.index, step.target, step.target, 0.0, step.h, step.level)
+            found += [
+                later._replace(index=step.index + k * len(levels)) for k in range(1, count + 1)
+            ]
     return found
 
 
@@ -114,93 +116,93 @@ def settled(x: Tensor, clip: Clip) -> Tensor:
     return x.clamp(-1, 1) if clip == "state" else x
 
 
-def ancestral(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
+def ancestral(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
     """Ancestral sampling, WaveGrad Algorithm 2 (DDPM Algorithm 2 with the posterior variance).
 
     With alpha = (l_i / l_p)^2 and beta = 1 - alpha:
     x_p = (x - beta / s_i eps) / sqrt(alpha) + s_p / s_i sqrt(beta) z.
     """
-    spread, target_spread = move.spreads
-    alpha = (move.level / move.target) ** 2
+    spread, target_spread = step.spreads
+    alpha = (step.level / step.target) ** 2
     beta = 1 - alpha
     x = (state.x - beta / spread * state.eps) / alpha**0.5
-    if move.target == 1:
+    if step.target == 1:
         return x
     return x + target_spread / spread * beta**0.5 * noise()
 
 
-def ancestral_full(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
+def ancestral_full(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
     """Ancestral sampling with noise in the last step too, as DiffWave's text has it.
 
     sigma_1^2 = beta_1 = 1 - l_1^2, where the posterior's variance is 0; no code of it adds that.
     """
-    x = ancestral(state, move, noise)
-    return x + (1 - move.level**2) ** 0.5 * noise() if move.target == 1 else x
+    x = ancestral(state, step, noise)
+    return x + (1 - step.level**2) ** 0.5 * noise() if step.target == 1 else x
 
 
-def ddim(state: State, move: Move, noise: Callable[[], Tensor], eta: float = 0.0) -> Tensor:
+def ddim(state: State, step: Step, noise: Callable[[], Tensor], eta: float = 0.0) -> Tensor:
     """DDIM (2010.02502) eq. (12): deterministic for eta = 0, ancestral sampling for eta = 1.
 
     x_p = l_p x_0 + sqrt(s_p^2 - v) eps + sqrt(v) z, v = eta^2 (s_p / s_i)^2 (1 - (l_i / l_p)^2).
     """
-    spread, target_spread = move.spreads
-    variance = (eta * target_spread / spread) ** 2 * (1 - (move.level / move.target) ** 2)
-    x = move.target * state.x_0 + (target_spread**2 - variance) ** 0.5 * state.eps
+    spread, target_spread = step.spreads
+    variance = (eta * target_spread / spread) ** 2 * (1 - (step.level / step.target) ** 2)
+    x = step.target * state.x_0 + (target_spread**2 - variance) ** 0.5 * state.eps
     return x + variance**0.5 * noise() if variance else x
 
 
-def dpm_solver(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
+def dpm_solver(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
     """DPM-Solver++(2M) (2211.01095) Algorithm 2, second order and deterministic.
 
     With h = lambda_p - lambda_i, h' the h before, r = h' / h and
     D = (1 + 1 / 2r) x_0 - 1 / 2r x_0': x_p = s_p / s_i x - l_p (e^-h - 1) D.
-    The first move is of first order; the last, to l = 1, gives x_0.
+    The first step is of first order; the last, to l = 1, gives x_0.
     """
-    if move.target == 1:
+    if step.target == 1:
         return state.x_0
-    spread, target_spread = move.spreads
+    spread, target_spread = step.spreads
     direction = state.x_0
-    if move.h_before is not None and state.before is not None:
-        share = move.h / (2 * move.h_before)
+    if step.h_before is not None and state.before is not None:
+        share = step.h / (2 * step.h_before)
         direction = (1 + share) * state.x_0 - share * state.before.x_0
-    return target_spread / spread * state.x - move.target * math.expm1(-move.h) * direction
+    return target_spread / spread * state.x - step.target * math.expm1(-step.h) * direction
 
 
-def heun(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
+def heun(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
     """Heun's method on EDM's ODE (2206.00364) Algorithm 1, second order and deterministic.
 
     With kappa = s / l: x' = l_p (x / l_i + (kappa_p - kappa_i) eps), which is DDIM's step; then,
     with eps' at x', x_p = x' + l_p (kappa_p - kappa_i) (eps' - eps) / 2. The last step, to l = 1,
     has no corrector. N steps ask for 2 N - 1 estimates.
     """
-    if move.origin is None:
-        return ddim(state, move, noise)
+    if step.origin is None:
+        return ddim(state, step, noise)
     assert state.before is not None
-    level, origin = move.level, move.origin
+    level, origin = step.level, step.origin
     span = (1 - level**2) ** 0.5 / level - (1 - origin**2) ** 0.5 / origin
     return state.x + level * span / 2 * (state.eps - state.before.eps)
 
 
-def langevin(state: State, move: Move, noise: Callable[[], Tensor]) -> Tensor:
+def langevin(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
     """Predictor-corrector sampling (2011.13456, appendix G): ancestral steps, each followed by
     steps of Langevin dynamics at the level that it reached.
 
     x <- x + d score + sqrt(2 d) z with score = -eps / s and d = 2 (r s)^2, r = 0.16: the paper's
     d = 2 (r |z| / |score|)^2 with the length that the score has where x is mostly noise.
     """
-    if move.origin is None:
-        return ancestral(state, move, noise)
-    spread = (1 - move.level**2) ** 0.5
+    if step.origin is None:
+        return ancestral(state, step, noise)
+    spread = (1 - step.level**2) ** 0.5
     return state.x - 2 * LANGEVIN**2 * spread * state.eps + 2 * LANGEVIN * spread * noise()
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """A rule, whether it keeps the noise that it starts from, and its moves along levels."""
+    """A rule, whether it keeps the noise that it starts from, and its steps along levels."""
 
     rule: Rule
     deterministic: bool = False
-    moves: Callable[[Tensor], list[Move]] = moves
+    steps: Callable[[Tensor], list[Step]] = predictor_steps
 
     def __call__(
         self,
@@ -216,9 +218,9 @@ class Sampler:
         `clip` bounds the estimate of x_0, or the noisy state; `correct` improves x_0 before.
         """
         before = None
-        for move in self.moves(levels):
-            x_0, eps = predict_clean(x, move.level, denoise(x, move.level), clip, correct)
-            x = self.rule(State(x, eps, x_0, before), move, partial(noise, move.step))
+        for step in self.steps(levels):
+            x_0, eps = predict_clean(x, step.level, denoise(x, step.level), clip, correct)
+            x = self.rule(State(x, eps, x_0, before), step, partial(noise, step.index))
             x, before = settled(x, clip), Estimate(eps, x_0)
         return x
 
@@ -228,8 +230,8 @@ SAMPLERS: dict[str, Sampler] = {
     "ancestral-full": Sampler(ancestral_full),
     "ddim": Sampler(ddim, deterministic=True),
     "dpm++2m": Sampler(dpm_solver, deterministic=True),
-    "heun": Sampler(heun, deterministic=True, moves=moves_and_corrections),
-    "langevin": Sampler(langevin, moves=moves_and_corrections),
+    "heun": Sampler(heun, deterministic=True, steps=predictor_corrector_steps),
+    "langevin": Sampler(langevin, steps=predictor_corrector_steps),
 }
 FURTHER = "ddim-ETA, langevin-STEPS"  # names that say how
 
@@ -253,7 +255,7 @@ def sampler(name: str) -> Sampler:
     if kind == "langevin" and dash:
         if not how.isdecimal() or not 1 <= int(how) <= MOST:
             raise InputError(f"sampler {name!r}: {how!r} steps of the corrector; give 1 to {MOST}")
-        return Sampler(langevin, moves=partial(moves_and_corrections, count=int(how)))
+        return Sampler(langevin, steps=partial(predictor_corrector_steps, count=int(how)))
     if name not in SAMPLERS:
         raise InputError(f"sampler {name!r} is unknown; {nearest(name, SAMPLERS)}, {FURTHER}")
     return SAMPLERS[name]

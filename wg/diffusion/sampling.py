@@ -33,14 +33,14 @@ def reverse(
     """
     check_clip(clip)
     chosen = sampler(name)
-    done, moves = 0, len(chosen.moves(levels))
+    done, total = 0, len(chosen.steps(levels))
 
     def denoise(x: Tensor, level: float) -> Tensor:
         nonlocal done
         eps = estimate(x, level)
         done += 1
         if progress is not None:
-            progress(done, moves)
+            progress(done, total)
         return eps
 
     x = prior.colour(noise(0)) if start is None else start

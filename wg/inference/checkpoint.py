@@ -13,7 +13,7 @@ import torch
 from wg.config import Experiment, compose, flatten, to_dict
 from wg.errors import InputError
 from wg.inference.history import History, Start
-from wg.inference.model import Synthesis, TrainedModel
+from wg.inference.model import SamplingConfig, TrainedModel
 from wg.models import build_network, config_class
 from wg.models.network import Network
 from wg.reading import torn
@@ -121,6 +121,8 @@ def model_from_checkpoint(
     """
     network, history = network_from_checkpoint(path, experiment)
     decode = experiment.decode
-    synthesis = Synthesis(decode.schedule, decode.sampler, decode.clip, decode.consistency, samples)
+    synthesis = SamplingConfig(
+        decode.schedule, decode.sampler, decode.clip, decode.consistency, samples
+    )
     model, mel, diffusion = experiment.model, experiment.mel, experiment.diffusion
     return kind(network, model, mel, diffusion, synthesis, history)

@@ -13,7 +13,7 @@ from torch import Tensor
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import diffuse
 from wg.errors import InputError
-from wg.inference.model import Synthesis, TrainedModel
+from wg.inference.model import SamplingConfig, TrainedModel
 from wg.models.denoiser import Known
 
 
@@ -30,7 +30,7 @@ class Generator(TrainedModel):
         self,
         seeds: Sequence[int],
         classes: Sequence[str] | None = None,
-        synthesis: Synthesis | None = None,
+        synthesis: SamplingConfig | None = None,
     ) -> Tensor:
         """Waveforms [B, T], one a seed; `classes` names one a seed, if the model knows any.
 

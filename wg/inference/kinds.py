@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wg.inference.generator import Generator
-from wg.inference.model import parts_of
+from wg.inference.model import model_parts
 from wg.inference.text_to_speech import TextToSpeech
 from wg.inference.vocoder import Vocoder
 from wg.models import conditions_of
@@ -22,5 +22,5 @@ def kind_of(model: ModelConfig) -> type[Vocoder] | type[TextToSpeech] | type[Gen
 
 def load_trained(source: Path | str) -> Vocoder | TextToSpeech | Generator:
     """The model of a folder, of a shipped name or of a hub id, as what its config says it is."""
-    parts = parts_of(source)
+    parts = model_parts(source)
     return kind_of(parts.model)(*parts)

@@ -36,6 +36,7 @@ from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
 from wg.models.denoiser import Denoiser, Known
 from wg.models.network import Network
+from wg.moved import renamed
 from wg.processes.devices import computes_in_bfloat16
 from wg.processes.memory import keep_freed
 
@@ -54,7 +55,7 @@ MOST_SAMPLES = 2**24  # of a clip that a model without mel generates
 
 
 @dataclass(frozen=True)
-class Synthesis:
+class SamplingConfig:
     """How to sample: a schedule (see `inference_levels`), a sampler, what is bounded.
 
     `clip`: the bound on the estimate of x_0, or "state": the noisy state to +-1, as lmnt's code.
@@ -66,7 +67,7 @@ class Synthesis:
     consistency: Consistency | None = None  # of estimates with the mel
     samples: int | None = None  # that a model without mel generates
 
-    def with_schedule(self, schedule: str) -> Synthesis:
+    def with_schedule(self, schedule: str) -> SamplingConfig:
         """The same with another schedule."""
         return replace(self, schedule=schedule)
 
@@ -76,7 +77,7 @@ class Synthesis:
         schedule: Schedule | None,
         sampler: str | None,
         consistency: Consistency | int | None = None,
-    ) -> Synthesis:
+    ) -> SamplingConfig:
         """The same with those that are not None; `steps` is a schedule of so many.
 
         `consistency`: so many iterations, or all that there is to say of them.
@@ -109,7 +110,7 @@ class TrainedModel:
         model: Any,
         mel_spec: MelSpec,
         diffusion: DiffusionConfig,
-        synthesis: Synthesis,
+        synthesis: SamplingConfig,
         history: History | None = None,
     ) -> None:
         if conditions_of(model) not in self.takes:
@@ -190,7 +191,7 @@ class TrainedModel:
             "sampler": self.synthesis.sampler,
         }
 
-    def levels(self, options: Synthesis) -> Tensor:
+    def levels(self, options: SamplingConfig) -> Tensor:
         """Levels [N + 1] that these options go through, starting from noise.
 
         A step count means the schedule that a search found for it, where there is one.
@@ -203,7 +204,7 @@ class TrainedModel:
         """The network in its preconditioning; sampling is in float32, whatever the weights are."""
         return Denoiser(self.network, self.diffusion, self.mel_spec, self._compiled)
 
-    def correction(self, known: Known, options: Synthesis) -> Correct | None:
+    def correction(self, known: Known, options: SamplingConfig) -> Correct | None:
         """What makes estimates agree with the mel, given or predicted; InputError without one."""
         consistency = options.consistency
         if consistency is not None and consistency.iterations and known.mel is None:
@@ -218,7 +219,7 @@ class TrainedModel:
         known: Known,
         levels: Tensor,
         noise: PositionalNoise,
-        options: Synthesis,
+        options: SamplingConfig,
         length: int,
         start: Tensor | None = None,
         correct: Correct | None = None,
@@ -271,10 +272,10 @@ class TrainedModel:
 
         A folder needs no network, nor does a hub id that the cache holds.
         """
-        return cls(*parts_of(source, revision))
+        return cls(*model_parts(source, revision))
 
 
-def check_stored(synthesis: Synthesis) -> None:
+def check_stored(synthesis: SamplingConfig) -> None:
     """InputError for a `synthesis` of a config.json that is none."""
     schedule, samples = synthesis.schedule, synthesis.samples
     levels = isinstance(schedule, tuple) and all(isinstance(n, int | float) for n in schedule)
@@ -288,18 +289,18 @@ def check_stored(synthesis: Synthesis) -> None:
     check_clip(synthesis.clip)
 
 
-class Parts(NamedTuple):
+class ModelParts(NamedTuple):
     """What a trained model is made of, in the order of its arguments."""
 
     network: Network
     model: Any  # its config
     mel_spec: MelSpec
     diffusion: DiffusionConfig
-    synthesis: Synthesis
+    synthesis: SamplingConfig
     history: History | None
 
 
-def parts_of(source: Path | str, revision: str | None = None) -> Parts:
+def model_parts(source: Path | str, revision: str | None = None) -> ModelParts:
     """The parts of a model's folder; see `TrainedModel.from_pretrained`."""
     folder = local_folder(source, revision)
     path = folder / "config.json"
@@ -309,7 +310,7 @@ def parts_of(source: Path | str, revision: str | None = None) -> Parts:
         model = from_plain(model_class, config["model"])
         mel_spec = MelSpec.from_dict(config["mel"])
         diffusion = from_plain(DiffusionConfig, config["diffusion"])
-        synthesis = from_plain(Synthesis, config["synthesis"])
+        synthesis = from_plain(SamplingConfig, config["synthesis"])
         check_stored(synthesis)
         history = History.from_dict(config["history"]) if "history" in config else None
         with torch.device("meta"):
@@ -321,4 +322,10 @@ def parts_of(source: Path | str, revision: str | None = None) -> Parts:
     check_sizes(empty, folder)
     network = build_network(model, mel_spec, diffusion)
     load_weights(network, folder, config)
-    return Parts(network, model, mel_spec, diffusion, synthesis, history)
+    return ModelParts(network, model, mel_spec, diffusion, synthesis, history)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return renamed(__name__, name)

@@ -30,8 +30,8 @@ from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.plan import finite
 from wg.diffusion.samplers import (
     Estimate,
-    Move,
     State,
+    Step,
     check_clip,
     predict_clean,
     sampler,
@@ -39,7 +39,7 @@ from wg.diffusion.samplers import (
 )
 from wg.diffusion.sampling import correction
 from wg.errors import InputError
-from wg.inference.model import Synthesis, TrainedModel
+from wg.inference.model import SamplingConfig, TrainedModel
 from wg.inference.receptive_field import ReceptiveField, receptive_field_of
 from wg.mel.frames import Frames
 from wg.models.denoiser import Known
@@ -75,36 +75,36 @@ class Buffer:
 class Stream:
     """What is kept between chunks; `push` gives the audio that a chunk makes known."""
 
-    def __init__(self, vocoder: TrainedModel, options: Synthesis, seed: int) -> None:
+    def __init__(self, vocoder: TrainedModel, options: SamplingConfig, seed: int) -> None:
         check_clip(options.clip)
         self.vocoder, self.options = vocoder, options
         self.denoiser = vocoder.denoiser
         chosen = sampler(options.sampler)
-        self.moves, self.rule = chosen.moves(vocoder.levels(options)), chosen.rule
+        self.steps, self.rule = chosen.steps(vocoder.levels(options)), chosen.rule
         self.noise = PositionalNoise([seed], vocoder.device)
         spec = self.spec = vocoder.mel_spec
         self.hop = spec.hop_length
         network = receptive_field_of(self.denoiser)
         prior = self._condition(spec.silence[None, :, None]).prior.reach
         self.reaches = [
-            wider(network, (prior if i == 0 else 0) + self._correction_reach(move))
-            for i, move in enumerate(self.moves)
+            wider(network, (prior if i == 0 else 0) + self._correction_reach(step))
+            for i, step in enumerate(self.steps)
         ]
         self._check_latency()
         self.longest = 0  # frames of a chunk so far: no piece is longer
         self.mel = Buffer(1)
-        self.lines = [Buffer(self.hop) for _ in range(len(self.moves) + 1)]  # x, noise to audio
-        self.estimates = [Buffer(self.hop) for _ in self.moves[1:]]  # eps and x_0, [2, 1, L]
+        self.lines = [Buffer(self.hop) for _ in range(len(self.steps) + 1)]  # x, noise to audio
+        self.estimates = [Buffer(self.hop) for _ in self.steps[1:]]  # eps and x_0, [2, 1, L]
 
     @property
     def latency(self) -> int:
         """Frames of mel that must follow a frame before its audio comes."""
         return sum(reach.ahead for reach in self.reaches)
 
-    def _correction_reach(self, move: Move) -> int:
+    def _correction_reach(self, step: Step) -> int:
         """Frames to either side on which a corrected estimate depends."""
         options = self.options.consistency
-        if options is None or not options.acts_at(move.level):
+        if options is None or not options.acts_at(step.level):
             return 0
         return (options.iterations + 1) * Frames.own(self.spec).reach
 
@@ -146,7 +146,7 @@ class Stream:
 
     def _advance(self, index: int, begin: int, end: int) -> None:
         """Makes frames begin .. end of the next level known."""
-        move, line, hop = self.moves[index], self.lines[index], self.hop
+        step, line, hop = self.steps[index], self.lines[index], self.hop
         reach = self.reaches[index]
         first, last = max(0, begin - reach.behind), min(line.end, end + reach.ahead)
         inner = slice((begin - first) * hop, (end - first) * hop)
@@ -157,15 +157,15 @@ class Stream:
             return known.prior.colour(self.noise(step, (last - first) * hop, first * hop))
 
         x = line.part(first, last) if index else coloured(0)
-        column = torch.tensor([move.level], dtype=torch.float64)
+        column = torch.tensor([step.level], dtype=torch.float64)
         eps = self.denoiser.estimate(x, column, known)
         correct = correction(self.options.consistency, mel, self.spec)
-        x_0, eps = predict_clean(x, move.level, eps, self.options.clip, correct)
+        x_0, eps = predict_clean(x, step.level, eps, self.options.clip, correct)
         x, x_0, eps = x[:, inner], x_0[:, inner], eps[:, inner]
         before = Estimate(*self.estimates[index - 1].part(begin, end)) if index else None
         clip, state = self.options.clip, State(x, eps, x_0, before)
-        x = settled(self.rule(state, move, lambda: coloured(move.step)[:, inner]), clip)
-        if move.target == 1:
+        x = settled(self.rule(state, step, lambda: coloured(step.index)[:, inner]), clip)
+        if step.target == 1:
             x = finite(x, self.options.schedule)
         self.lines[index + 1].append(x)
         line.forget(end - reach.behind)
@@ -183,7 +183,7 @@ def wider(reach: ReceptiveField, frames: int) -> ReceptiveField:
 def stream(
     vocoder: TrainedModel,
     chunks: Iterable[Tensor | np.ndarray],
-    options: Synthesis,
+    options: SamplingConfig,
     seed: int,
 ) -> Iterator[Tensor]:
     """Audio [T] in pieces, from chunks [M, F] of one mel; F may differ between them.

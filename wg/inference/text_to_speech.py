@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from wg.diffusion.noise import PositionalNoise, mix_seed
 from wg.errors import InputError
-from wg.inference.model import Synthesis, TrainedModel
+from wg.inference.model import SamplingConfig, TrainedModel
 from wg.text.frontend import text_to_symbols
 from wg.text.pronounce import Lexicon
 from wg.text.sentences import sentences
@@ -66,7 +66,7 @@ class TextToSpeech(TrainedModel):
     lexicon: Lexicon = {}
 
     def __call__(
-        self, text: str, voice: Voice | None = None, synthesis: Synthesis | None = None
+        self, text: str, voice: Voice | None = None, synthesis: SamplingConfig | None = None
     ) -> Tensor:
         """Waveform [T] of an English text; `{HH AH0 L OW1}` in it is taken as phonemes."""
         return self.read([text], voice or Voice(), synthesis)[0]
@@ -75,7 +75,7 @@ class TextToSpeech(TrainedModel):
         self,
         texts: Sequence[str],
         voice: Voice,
-        synthesis: Synthesis | None = None,
+        synthesis: SamplingConfig | None = None,
         batch_size: int = 8,
     ) -> list[Tensor]:
         """Waveforms, one a text; each is spoken by sentences, `batch_size` at a time.
@@ -88,7 +88,7 @@ class TextToSpeech(TrainedModel):
         self,
         texts: Sequence[str],
         voice: Voice,
-        synthesis: Synthesis | None = None,
+        synthesis: SamplingConfig | None = None,
         batch_size: int = 8,
     ) -> Iterator[Tensor]:
         """As `read`, each waveform as soon as its last sentence is spoken.
@@ -139,7 +139,7 @@ class TextToSpeech(TrainedModel):
 
     @torch.inference_mode()
     def utter(
-        self, utterances: Sequence[Sentence], synthesis: Synthesis | None = None
+        self, utterances: Sequence[Sentence], synthesis: SamplingConfig | None = None
     ) -> list[Speech]:
         """Waveforms and durations of utterances in one batch; none depends on the others.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from operator import index
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.sampling import Progress
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError, InputWarning
-from wg.inference.model import Synthesis, TrainedModel
+from wg.inference.model import SamplingConfig, TrainedModel
 from wg.inference.streaming import stream
 from wg.mel.recognise import oddity
+from wg.moved import renamed
 
 LONGEST = 30 * 60  # seconds of audio in a call
 Array = TypeVar("Array", Tensor, np.ndarray)
@@ -42,7 +43,7 @@ class Vocoder(TrainedModel):
     def __call__(
         self,
         mel: Array,
-        synthesis: Synthesis | None = None,
+        synthesis: SamplingConfig | None = None,
         *,
         steps: int | None = None,
         schedule: Schedule | None = None,
@@ -83,7 +84,7 @@ class Vocoder(TrainedModel):
     def stream(
         self,
         chunks: Iterable[Tensor | np.ndarray],
-        synthesis: Synthesis | None = None,
+        synthesis: SamplingConfig | None = None,
         seed: int = 0,
         *,
         steps: int | None = None,
@@ -177,3 +178,9 @@ def as_tensor(array: np.ndarray) -> Tensor:
     if array.dtype.kind not in "fiub":
         raise InputError(f"mel of {array.dtype}; a mel holds floating-point numbers")
     return torch.from_numpy(np.array(array))
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return renamed(__name__, name)

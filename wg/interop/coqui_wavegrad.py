@@ -17,7 +17,7 @@ from torch import Tensor
 
 from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, fold_weight_norm, layer, translate
 from wg.interop.reading import Settings, read_array, section, state_of
@@ -172,7 +172,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
         model=WaveGradConfig(**sizes, factors=factors, dilations=order, level_encoding="coqui"),
         mel=mel_of(wavegrad_bands(weights), settings, path),
         diffusion=DiffusionConfig(*betas_of(settings, "train_noise_schedule", 1000)),
-        synthesis=Synthesis(
+        synthesis=SamplingConfig(
             linear_schedule(*betas_of(settings, "test_noise_schedule", 50)), clip=1.0
         ),
         weights=weights,

@@ -21,7 +21,7 @@ from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.sampling import reverse
 from wg.errors import InputError
 from wg.files import replacing, write_json
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 
 Part = Literal["step", "loop"]
@@ -50,7 +50,7 @@ class Loop(nn.Module):
 
     inputs = ("mel", "noise")
 
-    def __init__(self, vocoder: Vocoder, synthesis: Synthesis) -> None:
+    def __init__(self, vocoder: Vocoder, synthesis: SamplingConfig) -> None:
         super().__init__()
         self.network = vocoder.network
         self.denoiser, self.synthesis = vocoder.denoiser, synthesis
@@ -82,7 +82,7 @@ def loop_noise(seeds: Sequence[int], steps: int, frames: int, hop: int) -> Tenso
     return torch.stack(rows).reshape(steps, len(seeds), frames, hop)
 
 
-def module_of(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> Step | Loop:
+def module_of(vocoder: Vocoder, part: Part, synthesis: SamplingConfig) -> Step | Loop:
     """The module to export; InputError for what a graph cannot have."""
     if vocoder.diffusion.prior == "energy":
         raise InputError("diffusion.prior is 'energy', which is not exported; take another model")
@@ -124,7 +124,7 @@ def example(vocoder: Vocoder, module: Step | Loop) -> tuple[tuple[Tensor, ...], 
 
 
 def traceable(
-    vocoder: Vocoder, part: Part, synthesis: Synthesis
+    vocoder: Vocoder, part: Part, synthesis: SamplingConfig
 ) -> tuple[Step | Loop, tuple[Tensor, ...], dict[str, Any]]:
     """(module, inputs, dynamic dimensions) to trace, its constants computed."""
     module = module_of(vocoder, part, synthesis).eval()
@@ -134,13 +134,15 @@ def traceable(
     return module, inputs, shapes
 
 
-def to_program(vocoder: Vocoder, part: Part, synthesis: Synthesis) -> torch.export.ExportedProgram:
+def to_program(
+    vocoder: Vocoder, part: Part, synthesis: SamplingConfig
+) -> torch.export.ExportedProgram:
     """The graph by torch.export."""
     module, inputs, shapes = traceable(vocoder, part, synthesis)
     return torch.export.export(module, inputs, dynamic_shapes=shapes)
 
 
-def save_program(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
+def save_program(vocoder: Vocoder, part: Part, synthesis: SamplingConfig, path: Path) -> None:
     """Writes a .pt2 file for torch.export.load, and its description."""
     program = to_program(vocoder, part, synthesis)
     with replacing(path, path.suffix) as temporary:
@@ -148,7 +150,7 @@ def save_program(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path)
     describe(vocoder, part, synthesis, path)
 
 
-def save_onnx(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
+def save_onnx(vocoder: Vocoder, part: Part, synthesis: SamplingConfig, path: Path) -> None:
     """Writes an ONNX file and its description; InputError where the exporter is not installed."""
     try:
         import onnx  # noqa: F401
@@ -181,7 +183,7 @@ def described(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def describe(vocoder: Vocoder, part: Part, synthesis: Synthesis, path: Path) -> None:
+def describe(vocoder: Vocoder, part: Part, synthesis: SamplingConfig, path: Path) -> None:
     """The JSON beside a graph: what its inputs mean, and the mel it takes."""
     levels = vocoder.levels(synthesis)
     content = {

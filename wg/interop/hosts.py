@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec, obstacles, refusal
@@ -34,7 +34,7 @@ class HostVocoder(nn.Module):
         vocoder: Vocoder,
         mel: MelSpec | str | None = None,
         accept: Collection[str] = (),
-        synthesis: Synthesis | None = None,
+        synthesis: SamplingConfig | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError, nearest
 from wg.inference.generator import Generator
 from wg.inference.kinds import kind_of
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.text_to_speech import TextToSpeech
 from wg.inference.vocoder import Vocoder
 from wg.interop.reading import read_checkpoint, read_config
@@ -29,7 +29,7 @@ class Imported:
     model: Any  # a model config
     mel: MelSpec
     diffusion: DiffusionConfig
-    synthesis: Synthesis
+    synthesis: SamplingConfig
     weights: Mapping[str, Tensor]
     unmapped: list[str]  # their weights that ours has no place for
     guessed: Mapping[str, str] = field(default_factory=dict)  # what no file of theirs says

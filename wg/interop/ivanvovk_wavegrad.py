@@ -15,7 +15,7 @@ from typing import Any
 
 from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.interop.imported import Imported
 from wg.interop.layers import translate
 from wg.interop.reading import Settings, state_of
@@ -64,7 +64,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
         ),
         mel=mel_of(wavegrad_bands(weights), settings),
         diffusion=DiffusionConfig(*betas_of(settings, "training_noise_schedule", 1000)),
-        synthesis=Synthesis(
+        synthesis=SamplingConfig(
             linear_schedule(*betas_of(settings, "test_noise_schedule", 50)), clip=1.0
         ),
         weights=weights,

@@ -18,7 +18,7 @@ from torch import Tensor
 from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.interop import wavegrad_layers
 from wg.interop.imported import Imported
 from wg.interop.layers import layer, translate
@@ -151,7 +151,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
             hop_of(factors, settings.find("preprocessing.stft.hop_length")),
         ),
         diffusion=training,
-        synthesis=Synthesis(sampling, clip=1.0),
+        synthesis=SamplingConfig(sampling, clip=1.0),
         weights=beside(weights, weights["speaker.weight"]) if several else weights,
         unmapped=unmapped,
         guessed=settings.guessed,

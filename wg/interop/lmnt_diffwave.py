@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, layer, translate
 from wg.interop.reading import Settings, section, state_of
@@ -67,7 +67,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
         model=model,
         mel=mel,
         diffusion=replace(schedule, conditioning="discrete"),
-        synthesis=Synthesis(
+        synthesis=SamplingConfig(
             every_step(schedule),
             clip=1.0,
             samples=None if model.conditions == "mel" else samples,

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, layer, translate
 from wg.interop.reading import Settings, section, state_of
@@ -74,7 +74,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
         ),
         mel=mel_of(wavegrad_bands(weights), params),
         diffusion=schedule,
-        synthesis=Synthesis(every_step(schedule), clip=1.0),
+        synthesis=SamplingConfig(every_step(schedule), clip=1.0),
         weights=weights,
         unmapped=unmapped,
         guessed=params.guessed,

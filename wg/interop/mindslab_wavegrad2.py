@@ -18,7 +18,7 @@ from torch import Tensor
 
 from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.interop import wavegrad_layers
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, layer, translate
@@ -137,7 +137,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
             settings, "audio.sampling_rate", hop_of(factors, settings.find("window.scale"))
         ),
         diffusion=schedule,
-        synthesis=Synthesis(every_step(schedule), clip=1.0),
+        synthesis=SamplingConfig(every_step(schedule), clip=1.0),
         weights=weights,
         unmapped=unmapped,
         guessed=settings.guessed,

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from wg.diffusion.process import DiffusionConfig
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.interop.imported import Imported
 from wg.interop.layers import Layer, count, fold_weight_norm, layer, translate
 from wg.interop.reading import Settings, state_of
@@ -75,7 +75,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
         ),
         mel=spec,
         diffusion=schedule,
-        synthesis=Synthesis(every_step(schedule), samples=samples),
+        synthesis=SamplingConfig(every_step(schedule), samples=samples),
         weights=weights,
         unmapped=unmapped,
         guessed=settings.guessed,

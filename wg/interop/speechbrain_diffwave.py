@@ -17,7 +17,7 @@ from torch import Tensor
 
 from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.interop.imported import Imported
 from wg.interop.lmnt_diffwave import network_of
 from wg.interop.reading import Settings, state_of
@@ -85,7 +85,7 @@ def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
         model=replace(model, padding="reflect"),
         mel=mel_of(settings, weights["layers.0.condition.weight"].shape[1] if mel else None),
         diffusion=schedule,
-        synthesis=Synthesis(
+        synthesis=SamplingConfig(
             every_step(schedule),
             clip=1.0,
             samples=None if mel else settings.take("audio_len", 110_250),

@@ -19,7 +19,7 @@ import torch
 
 from wg.metrics.pairs import pair
 from wg.metrics.perceptual import WIDE, resample
-from wg.metrics.predicted import SHORTEST_S, heard, missing_dnsmos
+from wg.metrics.predicted import SHORTEST_S, at_16_khz, missing_dnsmos
 
 _DRAWS = threading.Lock()  # of numpy's one global generator
 
@@ -50,7 +50,7 @@ def plcmos(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> fl
     Mean over 15 raters, which the package draws at random: here always the same ones. At 16 kHz.
     nan: silence, or less than 0.1 s.
     """
-    wave = heard(reference, synthesis, sample_rate)
+    wave = at_16_khz(reference, synthesis, sample_rate)
     if wave is None:
         return math.nan
     with _DRAWS:
@@ -68,7 +68,7 @@ def distillmos(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -
 
     At 16 kHz, windows of 7.68 s. nan: silence, or less than 0.1 s.
     """
-    wave = heard(reference, synthesis, sample_rate)
+    wave = at_16_khz(reference, synthesis, sample_rate)
     if wave is None:
         return math.nan
     with torch.inference_mode():

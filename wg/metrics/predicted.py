@@ -76,7 +76,7 @@ def dnsmos_scores(
     denoisers. nan: silence, or less than 0.1 s.
     """
     names = {f"dnsmos_{key}": f"{key}_mos" for key in ("sig", "bak", "ovrl", "p808")}
-    wave = heard(reference, synthesis, sample_rate)
+    wave = at_16_khz(reference, synthesis, sample_rate)
     if wave is None:
         return dict.fromkeys(names, math.nan)
     from speechmos import dnsmos
@@ -94,7 +94,7 @@ def squim_scores(
     silence, or less than 0.1 s.
     """
     names = ("squim_stoi", "squim_pesq", "squim_si_sdr")
-    wave = heard(reference, synthesis, sample_rate)
+    wave = at_16_khz(reference, synthesis, sample_rate)
     if wave is None:
         return dict.fromkeys(names, math.nan)
     with torch.inference_mode():
@@ -107,14 +107,14 @@ def utmos(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> flo
 
     At 16 kHz. nan: silence, or less than 0.1 s.
     """
-    wave = heard(reference, synthesis, sample_rate)
+    wave = at_16_khz(reference, synthesis, sample_rate)
     if wave is None:
         return math.nan
     with torch.inference_mode():
         return float(utmos_network().score(torch.from_numpy(wave).float()[None]))
 
 
-def heard(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> np.ndarray | None:
+def at_16_khz(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> np.ndarray | None:
     """The synthesis at 16 kHz; None where there is nothing to judge."""
     _, synthesis = pair(reference, synthesis, sample_rate)
     if len(synthesis) < SHORTEST_S * sample_rate or not synthesis.any():

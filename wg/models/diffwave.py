@@ -279,7 +279,7 @@ class ResidualLayer(nn.Module):
         return (x + residual).mul_(math.sqrt(0.5)), skip
 
 
-class Condition(NamedTuple):
+class DiffWaveCondition(NamedTuple):
     """What does not depend on the step, as far as `cache` lets it be kept."""
 
     mel: Tensor | None  # [B, M, F]
@@ -312,28 +312,30 @@ class DiffWaveNetwork(Network):
         self.output = Conv1d(channels, 1, 1)
         zero(self.output)
 
-    def condition(self, batch: Mapping[str, Any]) -> Condition:
+    def condition(self, batch: Mapping[str, Any]) -> DiffWaveCondition:
         """From batch["mel"] [B, M, F] or batch["class"] [B], and batch["frames"] [B] if present."""
         self._check(batch)
         frames = batch["frames"] if "frames" in batch else None
         conditions = self.config.conditions
         if conditions == "none":
-            return Condition(None, (), (), frames)
+            return DiffWaveCondition(None, (), (), frames)
         if conditions == "class":
             labels = torch.as_tensor(batch["class"], device=self.classes.weight.device)
             label = self.classes(labels)[..., None]
-            return Condition(None, (), tuple(self._project(i, label) for i in self._all), frames)
+            return DiffWaveCondition(
+                None, (), tuple(self._project(i, label) for i in self._all), frames
+            )
         mel = batch["mel"]
         if self.config.cache == "none":
-            return Condition(mel, (), (), frames)
+            return DiffWaveCondition(mel, (), (), frames)
         if self.config.cache == "upsampled":
-            return Condition(None, self._upsample(mel, frames), (), frames)
+            return DiffWaveCondition(None, self._upsample(mel, frames), (), frames)
         shared = self._upsample(mel, frames) if len(self.upsamplers) == 1 else None
         projections = (
             self._project(i, shared[0] if shared else self.upsamplers[i](mel, frames))
             for i in self._all
         )
-        return Condition(None, (), tuple(projections), frames)
+        return DiffWaveCondition(None, (), tuple(projections), frames)
 
     @property
     def _all(self) -> range:
@@ -345,7 +347,7 @@ class DiffWaveNetwork(Network):
     def _project(self, i: int, condition: Tensor) -> Tensor:
         return self.layers[i].project(condition)  # pyright: ignore[reportCallIssue]
 
-    def _projection(self, i: int, cond: Condition) -> Tensor | None:
+    def _projection(self, i: int, cond: DiffWaveCondition) -> Tensor | None:
         """Layer i's projection of the condition, from whatever was kept of it."""
         if cond.projections:
             return cond.projections[i]
@@ -391,7 +393,7 @@ class DiffWaveNetwork(Network):
                 f"({most // self.hop + 1} frames)"
             )
 
-    def denoise(self, x: Tensor, noise_input: Tensor, cond: Condition) -> Tensor:
+    def denoise(self, x: Tensor, noise_input: Tensor, cond: DiffWaveCondition) -> Tensor:
         """eps [B, T] from x [B, T] and the 1-based step [B], fractional or whole."""
         if cond.mel is not None and len(self.upsamplers) == 1:
             cond = cond._replace(mel=None, upsampled=self._upsample(cond.mel, cond.frames))

@@ -60,7 +60,7 @@ class SpectralConfig:
         """Any rate, window, hop and number of bands will do."""
 
 
-class Condition(NamedTuple):
+class SpectralCondition(NamedTuple):
     """What does not depend on the noise level."""
 
     maps: Tensor  # [B, C, N, F], of the mel, through the first layer
@@ -133,7 +133,7 @@ class SpectralNetwork(Network):
         self.leave = nn.Conv2d(channels, (TAPS + 1) * 2 * OVERLAP, 1)
         zero(self.leave)
 
-    def condition(self, batch: Mapping[str, Any]) -> Condition:
+    def condition(self, batch: Mapping[str, Any]) -> SpectralCondition:
         """From batch["mel"] [B, M, F] and, if present, batch["frames"] [B]."""
         mel = batch["mel"]
         if mel.ndim != 3 or mel.shape[1] != self.bands or not mel.shape[2]:
@@ -147,9 +147,9 @@ class SpectralNetwork(Network):
             mel = mel * mask[:, 0]
         maps = F.silu(self.maps(mel)).unflatten(1, (self.config.maps, self.cells))
         maps = maps.contiguous(memory_format=torch.channels_last)
-        return Condition(self.enter_maps(masked(maps, mask)) + self.place, mask)
+        return SpectralCondition(self.enter_maps(masked(maps, mask)) + self.place, mask)
 
-    def denoise(self, y: Tensor, log_snr: Tensor, level: Tensor, cond: Condition) -> Tensor:
+    def denoise(self, y: Tensor, log_snr: Tensor, level: Tensor, cond: SpectralCondition) -> Tensor:
         """F [B, 2, K, F] of bins y [B, 2, K, F].
 
         In float32, whatever the weights are: squares of quiet bins leave the range of 16 bits.

@@ -379,7 +379,7 @@ class UBlock(nn.Module):
         return self.convs[3](modulated(x)).add_(hidden)
 
 
-class Condition(NamedTuple):
+class WaveGradCondition(NamedTuple):
     """The first UBlock's work before FiLM, and the masks [B, 1, L] from mel rate to wave rate."""
 
     entered: tuple[Tensor, Tensor]
@@ -425,11 +425,11 @@ class Decoder(nn.Module):
                 if isinstance(layer, nn.Conv1d):
                     nn.init.xavier_uniform_(layer.weight)
 
-    def enter(self, features: Tensor, frames: Tensor | None) -> Condition:
+    def enter(self, features: Tensor, frames: Tensor | None) -> WaveGradCondition:
         """From features [B, M, F], of which `frames` [B] are real (None: all)."""
         masks = self._masks(features, frames)
         x = self.mel_conv(masked(features, masks[0]))
-        return Condition(self.ublocks[0][0].enter(x, *masks[:2]), masks)  # pyright: ignore
+        return WaveGradCondition(self.ublocks[0][0].enter(x, *masks[:2]), masks)  # pyright: ignore
 
     def _masks(self, features: Tensor, frames: Tensor | None) -> tuple[Tensor | None, ...]:
         """Masks at the rate of the features and after each UBlock; None without `frames`."""
@@ -441,7 +441,7 @@ class Decoder(nn.Module):
             masks.append(masks[-1].repeat_interleave(factor, -1))
         return tuple(masks)
 
-    def denoise(self, x: Tensor, noise_input: Tensor, cond: Condition) -> Tensor:
+    def denoise(self, x: Tensor, noise_input: Tensor, cond: WaveGradCondition) -> Tensor:
         """eps [B, T] from x [B, T] and the level (or step) [B]."""
         masks = cond.masks
         y = self.wave_conv(masked(x[:, None], masks[-1]))
@@ -467,7 +467,7 @@ class WaveGradNetwork(Decoder, Network):
     def __init__(self, config: WaveGradConfig, mel: MelSpec) -> None:
         super().__init__(config, mel.n_mels, mel.hop_length)
 
-    def condition(self, batch: Mapping[str, Tensor]) -> Condition:
+    def condition(self, batch: Mapping[str, Tensor]) -> WaveGradCondition:
         """From batch["mel"] [B, M, F] and, if present, batch["frames"] [B]."""
         mel = batch["mel"]
         if mel.ndim != 3 or mel.shape[1] != self.bands or not mel.shape[2]:

@@ -54,7 +54,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """One experiment: a configuration file of a recipe, and what is known of it."""
 
     recipe: str
@@ -86,7 +86,7 @@ class Entry:
         return tuple(label for label in map(schedule_label, self.schedules) if label not in known)
 
 
-def read_catalogue(path: Path) -> tuple[Entry, ...]:
+def read_catalogue(path: Path) -> tuple[CatalogueEntry, ...]:
     """The experiments of a catalogue file.
 
     InputError for an unknown or missing key and a wrong type, with the place and the remedy.
@@ -94,7 +94,7 @@ def read_catalogue(path: Path) -> tuple[Entry, ...]:
     content = read_yaml(path)
     if list(content) != ["experiments"]:
         raise InputError(f"{path}: keys {list(content)}; it has one, 'experiments'")
-    return convert(content["experiments"], tuple[Entry, ...], str(path))
+    return convert(content["experiments"], tuple[CatalogueEntry, ...], str(path))
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:
@@ -148,7 +148,9 @@ def build(schema: type, content: Any, where: str) -> Any:
     return schema(**values)
 
 
-def disagreements(entries: Sequence[Entry], root: Path, stages: Sequence[str]) -> list[str]:
+def disagreements(
+    entries: Sequence[CatalogueEntry], root: Path, stages: Sequence[str]
+) -> list[str]:
     """What the catalogue says and the tree below `root` does not, a line each; [] is good."""
     found = [line for entry in entries for line in entry_problems(entry, root, stages)]
     names = [entry.name for entry in entries]
@@ -156,14 +158,14 @@ def disagreements(entries: Sequence[Entry], root: Path, stages: Sequence[str]) -
     return found
 
 
-def unlisted(entries: Sequence[Entry], root: Path) -> list[str]:
+def unlisted(entries: Sequence[CatalogueEntry], root: Path) -> list[str]:
     """Experiments below `root` that have no row, as RECIPE/EXPERIMENT: a user's own."""
     names = {entry.name for entry in entries}
     paths = sorted(root.glob("recipes/*/conf/*.yaml"))
     return [name for path in paths if (name := f"{path.parents[1].name}/{path.stem}") not in names]
 
 
-def entry_problems(entry: Entry, root: Path, stages: Sequence[str]) -> list[str]:
+def entry_problems(entry: CatalogueEntry, root: Path, stages: Sequence[str]) -> list[str]:
     """The same for one experiment."""
     config = f"recipes/{entry.recipe}/conf/{entry.experiment}.yaml"
     if entry.config != config:
@@ -200,7 +202,7 @@ def schedules_of(decode: Mapping[str, Any]) -> list[str]:
     return [str(first), *map(str, decode["schedules"])]
 
 
-def measured_problems(entry: Entry, item: Measured) -> list[str]:
+def measured_problems(entry: CatalogueEntry, item: Measured) -> list[str]:
     """The same for one measurement."""
     where = f"{entry.name}, measured {item.schedule}"
     found = [f"{where}: {key} is empty" for key in ("command", "hardware") if not vars(item)[key]]

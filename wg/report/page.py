@@ -36,7 +36,7 @@ RECORDING = "recording"  # the system that the others are compared with
 
 
 @dataclass(frozen=True)
-class Row:
+class PageRow:
     """An utterance on the page."""
 
     id: str
@@ -45,15 +45,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageContent:
     """What a page shows, besides the model's own waveforms."""
 
-    rows: Sequence[Row]
+    rows: Sequence[PageRow]
     audio: Mapping[str, Audio]  # of the systems before it
 
 
 @dataclass(frozen=True)
-class Part:
+class PageSection:
     """What is said of some systems: means, which of them are best, what they cost."""
 
     means: Means
@@ -66,21 +66,21 @@ class Part:
 def write_page(
     folder: Path,
     title: str,
-    rows: Sequence[Row],
+    rows: Sequence[PageRow],
     systems: Mapping[str, Audio],
     means: Means,
     picture: str | None = None,
 ) -> Path:
     """`write_parts` of one part that has means, and perhaps a picture, alone."""
-    return write_parts(folder, title, rows, systems, [Part(means, picture=picture or "")])
+    return write_parts(folder, title, rows, systems, [PageSection(means, picture=picture or "")])
 
 
 def write_parts(
     folder: Path,
     title: str,
-    rows: Sequence[Row],
+    rows: Sequence[PageRow],
     systems: Mapping[str, Audio],
-    parts: Sequence[Part],
+    parts: Sequence[PageSection],
 ) -> Path:
     """Writes index.html with its audio and spectrograms into a folder; the page's path."""
     heard: dict[str, list[str]] = {}
@@ -103,7 +103,7 @@ def write_parts(
     return page
 
 
-def table_of(part: Part) -> dict[str, object]:
+def table_of(part: PageSection) -> dict[str, object]:
     """A part as the template takes it."""
     header, table = score_rows(part.means)
     metrics = list(dict.fromkeys(name for scores in part.means.values() for name in scores))
@@ -123,7 +123,7 @@ def table_of(part: Part) -> dict[str, object]:
     }
 
 
-def marks(part: Part, metric: str) -> dict[str, str]:
+def marks(part: PageSection, metric: str) -> dict[str, str]:
     """By system: best, or worse where the 95% interval lies wholly beyond that of the best."""
     found = {name: scores.get(metric) for name, scores in part.means.items()}
     known = {n: s for n, s in found.items() if s and s["mean"] is not None}
@@ -136,14 +136,14 @@ def marks(part: Part, metric: str) -> dict[str, str]:
         return turn * value if turn else abs(value)
 
     best = min(rivals, key=lambda name: bad(rivals[name]["mean"]))
-    told = {best: "best"}
+    marked = {best: "best"}
     for name, row in rivals.items():
         ends = [(s["low"], s["high"]) for s in (rivals[best], row)]
         if name != best and not any(end is None for pair in ends for end in pair):
             (low, high), (lower, higher) = ends
             if bad(row["mean"]) > bad(rivals[best]["mean"]) and (lower > high or higher < low):
-                told[name] = "worse"
-    return told
+                marked[name] = "worse"
+    return marked
 
 
 def write_row(folder: Path, name: str, heard: Mapping[str, tuple[np.ndarray, int]]) -> None:
@@ -160,7 +160,7 @@ def write_row(folder: Path, name: str, heard: Mapping[str, tuple[np.ndarray, int
             difference(original, wave, path.with_name(f"{path.name}.difference.png"))
 
 
-def orders(rows: Sequence[Row], systems: Sequence[str]) -> list[tuple[int, str, str, str]]:
+def orders(rows: Sequence[PageRow], systems: Sequence[str]) -> list[tuple[int, str, str, str]]:
     """Column, system, metric, and whether its worst are the largest ("down"), to order rows by."""
     metrics = {system: list(rows[0].scores.get(system, ())) for system in systems} if rows else {}
     return [

@@ -12,7 +12,7 @@ import yaml
 
 from wg.errors import InputError
 from wg.reading import read_object
-from wg.report.catalogue import Entry
+from wg.report.catalogue import CatalogueEntry
 
 DIGITS = 5  # significant ones
 CELL = "cell.json"  # of wg bench
@@ -44,7 +44,7 @@ def stamps_of(decoded: Path) -> dict[str, dict[str, Any]]:
     return stamps
 
 
-def entry_of(decoded: Path, entries: tuple[Entry, ...]) -> Entry:
+def entry_of(decoded: Path, entries: tuple[CatalogueEntry, ...]) -> CatalogueEntry:
     """The experiment that a folder exp/<corpus>-<experiment>/decode/<schedule> belongs to."""
     name = decoded.parents[1].name
     for entry in entries:
@@ -124,7 +124,7 @@ def commit_of(root: Path) -> str:
     return done[0].stdout.strip() + ("-dirty" if done[1].stdout.strip() else "")
 
 
-def append_measured(text: str, entry: Entry, row: Mapping[str, Any]) -> str:
+def append_measured(text: str, entry: CatalogueEntry, row: Mapping[str, Any]) -> str:
     """The text of a catalogue with one more measured row; comments and layout stay.
 
     PyYAML says where the list of the entry ends; the row goes there as text.

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from wg.errors import InputError
 from wg.metrics import COLUMNS
-from wg.report.catalogue import Entry, Measured
+from wg.report.catalogue import CatalogueEntry, Measured
 from wg.report.table import cell, heading, markdown, number
 
-Rows = list[tuple[Entry, Measured]]
+Rows = list[tuple[CatalogueEntry, Measured]]
 # Task -> its metrics in README.md; a measurement is of the first task whose first metric it has.
 TASKS = {
     "Waveforms from nothing, or from a class": ("fid", "is", "ndb"),
@@ -39,7 +39,7 @@ def replace_block(text: str, name: str, content: str) -> str:
     return "\n".join([*kept[0], "", content, "", *kept[1]]) + "\n"
 
 
-def summary_block(entries: Sequence[Entry]) -> str:
+def summary_block(entries: Sequence[CatalogueEntry]) -> str:
     """What README.md says of results: a table a task, ours and the best floor, in Markdown."""
     rows: Rows = [(entry, item) for entry in entries for item in entry.latest]
     parts = []
@@ -75,7 +75,7 @@ def badness(item: Measured, system: str, metric: str) -> float:
     return mean if COLUMNS[metric].better == "lower" else -mean
 
 
-def results_block(entries: Sequence[Entry]) -> str:
+def results_block(entries: Sequence[CatalogueEntry]) -> str:
     """Every measurement, what made it, and what others published, in Markdown."""
     rows: Rows = [(entry, item) for entry in entries for item in entry.latest]
     parts = [scores_table(rows), commands(rows)] if rows else []
@@ -124,7 +124,7 @@ def commands(rows: Rows) -> str:
     )
 
 
-def published_table(entries: Sequence[Entry]) -> str:
+def published_table(entries: Sequence[CatalogueEntry]) -> str:
     """What others printed, with its source."""
     lines = [
         [entry.name, item.what, str(item.value), item.source]

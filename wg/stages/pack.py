@@ -16,7 +16,7 @@ from wg.files import MODEL, PAGE, SEARCHED, fresh_folder
 from wg.inference.checkpoint import find_checkpoint
 from wg.inference.history import History
 from wg.inference.model import TrainedModel
-from wg.report.page import Audio, Part, Row, Shown, render, write_parts
+from wg.report.page import Audio, PageContent, PageRow, PageSection, render, write_parts
 from wg.report.scores import read_scores
 from wg.report.steps import steps_plot
 from wg.report.table import Means, markdown, number, print_scores, score_rows
@@ -51,13 +51,13 @@ def run(context: Context) -> Mapping[str, Any]:
         keep_searches(target, folder)
     pages = {name: task.page(run, scores[name]) for name, run in runs.items()}
     rows, title = rows_of(pages), context.exp.name
-    audio = {**pages[OWN].audio, **{name: heard(run) for name, run in runs.items()}}
+    audio = {**pages[OWN].audio, **{name: audio_of(run) for name, run in runs.items()}}
     with fresh_folder(context.exp / "page", PAGE) as folder:
         several = len(runs) > 1
         if several:
             steps = {name: steps_of(run) for name, run in runs.items()}
             steps_plot(means, steps, title, folder / PICTURE)
-        part = Part(means, costs={OWN: costs(content)}, picture=PICTURE if several else "")
+        part = PageSection(means, costs={OWN: costs(content)}, picture=PICTURE if several else "")
         write_parts(folder, title, rows, audio, [part])
     if several:  # of one schedule stage score printed the table
         print_scores(means)
@@ -85,7 +85,7 @@ def beside(means: Mapping[str, Means]) -> dict[str, Any]:
     return {**own, **{name: found for name, found in means[OWN].items() if name != OWN}}
 
 
-def rows_of(pages: Mapping[str, Shown]) -> list[Row]:
+def rows_of(pages: Mapping[str, PageContent]) -> list[PageRow]:
     """The rows of the run's own page, with the scores of every schedule."""
     return [
         replace(row, scores={name: page.rows[place].scores[OWN] for name, page in pages.items()})
@@ -93,7 +93,7 @@ def rows_of(pages: Mapping[str, Shown]) -> list[Row]:
     ]
 
 
-def heard(context: Context) -> Audio:
+def audio_of(context: Context) -> Audio:
     """What was synthesised, by utterance."""
     return lambda name: soundfile.read(context.decoded / f"{name}.wav", dtype="float32")
 

@@ -14,7 +14,7 @@ from wg.errors import InputError
 from wg.inference.checkpoint import model_from_checkpoint
 from wg.inference.generator import Generator
 from wg.models.network import ModelConfig
-from wg.report.page import Row, Shown
+from wg.report.page import PageContent, PageRow
 from wg.tasks.context import Context, features_of
 from wg.tasks.set_scores import evaluate
 from wg.tasks.task import WARM_UP, Piece, Task
@@ -130,11 +130,11 @@ class GenerationTask(Task[Generator, Sample]):
         """Metrics of the set, by a classifier of the recordings."""
         return evaluate(context, list(rows))
 
-    def page(self, context: Context, scores: Mapping[str, Any]) -> Shown:
+    def page(self, context: Context, scores: Mapping[str, Any]) -> PageContent:
         """Samples spread over the set, and what the classifier takes them for."""
         heard = scores["heard"]
         names = list(heard)[:: max(1, len(heard) // PAGE_ROWS)][:PAGE_ROWS]
-        return Shown([row_of(name, heard[name]) for name in names], {})
+        return PageContent([row_of(name, heard[name]) for name in names], {})
 
     def facts(self, context: Context, scores: Mapping[str, Any]) -> Mapping[str, Any]:
         """The classifier, and how much it is worth."""
@@ -146,6 +146,6 @@ def classes_of(items: Sequence[Sample]) -> list[str] | None:
     return [item.kind for item in items if item.kind is not None] or None
 
 
-def row_of(name: str, heard: Mapping[str, Any]) -> Row:
+def row_of(name: str, heard: Mapping[str, Any]) -> PageRow:
     """A row of the listening page."""
-    return Row(name, f"heard as {heard['class']} ({heard['probability']:.2f})", {"wg": {}})
+    return PageRow(name, f"heard as {heard['class']} ({heard['probability']:.2f})", {"wg": {}})

@@ -16,11 +16,11 @@ from wg.errors import InputError
 from wg.metrics import generation
 from wg.tasks.context import Context, read_stamp
 from wg.training.classifier import (
-    Judged,
+    ClassifierOutputs,
     Listener,
     check_length,
     classes_of,
-    judge,
+    classify,
     labels_of,
     listener,
     supplied,
@@ -32,7 +32,8 @@ NOT_DEFINED = {"mean": None, "median": None, "low": None, "high": None, "count":
 
 
 def compare(
-    reference: tuple[Judged, np.ndarray], made: tuple[Judged, np.ndarray | None]
+    reference: tuple[ClassifierOutputs, np.ndarray],
+    made: tuple[ClassifierOutputs, np.ndarray | None],
 ) -> dict[str, float]:
     """Set metrics of generated clips against training clips; by class where they have labels."""
     (data, data_labels), (judged, labels) = reference, made
@@ -89,13 +90,13 @@ def evaluate(context: Context, names: Sequence[str]) -> dict[str, Any]:
     listen, classes = listener_of(context, train), classes_of(train)
     kinds = kinds_of(context, names)
     labels = None if kinds is None else np.array([classes.index(kind) for kind in kinds])
-    made = judge(listen, decoded_audio(context, names, train.audio(0).shape[0]))
+    made = classify(listen, decoded_audio(context, names, train.audio(0).shape[0]))
     audio = {"train": recordings(train), "test": recordings(test)}
     recorded = {
-        name: (judge(listen, audio[name]), labels_of(dump, classes).numpy())
+        name: (classify(listen, audio[name]), labels_of(dump, classes).numpy())
         for name, dump in {"train": train, "test": test}.items()
     }
-    noise = judge(listen, noise_like(audio["test"]))
+    noise = classify(listen, noise_like(audio["test"]))
     own = {k: generation.accuracy(j.posteriors, true) for k, (j, true) in recorded.items()}
     print(
         f"classifier: {own['train']:.1%} right on {len(train)} training clips, "
@@ -117,7 +118,8 @@ def evaluate(context: Context, names: Sequence[str]) -> dict[str, Any]:
 
 
 def table(
-    data: tuple[Judged, np.ndarray], sets: Mapping[str, tuple[Judged, np.ndarray | None]]
+    data: tuple[ClassifierOutputs, np.ndarray],
+    sets: Mapping[str, tuple[ClassifierOutputs, np.ndarray | None]],
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Set metrics of each system, in the form of means; those of "wg" are the columns."""
     by_class = sets["wg"][1] is not None

@@ -20,7 +20,7 @@ from wg.errors import InputError
 from wg.inference.checkpoint import model_from_checkpoint
 from wg.inference.model import TrainedModel
 from wg.metrics import check_metrics
-from wg.report.page import Shown
+from wg.report.page import PageContent
 from wg.tasks.context import Context, features_of
 from wg.tasks.waveforms import check_baselines
 
@@ -120,7 +120,7 @@ class Task(ABC, Generic[Model, What]):
         """Content of scores.json for what was measured; `means` of system by metric is in it."""
 
     @abstractmethod
-    def page(self, context: Context, scores: Mapping[str, Any]) -> Shown:
+    def page(self, context: Context, scores: Mapping[str, Any]) -> PageContent:
         """Rows, and what is heard beside the model's own waveforms."""
 
     def facts(self, context: Context, scores: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from wg.inference.text_to_speech import Sentence, TextToSpeech, Voice
 from wg.metrics import METRICS
 from wg.models import gives_mel
 from wg.models.network import ModelConfig
-from wg.report.page import Shown
+from wg.report.page import PageContent
 from wg.tasks.context import Context, features_of, phonemes_of
 from wg.tasks.recogniser import load_recogniser
 from wg.tasks.speech_scores import find_recogniser, score_durations, score_letters
@@ -157,7 +157,7 @@ class TextToSpeechTask(Task[TextToSpeech, Text]):
                 found[name].setdefault(system, {}).update(scores)
         return content_of(found, {"durations": durations, "recogniser": recognisers[0]})
 
-    def page(self, context: Context, scores: Mapping[str, Any]) -> Shown:
+    def page(self, context: Context, scores: Mapping[str, Any]) -> PageContent:
         """The first utterances, beside their recordings."""
         return shown(context, scores)
 

@@ -14,7 +14,7 @@ from wg.data.dump import Dump
 from wg.diffusion.consistency import check_invertible
 from wg.diffusion.noise import seed_of
 from wg.inference.vocoder import Vocoder
-from wg.report.page import Shown
+from wg.report.page import PageContent
 from wg.tasks.context import Context
 from wg.tasks.task import WARM_UP, Piece, Task
 from wg.tasks.waveforms import content_of, score_waves, shown
@@ -75,7 +75,7 @@ class VocoderTask(Task[Vocoder, Mel]):
         """Their means."""
         return content_of(rows)
 
-    def page(self, context: Context, scores: Mapping[str, Any]) -> Shown:
+    def page(self, context: Context, scores: Mapping[str, Any]) -> PageContent:
         """The first utterances, beside their recordings."""
         return shown(context, scores)
 

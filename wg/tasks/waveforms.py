@@ -20,7 +20,7 @@ from wg.errors import InputError, nearest
 from wg.mel.griffinlim import griffin_lim
 from wg.metrics import score
 from wg.processes.pool import as_they_come
-from wg.report.page import RECORDING, Row, Shown
+from wg.report.page import RECORDING, PageContent, PageRow
 from wg.report.scores import defined, scores_content
 from wg.tasks.context import Context, features_of
 
@@ -113,14 +113,14 @@ def content_of(
     return {**scores_content(by_system, list(metrics)), **defined(further or {})}
 
 
-def shown(context: Context, scores: Mapping[str, Any]) -> Shown:
+def shown(context: Context, scores: Mapping[str, Any]) -> PageContent:
     """The first utterances with their texts and scores, beside the recordings."""
     dump = features_of(context, context.experiment.decode.split)
     own = scores["utterances"]["wg"]
     by_id = {entry.id: index for index, entry in enumerate(dump.utterances)}
     rows = [
-        Row(name, dump.utterances[by_id[name]].text, {"wg": own[name]})
+        PageRow(name, dump.utterances[by_id[name]].text, {"wg": own[name]})
         for name in list(own)[:PAGE_ROWS]
     ]
     rate = dump.spec.sample_rate
-    return Shown(rows, {RECORDING: lambda name: (dump.recording(by_id[name]).numpy(), rate)})
+    return PageContent(rows, {RECORDING: lambda name: (dump.recording(by_id[name]).numpy(), rate)})

@@ -61,7 +61,7 @@ class Classifier(nn.Module):
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClassifierOutputs:
     """What a classifier says of a set of clips."""
 
     features: np.ndarray  # [N, D]
@@ -151,12 +151,12 @@ def supplied(reference: str) -> Callable[[tuple[str, ...], int], Listener]:
 
 
 @torch.inference_mode()
-def judge(listen: Listener, clips: Tensor) -> Judged:
+def classify(listen: Listener, clips: Tensor) -> ClassifierOutputs:
     """Features and posteriors of clips [N, T]."""
     made = [listen(batch) for batch in clips.split(256)]
     features = torch.cat([features for features, _ in made]).float().cpu().numpy()
     posteriors = torch.cat([logits for _, logits in made]).double().softmax(1).cpu().numpy()
-    return Judged(features, posteriors)
+    return ClassifierOutputs(features, posteriors)
 
 
 def trained(path: Path, dump: Dump, steps: int, made_of: str, device: torch.device) -> Classifier:

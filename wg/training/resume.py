@@ -23,7 +23,7 @@ NEW = "start anew with --restart, which keeps this run in another folder"
 
 
 @dataclass(frozen=True)
-class Sound:
+class IntactCheckpoint:
     """A checkpoint that is whole, and the newer ones that are not."""
 
     path: Path
@@ -48,7 +48,7 @@ class Sound:
                 )
 
 
-def newest_sound(folder: Path) -> Sound | None:
+def newest_intact(folder: Path) -> IntactCheckpoint | None:
     """The checkpoint to go on from; None for an empty or absent folder.
 
     InputError where files are there but none is sound, so that a run is never begun again over
@@ -56,17 +56,17 @@ def newest_sound(folder: Path) -> Sound | None:
     """
     found = checkpoints_in(folder)
     damaged: list[str] = []
-    best: Sound | None = None
+    best: IntactCheckpoint | None = None
     for path in sorted(found, key=_named_step, reverse=True):
         if best is not None and _named_step(path)[0] <= best.step:
             break
-        content = read_sound(path)
+        content = read_intact(path)
         if isinstance(content, str):
             damaged.append(f"{path.name} ({content})")
         elif best is None or content["global_step"] > best.step:
             weights = content["state_dict"].items()
             shapes = {name: tuple(value.shape) for name, value in weights}
-            best = Sound(path, content["global_step"], shapes, tuple(damaged))
+            best = IntactCheckpoint(path, content["global_step"], shapes, tuple(damaged))
     if found and best is None:
         raise InputError(
             f"{folder}: no sound checkpoint to go on from: {'; '.join(damaged)}; restore one, or "
@@ -80,7 +80,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*") if not path.name.startswith(".")]
 
 
-def read_sound(path: Path) -> dict[str, Any] | str:
+def read_intact(path: Path) -> dict[str, Any] | str:
     """A checkpoint's contents, or why training cannot go on from it.
 
     Every byte is looked at: torch.load alone passes over changed ones.

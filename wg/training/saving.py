@@ -18,7 +18,7 @@ from wg.files import write_bytes
 LAST = "last.ckpt"
 
 
-class WholeFiles(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Checkpoints that appear whole or not at all, on the disk that they are for.
 
     Lightning's own go through the system's temporary folder. `folder` is the run's: one that was

@@ -25,8 +25,8 @@ from wg.processes.threads import spinning
 from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
 from wg.training.data import SegmentData
 from wg.training.loggers import RankedByLoss, make_loggers
-from wg.training.resume import newest_sound
-from wg.training.saving import StopInTime, WholeFiles
+from wg.training.resume import newest_intact
+from wg.training.saving import AtomicCheckpointIO, StopInTime
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -121,7 +121,7 @@ def fit(
     train = experiment.train
     per_node = devices.gpus or train.processes
     check_divisible(experiment, per_node * devices.nodes)
-    files = WholeFiles(folder)
+    files = AtomicCheckpointIO(folder)
     trainer = Trainer(
         accelerator="gpu" if devices.gpus else "cpu",
         devices=per_node,
@@ -146,7 +146,7 @@ def fit(
         ],
         plugins=[files],
     )
-    found = newest_sound(folder / "checkpoints")
+    found = newest_intact(folder / "checkpoints")
     if found is not None:
         found.check_fits(module)
         if trainer.is_global_zero:

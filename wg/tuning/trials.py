@@ -20,7 +20,7 @@ from wg.diffusion.samplers import Clip
 from wg.diffusion.search import starts
 from wg.errors import InputError, nearest
 from wg.inference.folder import checksum
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.metrics import METRICS
 
@@ -99,7 +99,7 @@ def score_clips(job: SearchJob, indices: Sequence[int], levels: Levels) -> dict[
     """The metric of each clip; infinite, or the worst, where sampling diverges."""
     vocoder, dump = opened(job.vocoder, job.features)
     spec = dump.spec
-    options = Synthesis(levels, job.sampler, job.clip)
+    options = SamplingConfig(levels, job.sampler, job.clip)
     most = max(1, round(job.seconds * spec.sample_rate / spec.hop_length))
     values = {}
     for index in indices:

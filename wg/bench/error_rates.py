@@ -18,7 +18,7 @@ from wg.tasks.recogniser import choose_recogniser, load_recogniser, spoken_lette
 RATES = ("wer", "cer")
 
 
-class Said(NamedTuple):
+class Transcribed(NamedTuple):
     """A file and the text that was read in it."""
 
     audio: Path
@@ -41,13 +41,13 @@ def read_texts(path: Path, ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def hear(said: Said, recogniser: str) -> dict[str, float]:
+def error_rates_of(transcribed: Transcribed, recogniser: str) -> dict[str, float]:
     """The error rates of one file."""
-    wave, rate = read_at(said.audio, None)
-    return error_rates(spoken_letters(said.text), load_recogniser(recogniser)(wave, rate))
+    wave, rate = read_at(transcribed.audio, None)
+    return error_rates(spoken_letters(transcribed.text), load_recogniser(recogniser)(wave, rate))
 
 
-def hear_all(
+def error_rates_by_id(
     audio: Mapping[str, Path], texts: Path, recogniser: str, jobs: int
 ) -> dict[str, dict[str, float]]:
     """Error rates by id, over processes; empty rows where no recogniser can run here.
@@ -58,8 +58,8 @@ def hear_all(
     if chosen is None:
         return {name: {} for name in audio}
     known = read_texts(texts, list(audio))
-    wanted = [Said(path, known[name]) for name, path in audio.items()]
-    rates = in_processes(partial(hear, recogniser=chosen), wanted, jobs, "listen")
+    wanted = [Transcribed(path, known[name]) for name, path in audio.items()]
+    rates = in_processes(partial(error_rates_of, recogniser=chosen), wanted, jobs, "listen")
     return dict(zip(audio, rates, strict=True))
 
 
