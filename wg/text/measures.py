@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 _PREFIXES = {
@@ -37,69 +38,64 @@ _METRIC = {
     "cal": ("calorie", ".k"),
     "\u03a9": ("ohm", "."),
 }
+# One or several symbols, and the name of one.
 _PLAIN = {
-    "yd": "yard",
-    "yds": "yard",
+    "yd yds": "yard",
     "mi": "mile",
-    "lb": "pound",
-    "lbs": "pound",
+    "lb lbs": "pound",
     "oz": "ounce",
     "gal": "gallon",
     "ha": "hectare",
-    "h": "hour",
-    "hr": "hour",
-    "hrs": "hour",
-    "min": "minute",
-    "mins": "minute",
-    "sec": "second",
-    "secs": "second",
-    "yr": "year",
-    "yrs": "year",
+    "h hr hrs": "hour",
+    "min mins": "minute",
+    "sec secs": "second",
+    "yr yrs": "year",
     "px": "pixel",
     "dB": "decibel",
     "k\u03a9": "kilohm",
     "M\u03a9": "megohm",
     "°": "degree",
     "x": "time",
+    "mph": "mile an hour",
+    "km/h kph": "kilometer an hour",
+    "mpg": "mile per gallon",
+    "rpm": "revolution per minute",
+    "bpm": "beat per minute",
+    "fps": "frame per second",
+    "ppm": "part per million",
+    "psi": "pound per square inch",
+    "c": "cent",
 }
-_COMPOUND = {
-    **dict.fromkeys(("ft", "′"), ("foot", "feet")),
-    **dict.fromkeys(("in", "″"), ("inch", "inches")),
-    "mph": ("mile an hour", "miles an hour"),
-    **dict.fromkeys(("km/h", "kph"), ("kilometer an hour", "kilometers an hour")),
-    "mpg": ("mile per gallon", "miles per gallon"),
-    "rpm": ("revolution per minute", "revolutions per minute"),
-    "bpm": ("beat per minute", "beats per minute"),
-    "fps": ("frame per second", "frames per second"),
-    "ppm": ("part per million", "parts per million"),
-    "psi": ("pound per square inch", "pounds per square inch"),
-    "°C": ("degree Celsius", "degrees Celsius"),
-    "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
+# Also of one or several symbols: the names of one and of several.
+_IRREGULAR = {
+    "ft ′": ("foot", "feet"),
+    "in ″": ("inch", "inches"),
+    "p": ("penny", "pence"),
     "%": ("percent", "percent"),
     "‰": ("per mille", "per mille"),
-    "p": ("penny", "pence"),
-    "c": ("cent", "cents"),
     **{f"{prefix}Hz": (f"{name} hertz".strip(),) * 2 for prefix, name in
        {"": "", "k": "kilo", "M": "mega", "G": "giga", "T": "tera"}.items()},
-    **{f"°{letter}": (f"degree {name}", f"degrees {name}") for letter, name in
-       {"N": "north", "S": "south", "E": "east", "W": "west"}.items()},
+    **{f"°{name[0].upper()}": (f"degree {name}", f"degrees {name}") for name in
+       ("Celsius", "Fahrenheit", "north", "south", "east", "west")},
 }  # fmt: skip
 _SHOUTED = "km cm mm kg ft lb lbs oz yd min mins hr hrs sec secs mph"  # also in capitals
 
 
 def _several(name: str) -> str:
-    head, per, rest = name.partition(" per ")
-    return f"{head}s{per}{rest}"
+    """watt hours of watt hour, miles per gallon of mile per gallon."""
+    return re.sub(r"(?= per | an |$)", "s", name, count=1)
 
 
 def _units() -> Iterator[tuple[str, tuple[str, str]]]:
-    for symbol, (name, prefixes) in _METRIC.items():
-        for prefix in prefixes:
-            full = name if prefix == "." else _PREFIXES[prefix] + name
-            yield prefix.strip(".") + symbol, (full, _several(full))
-    for symbol, name in _PLAIN.items():
-        yield symbol, (name, _several(name))
-    yield from _COMPOUND.items()
+    regular = {
+        prefix.strip(".") + symbol: name if prefix == "." else _PREFIXES[prefix] + name
+        for symbol, (name, prefixes) in _METRIC.items()
+        for prefix in prefixes
+    } | _PLAIN
+    names = {symbols: (name, _several(name)) for symbols, name in regular.items()} | _IRREGULAR
+    for symbols, both in names.items():
+        for symbol in symbols.split():
+            yield symbol, both
 
 
 # After a number: one, several.
@@ -126,6 +122,22 @@ _DOLLARS = {
     "HKD": "Hong Kong ",
     "SGD": "Singapore ",
 }
+_UNDIVIDED = {  # by one sign or several: one, several; hundredths are not spoken
+    "CNY RMB": ("yuan", "yuan"),
+    "CHF": ("Swiss franc", "Swiss francs"),
+    "₽ RUB": ("ruble", "rubles"),
+    "₩ KRW": ("won", "won"),
+    "₪ ILS": ("shekel", "shekels"),
+    "R$ BRL": ("Brazilian real", "Brazilian reals"),
+    "₺ TRY": ("lira", "lira"),
+    "₱ PHP": ("peso", "pesos"),
+    "฿ THB": ("baht", "baht"),
+    "₿": ("bitcoin", "bitcoins"),
+    "₫": ("dong", "dong"),
+    "₴": ("hryvnia", "hryvnias"),
+    "₦": ("naira", "naira"),
+    "¢": ("cent", "cents"),
+}
 # Whole (one, several) and hundredth (one, several; "": not spoken).
 CURRENCIES = {
     **{sign: (f"{of}dollar", f"{of}dollars", "cent", "cents") for sign, of in _DOLLARS.items()},
@@ -133,20 +145,7 @@ CURRENCIES = {
     **dict.fromkeys(("€", "EUR"), ("euro", "euros", "cent", "cents")),
     **dict.fromkeys(("¥", "JPY"), ("yen", "yen", "sen", "sen")),
     **dict.fromkeys(("₹", "Rs", "Rs.", "INR"), ("rupee", "rupees", "paisa", "paise")),
-    **dict.fromkeys(("CNY", "RMB"), ("yuan", "yuan", "", "")),
-    "CHF": ("Swiss franc", "Swiss francs", "", ""),
-    **dict.fromkeys(("₽", "RUB"), ("ruble", "rubles", "", "")),
-    **dict.fromkeys(("₩", "KRW"), ("won", "won", "", "")),
-    **dict.fromkeys(("₪", "ILS"), ("shekel", "shekels", "", "")),
-    **dict.fromkeys(("R$", "BRL"), ("Brazilian real", "Brazilian reals", "", "")),
-    **dict.fromkeys(("₺", "TRY"), ("lira", "lira", "", "")),
-    **dict.fromkeys(("₱", "PHP"), ("peso", "pesos", "", "")),
-    **dict.fromkeys(("฿", "THB"), ("baht", "baht", "", "")),
-    "₿": ("bitcoin", "bitcoins", "", ""),
-    "₫": ("dong", "dong", "", ""),
-    "₴": ("hryvnia", "hryvnias", "", ""),
-    "₦": ("naira", "naira", "", ""),
-    "¢": ("cent", "cents", "", ""),
+    **{sign: (*both, "", "") for signs, both in _UNDIVIDED.items() for sign in signs.split()},
 }
 
 SCALES = ("hundred", "thousand", "lakh", "million", "crore", "billion", "trillion")
@@ -190,9 +189,7 @@ SIGNS = {
     "§": "section",
     "#": "number",
     "^": "to the",
-    "%": "percent",
-    "‰": "per mille",
-    "°": "degrees",
+    **{sign: UNITS[sign][1] for sign in "%‰°"},
     "µ": "micro",
     "\u03a9": "ohm",
     **{sign: names[1] for sign, names in CURRENCIES.items() if len(sign) == 1},
