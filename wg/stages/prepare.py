@@ -38,14 +38,17 @@ def recipe_reader(recipe: Path) -> ModuleType:
 
 def find_corpus(context: Context, reader: ModuleType) -> Path:
     """The corpus folder: given, used before, or downloaded."""
-    if context.corpus_dir is not None:
-        if not context.corpus_dir.is_dir():
-            raise InputError(f"--corpus-dir {context.corpus_dir}: no such folder")
-        return context.corpus_dir
-    before = corpus_before(context)
-    if before is None and part():
+    known = known_corpus(context)
+    if known is None and part():
         raise InputError("--part: parts download nothing; give the corpus with --corpus-dir")
-    return before or reader.download(context.work / "downloads", context.experiment.corpus)
+    return known or reader.download(context.work / "downloads", context.experiment.corpus)
+
+
+def known_corpus(context: Context) -> Path | None:
+    """The corpus folder, given or used before; InputError for a given one that is not there."""
+    if context.corpus_dir is not None and not context.corpus_dir.is_dir():
+        raise InputError(f"--corpus-dir {context.corpus_dir}: no such folder")
+    return context.corpus_dir or corpus_before(context)
 
 
 def corpus_before(context: Context) -> Path | None:
@@ -64,11 +67,10 @@ def read_splits(reader: ModuleType, corpus_dir: Path, corpus: CorpusConfig) -> d
 
 def plan(context: Context) -> list[str]:
     """How many utterances each split would have, where the corpus is there."""
-    folder = context.corpus_dir or corpus_before(context)
+    folder = known_corpus(context)
     if folder is None:
         return []
-    reader = recipe_reader(context.recipe)
-    splits = read_splits(reader, find_corpus(context, reader), context.experiment.corpus)
+    splits = read_splits(recipe_reader(context.recipe), folder, context.experiment.corpus)
     sizes = [f"{name} {len(list(splits[name].ids))}" for name in SPLITS]
     return [f"utterances: {', '.join(sizes)}"]
 
@@ -77,7 +79,7 @@ def run(context: Context) -> Mapping[str, Any]:
     """Reads, checks and splits the corpus; prints hours and speakers of each split."""
     reader = recipe_reader(context.recipe)
     corpus_dir = find_corpus(context, reader)
-    told = {"corpus_dir": str(corpus_dir.resolve())}
+    result = {"corpus_dir": str(corpus_dir.resolve())}
     files = {} if part() else files_of(replace(context, corpus_dir=corpus_dir))  # before it is read
     corpus = context.experiment.corpus
     splits = read_splits(reader, corpus_dir, corpus)
@@ -88,7 +90,7 @@ def run(context: Context) -> Mapping[str, Any]:
         for name in SPLITS
     }
     if part():
-        return told
+        return result
     problems = [problem for _, bad in checked.values() for problem in bad]
     manifests: dict[str, str] = {}
     with fresh_folder(context.data, MANIFESTS, [corpus_dir]) as folder:
@@ -102,7 +104,7 @@ def run(context: Context) -> Mapping[str, Any]:
             print(f"left out {len(problems)} bad clips (--skip-bad):")
             print("\n".join(f"  {problem}" for problem in problems))
             (folder / "left-out.txt").write_text("\n".join(problems) + "\n", "utf-8")
-    return {**told, **files, "left_out": len(problems), "manifests": manifests}
+    return {**result, **files, "left_out": len(problems), "manifests": manifests}
 
 
 def digest_of(cuts: CutSet) -> str:
