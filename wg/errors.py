@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# Of a recipe, in order; `wg.stages.loop` has the stages themselves.
+STAGE_NAMES = ("prepare", "features", "phonemes", "train", "decode", "score", "pack")
+
 
 class InputError(ValueError):
     """A user's mistake; the message names the file or key, the value and the remedy.
@@ -35,6 +38,11 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}choose from: {', '.join(options)}"
+
+
+def stage_label(name: str) -> str:
+    """How messages name a stage, "stage 4 (train)": its number is its place in a recipe."""
+    return f"stage {STAGE_NAMES.index(name) + 1} ({name})"
 
 
 def reason(error: Exception) -> str:

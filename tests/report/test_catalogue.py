@@ -235,7 +235,7 @@ def test_scores_of_an_older_decode_are_refused(checkout: Path, tmp_path: Path) -
     decoded = finished_run(checkout, tmp_path)
     stamp = json.loads((decoded / "stage-decode.json").read_text())
     write_stamp(decoded / "stage-decode.json", {**stamp, "digest": "of a later one"})
-    with pytest.raises(InputError, match="decode was redone after score; run stage score"):
+    with pytest.raises(InputError, match="decode was redone after score; run stage 6"):
         record(checkout, decoded, "recipes/mini/run.sh")
 
 

@@ -19,7 +19,7 @@ from wg.commands.options import Options
 from wg.commands.sampling import device_of
 from wg.diffusion.bound import Bound, bits
 from wg.diffusion.plan import sampling_levels
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.files import check_file, write_json
 from wg.inference.generator import Generator
 from wg.inference.kinds import load_trained
@@ -34,7 +34,7 @@ def parser() -> Options:
     """Options."""
     options = Options(prog="wg score bound", allow_abbrev=False)
     options.add_argument(
-        "--model", required=True, help="folder from stage 7 (pack), hub id or name"
+        "--model", required=True, help=f"folder from {stage_label('pack')}, hub id or name"
     )
     options.add_argument("--ref", type=Path, required=True, help="folder of recordings")
     options.add_argument(

@@ -11,7 +11,7 @@ from wg.commands.clips import read_clip, write_clip
 from wg.commands.options import FORCE, Options
 from wg.commands.sampling import add_sampling, chosen, device_of
 from wg.diffusion.noise import seed_of
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.files import MODEL_FILES, check_file, check_names, own
 from wg.inference.generator import Generator
 
@@ -20,7 +20,9 @@ def parser(name: str, output: str) -> Options:
     """Options that the three share."""
     options = Options(prog=f"wg {name}", allow_abbrev=False)
     options.add_argument("-o", "--output", type=Path, required=True, help=output)
-    options.add_argument("--model", required=True, help="generator folder of stage 7, or hub id")
+    options.add_argument(
+        "--model", required=True, help=f"generator folder of {stage_label('pack')}, or hub id"
+    )
     options.add_argument("--class", dest="kind", help="of a class-conditional model")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wg.commands.options import Options
 from wg.diffusion.samplers import sampler
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.inference.vocoder import Vocoder
 from wg.tuning.search import features_beside, run
 from wg.tuning.trials import SearchJob
@@ -17,7 +17,9 @@ from wg.tuning.trials import SearchJob
 def parser() -> Options:
     """Options."""
     options = Options(prog="wg schedule search", allow_abbrev=False)
-    options.add_argument("--vocoder", type=Path, required=True, help="folder from stage 7 (pack)")
+    options.add_argument(
+        "--vocoder", type=Path, required=True, help=f"folder from {stage_label('pack')}"
+    )
     options.add_argument("--steps", type=int, required=True)
     options.add_argument("--features", type=Path, help="dump/FEATURES/valid [the experiment's]")
     options.add_argument("--sampler", help="[the vocoder's]")

@@ -9,7 +9,7 @@ from pathlib import Path
 from wg.commands.clips import write_clip
 from wg.commands.options import FORCE, Options
 from wg.commands.sampling import add_sampling, chosen, device_of
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.files import MODEL_FILES, check_file, check_names, own
 from wg.inference.text_to_speech import TextToSpeech, Voice
 from wg.text.lexicon import read_lexicon
@@ -25,7 +25,9 @@ def parser() -> Options:
     options.add_argument(
         "-o", "--output", type=Path, required=True, help="16-bit wav; with --file, a folder"
     )
-    options.add_argument("--model", required=True, help="speech folder of stage 7, or hub id")
+    options.add_argument(
+        "--model", required=True, help=f"speech folder of {stage_label('pack')}, or hub id"
+    )
     options.add_argument("--speaker", help="of a model that knows several")
     options.add_argument("--pace", type=float, default=1.0, help="1.2: a fifth faster [1]")
     options.add_argument("--lexicon", type=Path, help="lines of a word and its phonemes")

@@ -18,7 +18,7 @@ from torch import Tensor
 from wg.commands.clips import open_array, read_clip, write_stream, written
 from wg.commands.options import FORCE, Options
 from wg.commands.sampling import add_sampling, chosen, device_of
-from wg.errors import InputError, PartlyDone
+from wg.errors import InputError, PartlyDone, stage_label
 from wg.files import MODEL_FILES, check_file, check_names, check_sidecar, own, write_json
 from wg.inference.model import SamplingConfig
 from wg.inference.pretrained import DEFAULT, SHIPPED
@@ -52,7 +52,7 @@ def parser() -> Options:
     options.add_argument(
         "--vocoder",
         default=DEFAULT,
-        help=f"folder from stage 7 (pack), hub id, or one that ships: {', '.join(SHIPPED)} "
+        help=f"folder from {stage_label('pack')}, hub id, or one that ships: {', '.join(SHIPPED)} "
         "[%(default)s]",
     )
     options.add_argument(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from wg.config import Experiment, compose, flatten, to_dict
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.inference.history import History, Start
 from wg.inference.model import SamplingConfig, TrainedModel
 from wg.models import build_network, config_class
@@ -49,8 +49,8 @@ def find_checkpoint(exp: Path, which: str) -> Path:
     if which not in ("best", "last") and Path(which).is_file():
         return Path(which)
     raise InputError(
-        f"decode.checkpoint {which!r}: none in {folder}; run stage 4 (train) first, or give "
-        "decode.checkpoint=PATH"
+        f"decode.checkpoint {which!r}: none in {folder}; run {stage_label('train')} first, or "
+        "give decode.checkpoint=PATH"
     )
 
 
@@ -88,7 +88,7 @@ def check_identity(path: Path, stored: dict[str, Any], experiment: Experiment) -
             )
             raise InputError(
                 f"{path}: checkpoint of another {section} ({shown}); use the experiment it was "
-                "trained with, or train this one (stage 4)"
+                f"trained with, or run {stage_label('train')} of this one"
             )
 
 

@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wg.diffusion.noise import RowDraws
-from wg.errors import InputError, nearest
+from wg.errors import InputError, nearest, stage_label
 from wg.fields import setting
 from wg.mel.spec import MelSpec
 from wg.models.network import Network
@@ -280,7 +280,7 @@ class WaveGrad2Network(Network):
         self.encoder = Encoder(config)
         if config.speaker_channels:
             if not config.speakers:
-                raise InputError("model.speakers is empty; stage 4 (train) finds them")
+                raise InputError(f"model.speakers is empty; {stage_label('train')} finds them")
             self.speaker = nn.Embedding(len(config.speakers), config.speaker_channels)
         hidden, zoneout = config.predictor_channels, config.predictor_zoneout
         self.duration = Predictor(width, hidden, zoneout)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.reading import read_object
 from wg.report.catalogue import CatalogueEntry
 
@@ -39,7 +39,8 @@ def stamps_of(decoded: Path) -> dict[str, dict[str, Any]]:
     for before, name in (("train", "decode"), ("decode", "score")):
         if stamps[name]["inputs"][before] != stamps[before]["digest"]:
             raise InputError(
-                f"{decoded}: {before} was redone after {name}; run stage {name} and record again"
+                f"{decoded}: {before} was redone after {name}; run {stage_label(name)} and "
+                "record again"
             )
     return stamps
 

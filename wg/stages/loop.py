@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wg import __version__
-from wg.errors import InputError, nearest
+from wg.errors import STAGE_NAMES, InputError, nearest, stage_label
 from wg.processes.kept import Kept
 from wg.processes.launch import WHOLE, as_part, part, place, wait_for_all
 from wg.processes.lock import locked
@@ -22,6 +22,7 @@ STAGES: tuple[Stage, ...] = tuple(
     module.STAGE for module in (prepare, features, phonemes, train, decode, score, pack)
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
+assert tuple(BY_NAME) == STAGE_NAMES, "the order that messages number stages by"
 PATIENCE_S = 24 * 3600.0  # with another process that puts parts together: it may train an aligner
 
 
@@ -29,10 +30,10 @@ def number_of(text: str) -> int:
     """Stage number 1..7 of a number or a name."""
     if text.isascii() and text.isdigit() and 1 <= int(text) <= len(STAGES):
         return int(text)
-    names = [stage.name for stage in STAGES]
-    if text in names:
-        return names.index(text) + 1
-    raise InputError(f"stage {text!r} is unknown; {nearest(text, names)} (or 1 to {len(STAGES)})")
+    if text in STAGE_NAMES:
+        return STAGE_NAMES.index(text) + 1
+    known = nearest(text, STAGE_NAMES)
+    raise InputError(f"stage {text!r} is unknown; {known} (or 1 to {len(STAGES)})")
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,9 @@ def finish(stage: Stage, context: Context) -> None:
     """Runs a stage, or a part of it, and writes its stamp."""
     missing = [name for name, value in inputs_of(stage, context).items() if value is None]
     if missing:
-        number = number_of(missing[0])
         raise InputError(
-            f"stage {stage.name} needs stage {number} ({missing[0]}), which has not finished; "
-            f"run --stage {number} first"
+            f"stage {stage.name} needs {stage_label(missing[0])}, which has not finished; "
+            f"run --stage {number_of(missing[0])} first"
         )
     if stage is prepare.STAGE and context.corpus_dir is None:  # which the stamp remembers
         before = prepare.corpus_before(context)
@@ -147,9 +147,9 @@ def put_together(stages: Sequence[Stage], context: Context, dry_run: bool) -> No
         if missing is None:
             continue
         if missing:
-            number, name = number_of(stage.name), stage.name
+            name = stage.name
             raise InputError(
-                f"stage {number} ({name}): {len(missing)} of its parts are not done; run --stage "
+                f"{stage_label(name)}: {len(missing)} of its parts are not done; run --stage "
                 f"{name} --stop-stage {name} --part {missing[0]}"
             )
         print(f"stage {number_of(stage.name)} {stage.name}: its parts are put together", flush=True)
@@ -200,7 +200,7 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
         running.add(stage.stamp_path(one))
         if dry_run:
             lacking = [
-                f"needs stage {number_of(name)} ({name}), which has not finished"
+                f"needs {stage_label(name)}, which has not finished"
                 for name, done in inputs_of(stage, one).items()
                 if done is None
                 and not running

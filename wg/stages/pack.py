@@ -11,7 +11,7 @@ from typing import Any
 
 import soundfile
 
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.files import MODEL, PAGE, SEARCHED, fresh_folder
 from wg.inference.checkpoint import find_checkpoint
 from wg.inference.history import History
@@ -76,7 +76,7 @@ def named(context: Context) -> dict[str, Context]:
 
 def scores_of(context: Context) -> dict[str, Any]:
     """What stage score wrote; InputError where it has not finished."""
-    return read_scores(context.decoded / "scores.json", "run stage 6 (score) again")
+    return read_scores(context.decoded / "scores.json", f"run {stage_label('score')} again")
 
 
 def beside(means: Mapping[str, Means]) -> dict[str, Any]:

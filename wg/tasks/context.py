@@ -10,7 +10,7 @@ from wg.config import Experiment
 from wg.data.dump import Dump, features_folder
 from wg.data.phonemes import Phonemes, read_phonemes
 from wg.diffusion.schedules import schedule_label
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.processes.devices import Devices
 from wg.processes.kept import Kept
 from wg.reading import read_object
@@ -101,7 +101,9 @@ def features_of(context: Context, split: str) -> Dump:
     """The features of a split; InputError where none or those of another MelSpec are there."""
     dump = Dump(context.dump / split)
     if dump.spec != context.experiment.mel:
-        raise InputError(f"{dump.folder}: features of another MelSpec; run stage 2 (features)")
+        raise InputError(
+            f"{dump.folder}: features of another MelSpec; run {stage_label('features')}"
+        )
     return dump
 
 
@@ -119,7 +121,9 @@ def decoded_result(context: Context) -> dict[str, Any]:
     """What stage decode noted; InputError where it has not finished."""
     stamp = read_stamp(context.decoded / STAMP.format(name="decode"))
     if stamp is None:
-        raise InputError(f"{context.decoded}: nothing decoded there; run stage 5 (decode) first")
+        raise InputError(
+            f"{context.decoded}: nothing decoded there; run {stage_label('decode')} first"
+        )
     return stamp["result"]
 
 

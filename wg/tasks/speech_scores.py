@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from wg.data.phonemes import Phonemes
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.metrics.spoken import as_the_mean, duration_mae, error_rates, mean_durations
 from wg.tasks.context import Context, phonemes_of
 from wg.tasks.recogniser import (
@@ -78,7 +78,10 @@ def decoded_durations(context: Context, spoken: Phonemes) -> list[float]:
     path = context.decoded / f"{spoken.id}.json"
     made = json.loads(path.read_text("utf-8"))
     if made["symbols"] != list(spoken.symbols):
-        raise InputError(f"{path}: other symbols than those of stage 3; run stage 5 (decode) again")
+        raise InputError(
+            f"{path}: other symbols than those of {stage_label('phonemes')}; "
+            f"run {stage_label('decode')} again"
+        )
     return made["durations"]
 
 

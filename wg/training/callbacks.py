@@ -20,7 +20,7 @@ from wg.data.segments import collate, whole
 from wg.diffusion.noise import PositionalNoise, seed_of
 from wg.diffusion.plan import sampling_levels
 from wg.diffusion.sampling import correction
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.models import conditions_of
 from wg.pictures import pixels_of, spectrogram_pair
 from wg.processes.progress import Bar, bar, clock
@@ -138,7 +138,8 @@ class StopOnDivergence(Callback):
             raise TrainingDiverged(
                 f"training diverged at step {step}: loss {loss:g} (train.max_loss {self.limit:g}), "
                 f"learning rate {rate:g}, utterances {shown}; lower train.learning_rate or look at "
-                "these files, then run stage 4 again: it goes on from the last checkpoint"
+                f"these files, then run {stage_label('train')} again: it goes on from the last "
+                "checkpoint"
             )
 
 

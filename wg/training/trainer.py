@@ -19,7 +19,7 @@ from torch.optim.swa_utils import get_ema_avg_fn
 
 from wg.config import Experiment, TrainConfig
 from wg.data.dump import Dump
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.processes.devices import Devices
 from wg.processes.threads import spinning
 from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
@@ -100,8 +100,8 @@ def answering(train: TrainConfig) -> Iterator[None]:
             raise
         raise InputError(
             f"another process of this run ended, or did not answer for {train.timeout} s "
-            f"(train.timeout): {str(error).splitlines()[0][:200]}; run stage 4 again: it goes on "
-            "from the last checkpoint"
+            f"(train.timeout): {str(error).splitlines()[0][:200]}; run {stage_label('train')} "
+            "again: it goes on from the last checkpoint"
         ) from None
 
 
