@@ -38,7 +38,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room for a file
 
 
 def usage() -> str:
-    """A line a command."""
+    """What `wg --help` prints: how to call it, and a line a command."""
     lines = [f"  {name:11} {summary}" for name, (_, summary) in COMMANDS.items()]
     first = [f"wg {__version__}", "usage: wg COMMAND ...; wg COMMAND --help", *lines]
     other = "where wg is WireGuard's: wg-speech COMMAND ..., or python -m wg COMMAND ..."

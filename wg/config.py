@@ -325,7 +325,7 @@ class Experiment:
 
     @property
     def features_name(self) -> str:
-        """Folder of the dump."""
+        """Name of the dump's folder: `features.name`, else the mel spec and its digest."""
         origin = f"-from-{Path(self.features.mels).name}" if self.features.mels else ""
         return self.features.name or f"{self.mel.label}-{self.mel.digest}{origin}"
 

@@ -60,7 +60,7 @@ def setting(default: Any, text: str, **bounds: float) -> Any:
 
 
 def meaning(field: dataclasses.Field[Any]) -> Meaning:
-    """What `setting` was told."""
+    """The text and bounds that `setting` gave a field."""
     return field.metadata[_META]
 
 

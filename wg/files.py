@@ -319,7 +319,7 @@ def keep_aside(path: Path) -> Path:
 
 
 def free_aside(path: Path) -> Path:
-    """The first free `path.old-N`."""
+    """PATH.old-N with the first N = 1, 2 ... that is free: where a run goes that is kept aside."""
     number = 1
     while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1

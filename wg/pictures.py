@@ -22,7 +22,7 @@ def decibels(audio: Tensor) -> Tensor:
 
 
 def spectrogram_pair(reference: Tensor, synthesis: Tensor, sample_rate: int, path: Path) -> None:
-    """Picture of the recording above its synthesis, on one time axis and one colour scale."""
+    """Picture of a recording [T] above its synthesis [T'], on one time axis and colour scale."""
     from matplotlib.figure import Figure
 
     longest = max(len(reference), len(synthesis)) / sample_rate
@@ -43,7 +43,7 @@ def spectrogram_pair(reference: Tensor, synthesis: Tensor, sample_rate: int, pat
 
 
 def spectrogram(audio: Tensor, sample_rate: int, path: Path) -> None:
-    """Small picture of one spectrogram, without axes."""
+    """Small picture of the spectrogram of audio [T], without axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.8, 1.8))
@@ -57,7 +57,7 @@ def spectrogram(audio: Tensor, sample_rate: int, path: Path) -> None:
 def difference(reference: Tensor, synthesis: Tensor, path: Path) -> None:
     """Small picture of the synthesis' level above the reference's, -30 dB blue to 30 dB red.
 
-    Of waveforms at one rate, over the samples that both have.
+    Of waveforms [T], [T'] at one rate, over the samples that both have.
     """
     from matplotlib.figure import Figure
 

@@ -53,7 +53,7 @@ class Aligner(LightningModule):
         return scores.masked_fill(beyond, _NEVER)
 
     def training_step(self, batch: AlignerBatch, batch_idx: int) -> Tensor:
-        """Forward-sum, and binarisation with a weight that rises to 1."""
+        """Loss []: forward-sum, and binarisation with a weight that rises to 1."""
         scores = self.scores(batch)
         loss = forward_sum(scores, batch["frames"], batch["optional"])
         weight = self._binarise_weight()

@@ -34,7 +34,7 @@ class AlignerBatch(TypedDict):
 
 @dataclass(frozen=True)
 class AlignerItem:
-    """An utterance."""
+    """One utterance as the aligner is trained on it; `collate_aligner` makes a batch of several."""
 
     symbols: Tensor  # ids [N]
     features: Tensor  # [D, F]

@@ -35,7 +35,7 @@ class Example:
 
 @torch.inference_mode()
 def bound_of(model: Vocoder | Generator, clip: Example, levels: Tensor, seed: int) -> Bound:
-    """Bound of one recording, cut to whole frames; its mel is its own."""
+    """Bound of one recording at levels [N + 1], cut to whole frames; its mel is its own."""
     wave, known = _known(model, clip)
     noise = PositionalNoise([seed_of(clip.id, seed)], model.device)
     denoiser = model.denoiser
@@ -68,7 +68,7 @@ def _known(model: Vocoder | Generator, clip: Example) -> tuple[Tensor, Known]:
 def banded(bounds: Sequence[Bound], levels: Tensor) -> list[tuple[float, float, float, float]]:
     """Rows (noisiest level, cleanest level, nats a sample, mean squared error), clean ones first.
 
-    Means over recordings; at most `BANDS` rows, each of as many levels.
+    Means over recordings; at most `BANDS` rows, each of as many of the levels [N + 1].
     """
     terms = torch.cat([item.terms for item in bounds]).mean(0)[1:]
     errors = torch.cat([item.errors for item in bounds]).mean(0)

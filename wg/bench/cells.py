@@ -40,11 +40,11 @@ class Workspace:
     jobs: int
 
     def folder(self, cell: Cell) -> Path:
-        """Of a cell's results."""
+        """Where a cell's audio, scores and costs are kept: OUT/cells/NAME."""
         return self.out / "cells" / cell.name
 
     def inputs(self) -> list[Path]:
-        """The folders of recordings."""
+        """The corpora's folders of recordings, which no output may replace."""
         return [self.root / entry.audio for entry in self.bench.corpora.values()]
 
     def system(self, cell: Cell) -> System:
@@ -217,7 +217,7 @@ def measure(work: Workspace, cell: Cell) -> dict[str, Any]:
 def synthesise(
     made: System, name: str, wave: np.ndarray, rate: int, seed: int, folder: Path
 ) -> float:
-    """Writes one utterance as long as its recording; the gain that kept it within full scale."""
+    """Writes one utterance as long as its recording [T]; gives its gain, 1 if none was needed."""
     audio = made.synthesise([made.features(wave, rate)], [seed_of(name, seed)])[0][: len(wave)]
     safe, gain = protect_peak(torch.from_numpy(audio))
     write_audio(folder / f"{name}.wav", safe.numpy(), rate)

@@ -20,7 +20,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """Date, machine, versions, commit."""
+    """What a figure depends on besides the code: date, device, platform, versions, wg's commit."""
     found = {
         "date": date.today().isoformat(),
         "device": device_name(device),

@@ -36,7 +36,7 @@ class Foreign(nn.Module):
         self.network, self.call = network, call
 
     def forward(self, mels: Tensor) -> Tensor:
-        """Waveforms [B, T]."""
+        """Waveforms [B, T] of mels [B, M, F], by the package's own call."""
         return self.call(self.network, mels)
 
 

@@ -37,7 +37,7 @@ class OurNetwork:
 
     @property
     def spec(self) -> MelSpec:
-        """Its mel."""
+        """The mel that it is given."""
         return self.vocoder.mel_spec
 
     def __call__(self, mels: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ METRICS = ("pesq_wb", "stoi", "ls_mse", "mcd", "mr_stft", "f0_rmse_cents", "vde"
 
 @dataclass(frozen=True)
 class CorpusEntry:
-    """Recordings to synthesise again."""
+    """A corpus of a benchmark's file: recordings that every vocoder synthesises again."""
 
     audio: str  # folder, from the file's own
     match: str = "stem"  # as in wg score; a regular expression also chooses
@@ -64,7 +64,7 @@ class VocoderEntry:
 
 @dataclass(frozen=True)
 class Speed:
-    """How speed is measured."""
+    """How speed is measured: how much audio is synthesised in a call, and how often."""
 
     seconds: float = 4.0  # of audio, a synthesis
     batch: int = 8
@@ -107,7 +107,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Its folder."""
+        """Its folder's name, of all that tells it from other cells."""
         return f"{self.corpus}/{self.system.replace(' ', '-').replace('/', '-')}"
 
 

@@ -91,7 +91,7 @@ class SpeedResult:
 
 @dataclass
 class Peak:
-    """A probe's times."""
+    """A probe's times, which say what the machine can do at most; timed in turn with the rest."""
 
     probe: Probe
     shape: Shape
@@ -112,7 +112,7 @@ class Runner:
     mels: Tensor
 
     def once(self) -> Tensor:
-        """Waveforms [B, T]."""
+        """Waveforms [B, T] of the row's mels, computed once more."""
         return self.call(self.mels)
 
 
@@ -187,7 +187,7 @@ def started(
 
 
 def difference(wave: Tensor, other: Tensor) -> float:
-    """Greatest absolute difference; infinite of waveforms of other shapes."""
+    """Greatest absolute difference of waveforms [B, T]; infinite where their shapes differ."""
     if wave.shape != other.shape:
         return float("inf")
     return (wave - other).abs().max().item()
@@ -240,7 +240,7 @@ def profiled(candidate: Candidate, device: torch.device) -> dict[str, float]:
 
 
 def of_shape(a_second: Workload, shape: Shape) -> Workload:
-    """Of a whole call."""
+    """The workload of a call, from that of a second of audio."""
     return Workload(a_second.macs * shape.audio, a_second.traffic * shape.audio)
 
 

@@ -27,7 +27,7 @@ COPY = "copy"
 
 
 def spoken(shape: Shape) -> str:
-    """A shape in words."""
+    """A shape in words: "4 s, batch 8, 2 threads"."""
     threads = f"{shape.threads} thread{'' if shape.threads == 1 else 's'}"
     return f"{shape.seconds:g} s, batch {shape.batch}, {threads}"
 
@@ -101,7 +101,7 @@ def costs(row: SpeedResult) -> list[str]:
 
 
 def summary(rows: Sequence[SpeedResult], peaks: Sequence[Peak], about: Mapping[str, str]) -> str:
-    """Everything in Markdown."""
+    """All results in Markdown: the machine, each row beside its peak, and what could not run."""
     header = ["network", "of", "backend", "RTF ↓ (least to greatest)", "times as fast as eager"]
     header += ["GFLOP/s", "of the peak", "memory (MB)", "differs by", "ready after (s)"]
     ran = [

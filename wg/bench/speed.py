@@ -22,7 +22,7 @@ MEGA = 1e6
 
 
 def cost(system: System, waves: Sequence[np.ndarray], rate: int, speed: Speed) -> dict[str, Any]:
-    """Everything that a cell says of speed, measured on the beginning of its recordings.
+    """Everything that a cell says of speed, measured on the beginning of its recordings [T].
 
     | name | definition |
     |---|---|
@@ -71,12 +71,12 @@ def cost(system: System, waves: Sequence[np.ndarray], rate: int, speed: Speed) -
 
 
 def excerpt(waves: Sequence[np.ndarray], samples: int) -> np.ndarray:
-    """So many samples from the beginning of the recordings, repeated if they are too short."""
+    """The first samples [samples] of the recordings [T] in a row, repeated if too short."""
     return np.resize(np.concatenate(waves), samples)
 
 
 def timings(call: Callable[[], object], device: torch.device, repeats: int) -> np.ndarray:
-    """Seconds of each of `repeats` calls, after a first one that is not timed."""
+    """Seconds [repeats] of each call, after a first one that is not timed."""
     found = []
     for number in range(repeats + 1):
         taken = seconds_of(call, device)
@@ -99,7 +99,7 @@ def seconds_of(
 
 
 def percentiles(values: np.ndarray) -> dict[str, float]:
-    """Median, 90th and 99th percentile."""
+    """Median, 90th and 99th percentile of values [N], as p50, p90 and p99."""
     found = np.percentile(values, PERCENTILES)
     return {f"p{which}": float(value) for which, value in zip(PERCENTILES, found, strict=True)}
 

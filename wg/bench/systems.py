@@ -33,7 +33,7 @@ Stream = Callable[[Iterable[Tensor]], Iterator[Tensor]]  # chunks of a mel [M, F
 
 
 class System(Protocol):
-    """A vocoder under test."""
+    """A vocoder under test, by what a cell asks of it."""
 
     rate: int | None  # Hz; None: any
     network: nn.Module | None
@@ -44,7 +44,7 @@ class System(Protocol):
         ...
 
     def synthesise(self, features: Sequence[Any], seeds: Sequence[int]) -> list[np.ndarray]:
-        """Waveforms of several utterances, computed as one batch."""
+        """Waveforms, float32 [T] each, of several utterances, computed as one batch."""
         ...
 
     def begin(self, features: Any, chunk: float) -> float | None:
@@ -56,7 +56,7 @@ class System(Protocol):
 
 
 class FromMel:
-    """A vocoder of mels."""
+    """A system of a function from mels to waveforms, ours or another package's."""
 
     def __init__(
         self,
@@ -72,13 +72,13 @@ class FromMel:
         self.network, self.device = network, device
 
     def features(self, wave: np.ndarray, rate: int) -> Tensor:
-        """Log mel [M, F]."""
+        """Log mel [M, F] of a recording [T] at the rate of the spec."""
         assert rate == self.rate
         return log_mel(torch.from_numpy(wave), self.spec)
 
     @torch.inference_mode()
     def synthesise(self, features: Sequence[Tensor], seeds: Sequence[int]) -> list[np.ndarray]:
-        """Waveforms; mels are padded with silence to one length."""
+        """Waveforms [T] of mels [M, F], which are padded with silence to one length."""
         frames = torch.tensor([mel.shape[1] for mel in features])
         batch = self.spec.silence[None, :, None].repeat(len(features), 1, int(frames.max()))
         for row, mel in zip(batch, features, strict=True):
@@ -91,7 +91,7 @@ class FromMel:
         ]
 
     def begin(self, features: Tensor, chunk: float) -> float | None:
-        """As `System.begin`; None, too, for a network that cannot be streamed."""
+        """As `System.begin`, of a mel [M, F]; None, too, for a network that cannot be streamed."""
         if self.stream is None:
             return None
         spec, taken = self.spec, 0
@@ -126,15 +126,15 @@ class Recording:
     device: torch.device = CPU
 
     def features(self, wave: np.ndarray, rate: int) -> np.ndarray:
-        """The recording."""
+        """The recording [T] as it is, at any rate."""
         return wave
 
     def synthesise(self, features: Sequence[np.ndarray], seeds: Sequence[int]) -> list[np.ndarray]:
-        """Copies."""
+        """Copies of recordings [T]: an exact vocoder, whose scores are the best there are."""
         return [wave.copy() for wave in features]
 
     def begin(self, features: np.ndarray, chunk: float) -> None:
-        """Does not stream."""
+        """None: a recording [T] is not streamed."""
 
 
 class World:
@@ -148,7 +148,7 @@ class World:
     device: torch.device = CPU
 
     def features(self, wave: np.ndarray, rate: int) -> tuple[Any, ...]:
-        """F0, envelope, aperiodicity and rate."""
+        """F0 [F] in Hz, envelope [F, K], aperiodicity [F, K], of K bins, and the rate."""
         audio = wave.astype(np.float64)
         pitch = f0(audio, rate)  # the first to import pyworld, whose warning it keeps quiet
         from pyworld.pyworld import cheaptrick, d4c, get_cheaptrick_fft_size
@@ -161,13 +161,13 @@ class World:
     def synthesise(
         self, features: Sequence[tuple[Any, ...]], seeds: Sequence[int]
     ) -> list[np.ndarray]:
-        """Waveforms, one after the other."""
+        """Waveforms [T], one after the other: WORLD knows no batches."""
         from pyworld.pyworld import synthesize
 
         return [synthesize(*item, frame_period=FRAME_MS).astype(np.float32) for item in features]
 
     def begin(self, features: tuple[Any, ...], chunk: float) -> None:
-        """Does not stream."""
+        """None: WORLD is not streamed."""
 
 
 def system_of(entry: VocoderEntry, cell: Cell, root: Path, device: torch.device) -> System:

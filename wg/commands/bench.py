@@ -43,7 +43,7 @@ ENDED = ("done", "failed")
 
 
 def parser() -> Options:
-    """Options."""
+    """Command-line options of `wg bench`."""
     options = Options(prog="wg bench", allow_abbrev=False)
     options.add_argument(
         "what",
@@ -163,7 +163,7 @@ def run_cells(work: Workspace, cells: Sequence[Cell]) -> None:
 
 
 def outcome(result: dict[str, Any]) -> str:
-    """A cell's line."""
+    """What came of a cell in a line: its first metric and its speed, or why it failed."""
     if result["state"] == "failed":
         return f"failed, {result['error']}"
     metric, values = next(iter(result["means"].items()))

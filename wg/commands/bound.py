@@ -31,7 +31,7 @@ from wg.report.table import markdown, number
 
 
 def parser() -> Options:
-    """Options."""
+    """Command-line options of `wg score bound`."""
     options = Options(prog="wg score bound", allow_abbrev=False)
     options.add_argument(
         "--model", required=True, help=f"folder from {stage_label('pack')}, hub id or name"
@@ -82,7 +82,7 @@ def bound(arguments: Sequence[str]) -> None:
 
 
 def show(found: Mapping[str, Bound], levels: Tensor, gaussian: Mapping[str, float]) -> None:
-    """The bound by bands of levels, and as a whole."""
+    """Prints the bound by bands of levels [N + 1], and as a whole."""
     rows = [
         [f"{low:.4f} to {high:.4f}", number(nats), number(error)]
         for low, high, nats, error in banded(list(found.values()), levels)
@@ -109,7 +109,7 @@ def of_loudness(wave: Tensor) -> float:
 def content(
     options: Namespace, levels: Tensor, found: Mapping[str, Bound], gaussian: Mapping[str, float]
 ) -> dict[str, Any]:
-    """What the file holds; terms and errors are means over the recordings."""
+    """What the file holds; terms [N + 1] and errors [N] are means over the recordings."""
     nats = {name: item.nats.item() for name, item in found.items()}
     total = summarise(nats.values())
     rows = {name: {"nats": value, "gaussian": gaussian[name]} for name, value in nats.items()}

@@ -47,7 +47,7 @@ def check_mel(arguments: Sequence[str]) -> None:
 
 
 def parser() -> Options:
-    """Options."""
+    """Command-line options of `wg check-mel`."""
     options = Options(prog="wg check-mel", allow_abbrev=False)
     options.add_argument("mel", type=Path, help=".npy file [bands, frames]")
     options.add_argument("--vocoder", default=DEFAULT, help="folder, hub id or name [%(default)s]")
@@ -95,7 +95,7 @@ def read_mel(path: Path, wanted: MelSpec) -> Tensor:
 
 
 def by_values(mel: Tensor, wanted: MelSpec, options: argparse.Namespace) -> None:
-    """The verdict without audio: a guess at log and scaling, which says nothing of the bands."""
+    """The verdict on a mel [M, F] without audio: a guess at log and scaling, not at the bands."""
     specs = readings(wanted) | SPECS
     found = [guess.name for guess in likely(recognise(mel, specs))]
     blocking = {name: obstacles(specs[name], wanted, options.accept) for name in found}
@@ -125,7 +125,7 @@ def by_values(mel: Tensor, wanted: MelSpec, options: argparse.Namespace) -> None
 
 
 def described(name: str, wanted: MelSpec) -> str:
-    """A reading in words."""
+    """What messages call a way to read the mel: the name of a convention in words."""
     if name == OWN:
         same = [known for known, spec in SPECS.items() if spec == wanted]
         return f"this vocoder's own{f' ({same[0]})' if same else ''}"
@@ -139,7 +139,7 @@ def alike(name: str, names: Sequence[str], specs: dict[str, MelSpec]) -> str:
 
 
 def say_command(mel: str, options: argparse.Namespace) -> None:
-    """The command that converts."""
+    """Prints the `wg vocode` command that converts a mel of this name."""
     words = ["wg", "vocode", options.mel, "-o", options.mel.with_suffix(".wav").name, "--mel", mel]
     words += ["--vocoder", options.vocoder] if options.vocoder != DEFAULT else []
     words += ["--accept", *options.accept] if options.accept else []
@@ -147,7 +147,7 @@ def say_command(mel: str, options: argparse.Namespace) -> None:
 
 
 def by_audio(mel: Tensor, wanted: MelSpec, options: argparse.Namespace) -> Fit:
-    """What the mel is, measured; InputError if no known analysis of the audio gives it."""
+    """What a mel [M, F] is, measured; InputError if no known analysis of the audio gives it."""
     wave, rate = read_audio(options.wav)
     try:
         fit = explain(mel, wave, rate, SPECS | {OWN: wanted}, wanted)

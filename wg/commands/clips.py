@@ -41,7 +41,7 @@ def read_audio(path: Path, say: Callable[[str], object] = print) -> tuple[Tensor
 
 
 def open_array(path: Path) -> np.ndarray:
-    """The floats of a .npy file, left on disk; InputError for a pickle and for other numbers."""
+    """The floats [...] of a .npy file, left on disk; InputError for a pickle and other numbers."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -57,12 +57,12 @@ def open_array(path: Path) -> np.ndarray:
 
 
 def read_array(path: Path) -> Tensor:
-    """The floats of a .npy file as float32."""
+    """The floats [...] of a .npy file as float32; errors as of `open_array`."""
     return torch.from_numpy(open_array(path).astype(np.float32))
 
 
 def write_clip(path: Path, wave: Tensor, rate: int) -> None:
-    """A 16-bit wav, whole or not at all; says if it had to be turned down."""
+    """Writes audio [T] as a 16-bit wav, whole or not at all; says if it was turned down."""
     safe, gain = protect_peak(wave.float().cpu())
     write_audio(path, safe.numpy(), rate)
     print(written(path, len(wave) / rate, gain))

@@ -57,5 +57,5 @@ def sentence(audio: float, took: float, steps: int, gain: float) -> str:
 
 
 def sound(wave: Tensor, rate: int) -> tuple[int, np.ndarray]:
-    """What gradio plays: (Hz, 16-bit samples)."""
+    """What gradio plays of audio [T] in [-1, 1]: (Hz, 16-bit samples [T])."""
     return rate, (wave.clamp(-1, 1) * 32767).round().short().numpy()

@@ -22,7 +22,7 @@ from wg.report.table import markdown
 
 
 def parser() -> Options:
-    """Options."""
+    """Command-line options of `wg bench latency`."""
     options = Options(prog="wg bench latency", allow_abbrev=False)
     options.add_argument("--vocoder", default=DEFAULT, help="folder, hub id or name [%(default)s]")
     add_sampling(options)
@@ -35,7 +35,7 @@ def parser() -> Options:
 def streamed(
     vocoder: Vocoder, synthesis: SamplingConfig, mel: Tensor, chunk: int
 ) -> tuple[Tensor, list[float], float]:
-    """The waveform, seconds of computing a chunk, and those until the first audio."""
+    """Of a mel [M, F]: waveform [T], seconds of computing each chunk, and until the first audio."""
     state = Stream(vocoder, synthesis, 0)
     made, seconds, first = [], [], 0.0
     for part in [*mel.split(chunk, 1), None]:

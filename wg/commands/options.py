@@ -21,5 +21,5 @@ class Options(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """InputError with argparse's message."""
+        """InputError with argparse's message, so that it ends as every mistake of a user does."""
         raise InputError(f"{message}; --help lists the options")

@@ -89,7 +89,7 @@ def time_by(text: str | None) -> float | None:
 
 
 def part_of(text: str | None) -> str | None:
-    """I/N of --part, checked."""
+    """I/N of --part as it is, None if not given; InputError for what is no part."""
     match = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text or "1/1", re.ASCII)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise InputError(f"--part {(text or '')[:60]!r}: give I/N with I from 1 to N, such as 3/16")

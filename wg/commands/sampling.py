@@ -17,7 +17,7 @@ STEPS = "step count, quantiles-N, published name or file [the model's own]"
 
 
 def add_sampling(options: argparse.ArgumentParser) -> None:
-    """--steps, --sampler and --clip."""
+    """Adds --steps, --sampler and --clip, which override how the model samples."""
     options.add_argument("--steps", help=STEPS)
     options.add_argument("--sampler", help=f"{', '.join(SAMPLERS)} or ddim-ETA")
     options.add_argument("--clip", help="bound on the estimate of x_0; state: of 1 on the state")

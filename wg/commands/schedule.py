@@ -15,7 +15,7 @@ from wg.tuning.trials import SearchJob
 
 
 def parser() -> Options:
-    """Options."""
+    """Command-line options of `wg schedule search`."""
     options = Options(prog="wg schedule search", allow_abbrev=False)
     options.add_argument(
         "--vocoder", type=Path, required=True, help=f"folder from {stage_label('pack')}"

@@ -27,7 +27,7 @@ SETS = {"fast": METRICS_SHOWN, "signal": SIGNAL}
 
 
 def parser() -> Options:
-    """Options."""
+    """Command-line options of `wg score`."""
     options = Options(prog="wg score", allow_abbrev=False)
     options.add_argument("--ref", type=Path, required=True, help="folder of recordings")
     options.add_argument(

@@ -18,7 +18,7 @@ _NAMED = 5  # blank lines spelt out in the notice
 
 
 def parser() -> Options:
-    """Options."""
+    """Command-line options of `wg speak`."""
     options = Options(prog="wg speak", allow_abbrev=False)
     options.add_argument("text", nargs="?", help="English text; {HH AH0 L OW1}: phonemes")
     options.add_argument("--file", type=Path, help="texts instead, one a line; blank ones not")

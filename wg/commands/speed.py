@@ -31,7 +31,7 @@ Value = TypeVar("Value", int, float)
 
 
 def parser() -> Options:
-    """Options."""
+    """Command-line options of `wg bench speed`."""
     options = Options(prog="wg bench speed", allow_abbrev=False)
     options.add_argument(
         "networks",

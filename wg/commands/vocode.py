@@ -33,7 +33,7 @@ DESCRIBED = ("vocoder", "sampler", "levels", "seed")  # in the JSON beside a wav
 
 
 def parser() -> Options:
-    """Options."""
+    """Command-line options of `wg vocode`."""
     options = Options(prog="wg vocode", allow_abbrev=False)
     options.add_argument(
         "inputs",

@@ -52,12 +52,12 @@ class RowDraws:
         self.generators = [torch.Generator(self.device).manual_seed(seed) for seed in mixed]
 
     def __call__(self, row: int, *shape: int) -> Tensor:
-        """The row's next numbers, float32."""
+        """The row's next numbers [*shape], float32."""
         generator = self.generators[row]
         return torch.rand(shape, generator=generator, device=self.device, dtype=torch.float32)
 
     def ones(self, row: int, share: float, *shape: int) -> Tensor:
-        """1 with this probability, else 0, of the row's next numbers."""
+        """[*shape] of 1 with probability `share`, else 0, from the row's next numbers."""
         drawn = torch.empty(shape, device=self.device, dtype=torch.float32)
         return drawn.bernoulli_(share, generator=self.generators[row])
 

@@ -17,7 +17,7 @@ CLEANEST_START = 0.65
 
 
 def check_start(levels: Tensor, schedule: Schedule, name: str) -> None:
-    """InputError for a deterministic sampler that would start far from noise.
+    """InputError for a deterministic sampler that would start, at levels[N], far from noise.
 
     Every schedule starts from N(0, 1), but x there has about the variance s^2. Fresh noise makes
     up for that; a deterministic sampler keeps the factor 1 / s to the end.
@@ -52,7 +52,7 @@ def sampling_levels(schedule: Schedule, name: str, training: DiffusionConfig) ->
 
 
 def finite(wave: Tensor, schedule: Schedule) -> Tensor:
-    """The wave; InputError unless it is finite."""
+    """Waveforms [B, T] as they are; InputError unless all are finite."""
     if not torch.isfinite(wave).all():
         raise InputError(
             f"sampling diverged with schedule {schedule!r}; bound the estimate of x_0 "

@@ -55,7 +55,7 @@ class SpectralPrior(Prior):
     real: Tensor | None = None
 
     def colour(self, noise: Tensor) -> Tensor:
-        """White noise through a filter that follows sqrt(P)."""
+        """White noise [B, T] through a filter that follows sqrt(P)."""
         gain = self.power.sqrt()[:, None]
         bins = self.frames.analyse(self.frames.kept(noise, self.real))
         return self.frames.synthesise(bins * gain, self.real)

@@ -120,7 +120,7 @@ class DiffusionConfig:
 
     @property
     def preconditioning(self) -> Literal["none", "rms", "mel"]:
-        """What `precondition` means."""
+        """`precondition`, or its default: "rms" where `data_rms` is known, else "none"."""
         return self.precondition or ("rms" if self.data_rms else "none")
 
     @property

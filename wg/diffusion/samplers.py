@@ -3,8 +3,10 @@
 A denoiser is a callable `(x [B, T], level: float) -> eps [B, T]`; a noise source a callable
 `(step) -> [B, T]`. The levels decide where to start and where to end, so a sampler also
 continues from a half-noisy signal. What a sampler does with one estimate is its rule, a function
-of each sample alone: `wg.inference.streaming` applies it piece by piece. A step that takes several
-estimates is as many steps, of which the later ones see the estimate before.
+of each sample alone: `wg.inference.streaming` applies it piece by piece. A method of several
+estimates a level has a step for each; the later ones see the estimate before.
+
+Shapes: B batch, T samples, N + 1 levels.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class Step(NamedTuple):
 
     @property
     def spreads(self) -> tuple[float, float]:
-        """(s_i, s_p)."""
+        """(s_i, s_p): deviations of the noise at both levels, s = sqrt(1 - l^2)."""
         return (1 - self.level**2) ** 0.5, (1 - self.target**2) ** 0.5
 
 
@@ -78,14 +80,17 @@ Rule = Callable[[State, Step, Callable[[], Tensor]], Tensor]
 
 
 def predictor_steps(levels: Tensor) -> list[Step]:
-    """The steps from levels[-1] down to levels[0]."""
+    """The steps from the last to the first of levels [N + 1], one for each after the first."""
     path = levels.tolist()
     h = [*(-log_snr(levels).diff()).tolist(), None]
     return [Step(i, path[i], path[i - 1], h[i - 1], h[i]) for i in range(len(path) - 1, 0, -1)]
 
 
 def predictor_corrector_steps(levels: Tensor, count: int = 1) -> list[Step]:
-    """The same, each but the last followed by its correctors, which draw noise of their own."""
+    """Steps along levels [N + 1], each but the last followed by `count` correctors.
+
+    Correctors draw noise of their own: their indices go on after those of the levels.
+    """
     found: list[Step] = []
     for step in predictor_steps(levels):
         found.append(step)
@@ -100,7 +105,7 @@ def predictor_corrector_steps(levels: Tensor, count: int = 1) -> list[Step]:
 def predict_clean(
     x: Tensor, level: float, eps: Tensor, clip: Clip, correct: Correct | None = None
 ) -> tuple[Tensor, Tensor]:
-    """x_0 = (x - s eps) / l, and the eps that belongs to it once x_0 was corrected and clipped."""
+    """x_0 [B, T] = (x - s eps) / l, corrected and clipped, and the eps that then belongs to it."""
     spread = (1 - level**2) ** 0.5
     x_0 = (x - spread * eps) / level
     bound = None if isinstance(clip, str) else clip
@@ -120,7 +125,7 @@ def ancestral(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
     """Ancestral sampling, WaveGrad Algorithm 2 (DDPM Algorithm 2 with the posterior variance).
 
     With alpha = (l_i / l_p)^2 and beta = 1 - alpha:
-    x_p = (x - beta / s_i eps) / sqrt(alpha) + s_p / s_i sqrt(beta) z.
+    x_p [B, T] = (x - beta / s_i eps) / sqrt(alpha) + s_p / s_i sqrt(beta) z.
     """
     spread, target_spread = step.spreads
     alpha = (step.level / step.target) ** 2
@@ -134,7 +139,8 @@ def ancestral(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
 def ancestral_full(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
     """Ancestral sampling with noise in the last step too, as DiffWave's text has it.
 
-    sigma_1^2 = beta_1 = 1 - l_1^2, where the posterior's variance is 0; no code of it adds that.
+    x_p [B, T], with sigma_1^2 = beta_1 = 1 - l_1^2 where the posterior's variance is 0; no code
+    of it adds that.
     """
     x = ancestral(state, step, noise)
     return x + (1 - step.level**2) ** 0.5 * noise() if step.target == 1 else x
@@ -143,7 +149,8 @@ def ancestral_full(state: State, step: Step, noise: Callable[[], Tensor]) -> Ten
 def ddim(state: State, step: Step, noise: Callable[[], Tensor], eta: float = 0.0) -> Tensor:
     """DDIM (2010.02502) eq. (12): deterministic for eta = 0, ancestral sampling for eta = 1.
 
-    x_p = l_p x_0 + sqrt(s_p^2 - v) eps + sqrt(v) z, v = eta^2 (s_p / s_i)^2 (1 - (l_i / l_p)^2).
+    x_p [B, T] = l_p x_0 + sqrt(s_p^2 - v) eps + sqrt(v) z,
+    v = eta^2 (s_p / s_i)^2 (1 - (l_i / l_p)^2).
     """
     spread, target_spread = step.spreads
     variance = (eta * target_spread / spread) ** 2 * (1 - (step.level / step.target) ** 2)
@@ -155,7 +162,7 @@ def dpm_solver(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
     """DPM-Solver++(2M) (2211.01095) Algorithm 2, second order and deterministic.
 
     With h = lambda_p - lambda_i, h' the h before, r = h' / h and
-    D = (1 + 1 / 2r) x_0 - 1 / 2r x_0': x_p = s_p / s_i x - l_p (e^-h - 1) D.
+    D = (1 + 1 / 2r) x_0 - 1 / 2r x_0': x_p [B, T] = s_p / s_i x - l_p (e^-h - 1) D.
     The first step is of first order; the last, to l = 1, gives x_0.
     """
     if step.target == 1:
@@ -172,8 +179,8 @@ def heun(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
     """Heun's method on EDM's ODE (2206.00364) Algorithm 1, second order and deterministic.
 
     With kappa = s / l: x' = l_p (x / l_i + (kappa_p - kappa_i) eps), which is DDIM's step; then,
-    with eps' at x', x_p = x' + l_p (kappa_p - kappa_i) (eps' - eps) / 2. The last step, to l = 1,
-    has no corrector. N steps ask for 2 N - 1 estimates.
+    with eps' at x', x_p [B, T] = x' + l_p (kappa_p - kappa_i) (eps' - eps) / 2. The last step, to
+    l = 1, has no corrector. N steps ask for 2 N - 1 estimates.
     """
     if step.origin is None:
         return ddim(state, step, noise)
@@ -187,8 +194,8 @@ def langevin(state: State, step: Step, noise: Callable[[], Tensor]) -> Tensor:
     """Predictor-corrector sampling (2011.13456, appendix G): ancestral steps, each followed by
     steps of Langevin dynamics at the level that it reached.
 
-    x <- x + d score + sqrt(2 d) z with score = -eps / s and d = 2 (r s)^2, r = 0.16: the paper's
-    d = 2 (r |z| / |score|)^2 with the length that the score has where x is mostly noise.
+    x [B, T] <- x + d score + sqrt(2 d) z with score = -eps / s and d = 2 (r s)^2, r = 0.16: the
+    paper's d = 2 (r |z| / |score|)^2 with the length that the score has where x is mostly noise.
     """
     if step.origin is None:
         return ancestral(state, step, noise)

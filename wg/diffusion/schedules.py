@@ -80,7 +80,7 @@ def betas_from_levels(levels: Tensor) -> Tensor:
 
 
 def log_snr(level: Tensor) -> Tensor:
-    """lambda = ln(l / sqrt(1 - l^2)), half the log signal-to-noise ratio."""
+    """lambda = ln(l / sqrt(1 - l^2)), half the log signal-to-noise ratio, of levels [...]."""
     return torch.log(level) - 0.5 * torch.log1p(-(level**2))
 
 
@@ -227,7 +227,7 @@ def schedule_label(schedule: str) -> str:
 
 
 def check_trained(levels: Tensor, noisiest: float, cleanest: float) -> None:
-    """InputError with the range for a level that training never saw."""
+    """InputError with the range for any of levels [...] that training never saw."""
     slack = 1e-9
     outside = (levels > cleanest + slack) | (levels < noisiest - slack)
     if outside.any():

@@ -68,7 +68,7 @@ class Span:
 
 
 def resampled(levels: Tensor, steps: int) -> Tensor:
-    """A schedule of another length through the same log-SNRs, linear between them."""
+    """[N + 1] -> [steps + 1]: a schedule through the same log-SNRs, linear between them."""
     old = log_snr(levels[1:]).numpy()
     share = np.linspace(0, 1, steps) if steps > 1 else np.ones(1)
     new = torch.from_numpy(np.interp(share, np.linspace(0, 1, len(old)), old))

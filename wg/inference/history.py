@@ -32,7 +32,7 @@ class Start:
 
 @dataclass(frozen=True)
 class History:
-    """Of a trained model."""
+    """How a model came to be: its training, and the schedules that were found for it."""
 
     steps: int = 0  # of training; 0: not known to be trained
     checkpoint: str = ""

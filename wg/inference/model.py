@@ -131,7 +131,7 @@ class TrainedModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device that the weights are on, where it computes."""
         return next(self.network.parameters()).device
 
     @property

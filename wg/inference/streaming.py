@@ -55,12 +55,12 @@ class Buffer:
         self.values: Tensor | None = None
 
     def append(self, values: Tensor) -> None:
-        """Adds what follows."""
+        """Adds the frames that follow, values [..., L] of `size` a frame."""
         self.values = values if self.values is None else torch.cat([self.values, values], -1)
         self.end += values.shape[-1] // self.size
 
     def part(self, first: int, end: int) -> Tensor:
-        """Frames first .. end."""
+        """Values [..., L] of frames first <= f < end, which must be here."""
         assert self.values is not None and self.first <= first <= end <= self.end
         return self.values[..., (first - self.first) * self.size : (end - self.first) * self.size]
 

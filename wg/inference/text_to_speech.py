@@ -78,7 +78,7 @@ class TextToSpeech(TrainedModel):
         synthesis: SamplingConfig | None = None,
         batch_size: int = 8,
     ) -> list[Tensor]:
-        """Waveforms, one a text; each is spoken by sentences, `batch_size` at a time.
+        """Waveforms [T], one a text; each is spoken by sentences, `batch_size` at a time.
 
         A text sounds the same alone or among others.
         """
@@ -91,7 +91,7 @@ class TextToSpeech(TrainedModel):
         synthesis: SamplingConfig | None = None,
         batch_size: int = 8,
     ) -> Iterator[Tensor]:
-        """As `read`, each waveform as soon as its last sentence is spoken.
+        """As `read`, each waveform [T] as soon as its last sentence is spoken.
 
         Errors in any text come before the first waveform.
         """

@@ -153,7 +153,7 @@ class Vocoder(TrainedModel):
 
 
 def from_array(array: np.ndarray) -> Tensor:
-    """A tensor of an array of any byte order; InputError for one of no numbers."""
+    """A tensor [...] of an array of any byte order; InputError for one of no numbers."""
     if array.dtype.kind not in "fiub":
         raise InputError(f"mel of {array.dtype}; a mel holds floating-point numbers")
     return torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
@@ -174,7 +174,7 @@ def whole_seeds(seed: int | Sequence[int], count: int) -> list[int]:
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
-    """A copy of a numeric array; InputError for any other."""
+    """A copy [...] of a numeric array; InputError for any other."""
     if array.dtype.kind not in "fiub":
         raise InputError(f"mel of {array.dtype}; a mel holds floating-point numbers")
     return torch.from_numpy(np.array(array))

@@ -28,7 +28,7 @@ from wg.models.wavegrad import WaveGradConfig
 
 
 def table(state: Mapping[str, Tensor]) -> dict[str, Layer]:
-    """Our layers and theirs."""
+    """Each of our layers by name, with the one of this project that has its weights."""
     rows = {name: layer(theirs) for name, theirs in _ENDS.items()}
     for f in range(count(state, "film.{}.input_conv.weight")):
         rows[f"films.{f}.input"] = layer(f"film.{f}.input_conv")

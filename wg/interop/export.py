@@ -111,7 +111,10 @@ def module_of(vocoder: Vocoder, part: Part, synthesis: SamplingConfig) -> Step |
 
 
 def example(vocoder: Vocoder, module: Step | Loop) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
-    """(inputs, dynamic dimensions) to trace with."""
+    """(inputs, dynamic dimensions) to trace with: the inputs of a step or loop, zeros of B = 2.
+
+    x [B, F, H], level input [B], mel [B, M, F]; or mel [B, M, F], noise [N, B, F, H].
+    """
     spec = vocoder.mel_spec
     batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
     mel, wave = torch.zeros(2, spec.n_mels, FRAMES), torch.zeros(2, FRAMES, spec.hop_length)
@@ -126,7 +129,7 @@ def example(vocoder: Vocoder, module: Step | Loop) -> tuple[tuple[Tensor, ...], 
 def traceable(
     vocoder: Vocoder, part: Part, synthesis: SamplingConfig
 ) -> tuple[Step | Loop, tuple[Tensor, ...], dict[str, Any]]:
-    """(module, inputs, dynamic dimensions) to trace, its constants computed."""
+    """(module, inputs [B, ...] of `example`, dynamic dimensions), its constants computed."""
     module = module_of(vocoder, part, synthesis).eval()
     inputs, shapes = example(vocoder, module)
     with torch.no_grad():
@@ -137,7 +140,7 @@ def traceable(
 def to_program(
     vocoder: Vocoder, part: Part, synthesis: SamplingConfig
 ) -> torch.export.ExportedProgram:
-    """The graph by torch.export."""
+    """The graph of a step or of the loop by torch.export, with B and F free."""
     module, inputs, shapes = traceable(vocoder, part, synthesis)
     return torch.export.export(module, inputs, dynamic_shapes=shapes)
 

@@ -27,7 +27,7 @@ SECONDS = 5  # of a clip that an unconditional model makes, unless its params sa
 
 
 def table(state: Mapping[str, Tensor]) -> dict[str, Layer]:
-    """Our layers and theirs."""
+    """Each of our layers by name, with the one of this project that has its weights."""
     rows = {
         "input": layer("input_projection"),
         "embedding.fc1": layer("diffusion_embedding.projection1"),

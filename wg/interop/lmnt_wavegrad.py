@@ -33,7 +33,7 @@ FACTORS = (5, 5, 3, 2, 2)
 
 
 def table(state: Mapping[str, Tensor]) -> dict[str, Layer]:
-    """Our layers and theirs."""
+    """Each of our layers by name, with the one of this project that has its weights."""
     rows = {
         "mel_conv": layer("first_conv"),
         "wave_conv": layer("downsample.0"),

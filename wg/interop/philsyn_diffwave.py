@@ -27,7 +27,7 @@ BLOCK = "residual_layer.residual_blocks.{}"
 
 
 def table(state: Mapping[str, Tensor]) -> dict[str, Layer]:
-    """Our layers and theirs."""
+    """Each of our layers by name, with the one of this project that has its weights."""
     rows = {
         "input": layer("init_conv.0.conv"),
         "embedding.fc1": layer("residual_layer.fc_t1"),

@@ -45,7 +45,7 @@ def dilations_named(listed: Sequence[Sequence[int]], sizes: Mapping[str, Any]) -
 
 
 def wavegrad_bands(weights: Mapping[str, Tensor]) -> int:
-    """Mel bands."""
+    """Number of mel bands M that the weights are for."""
     return weights["mel_conv.weight"].shape[1]
 
 

@@ -67,7 +67,7 @@ def mel_of(settings: Settings, bands: int | None) -> MelSpec:
 
 
 def read(path: Path, content: Any, config: Mapping[str, Any]) -> Imported:
-    """The model."""
+    """The model of a checkpoint's `content` and of SpeechBrain's hyperparameters, `config`."""
     settings = Settings(config)
     state = unwrapped(state_of(path, content, ("model",)))
     model, weights, unmapped = network_of(state, settings.take("dilation_cycle_length", 10))

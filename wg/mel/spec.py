@@ -125,7 +125,7 @@ class MelSpec:
 
     @property
     def bands(self) -> Bands:
-        """Parameters of the filterbank."""
+        """What the filterbank depends on: specs that share it share its weights."""
         rate, scale, norm = self.sample_rate, self.mel_scale, self.mel_norm
         return Bands(rate, self.n_fft, self.n_mels, self.fmin, self.top, scale, norm)
 

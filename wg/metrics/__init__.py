@@ -190,7 +190,7 @@ def check_metrics(names: Iterable[str], where: str) -> None:
 def score_aligned(
     reference: np.ndarray, synthesis: np.ndarray, sample_rate: int, names: Iterable[str] = SIGNAL
 ) -> dict[str, float]:
-    """The named metrics as `score`, after the constant delay is taken out (`align`).
+    """The named metrics of waveforms [T], [T'] as `score`, without their delay (`align`).
 
     `delay_ms` is always among them, and is the delay that the pair had.
     """

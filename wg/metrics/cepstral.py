@@ -1,5 +1,7 @@
 """Mel-cepstral distortion, without and with dynamic time warping.
 
+Shapes: reference, synthesis [T], in [-1, 1]; see `wg.metrics.pairs`.
+
 Frames and constants are those of ESPnet's `evaluate_mcd.py`: Hamming window of 1,024 samples
 with unit energy, shift of a quarter of it, no padding, samples on the 16-bit scale, 1e-6 added
 to the power spectrum. Its distortion includes c0; ours leaves c0 out, so that level is no part

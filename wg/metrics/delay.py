@@ -1,4 +1,7 @@
-"""A constant delay between two waveforms: found, reported, and removed only on request."""
+"""A constant delay between two waveforms: found, reported, and removed only on request.
+
+Shapes: reference, synthesis [T], in [-1, 1]; see `wg.metrics.pairs`.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,10 @@ _ROUNDOFF = 1e-12  # of a distance, as a share of the two traces that it is the 
 def gaussian_distance(
     mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray
 ) -> float:
-    """Squared Fréchet distance of two Gaussians: |m_a - m_b|^2 + tr(A + B - 2 (A B)^0.5)."""
+    """Squared Fréchet distance of two Gaussians: |m_a - m_b|^2 + tr(A + B - 2 (A B)^0.5).
+
+    Means [D], covariances [D, D].
+    """
     # The eigenvalues of A B are the squared singular values of A^0.5 B^0.5, whose roundoff stays
     # small where few clips leave the covariances singular.
     cross = np.linalg.svd(_root(cov_a) @ _root(cov_b), compute_uv=False).sum()
@@ -69,7 +72,10 @@ def modified_inception_score(posteriors: np.ndarray) -> float:
 
 
 def am_score(reference: np.ndarray, generated: np.ndarray) -> float:
-    """AM: KL(mean p of the data || mean p generated) + mean entropy of the generated, in nats."""
+    """AM: KL(mean p of the data || mean p generated) + mean entropy of the generated, in nats.
+
+    Of posteriors [N, K] and [M, K].
+    """
     data, made = _checked(reference), _checked(generated)
     entropy = -(made * np.log(made)).sum(1).mean()
     return float(_kl(data.mean(0), made.mean(0)) + entropy)
@@ -78,7 +84,7 @@ def am_score(reference: np.ndarray, generated: np.ndarray) -> float:
 def different_bins(
     reference: np.ndarray, generated: np.ndarray, bins: int = BINS, seed: int = 0
 ) -> float:
-    """NDB / K: share of k-means bins of the reference features whose proportion differs.
+    """NDB / K: share of k-means bins of the reference features [N, D] whose proportion differs.
 
     Two proportions differ by a two-sided z-test at 5 % with pooled variance. Fewer reference
     clips than bins leave as many bins as there are clips.

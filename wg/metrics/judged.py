@@ -1,5 +1,7 @@
 """Further judges, of packages that bring their weights: opinions of the synthesis, and voices.
 
+Shapes: reference, synthesis [T], in [-1, 1]; see `wg.metrics.pairs`.
+
 PLCMOS and DistillMOS hear the synthesis alone; the similarity of voices compares it with the
 recording.
 """

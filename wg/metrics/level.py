@@ -1,4 +1,7 @@
-"""Level, clipping and waveform error."""
+"""Level, clipping and waveform error.
+
+Shapes: reference, synthesis [T], in [-1, 1]; see `wg.metrics.pairs`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Perceptual quality (PESQ) and intelligibility (STOI), computed by their libraries."""
+"""Perceptual quality (PESQ) and intelligibility (STOI), computed by their libraries.
+
+Shapes: reference, synthesis [T], in [-1, 1]; see `wg.metrics.pairs`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pitch and voicing errors between two F0 tracks."""
+"""Pitch and voicing errors between two F0 tracks.
+
+Shapes: reference, synthesis [T], in [-1, 1]; see `wg.metrics.pairs`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Opinion scores that networks predict from the synthesis alone; the reference is only checked.
 
+Shapes: reference, synthesis [T], in [-1, 1]; see `wg.metrics.pairs`.
+
 Their weights are not ours to ship. A network whose weights are not on disk is not downloaded:
 `missing_*` says what lacks and where it belongs.
 """
@@ -115,7 +117,7 @@ def utmos(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> flo
 
 
 def at_16_khz(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> np.ndarray | None:
-    """The synthesis at 16 kHz; None where there is nothing to judge."""
+    """The synthesis at 16 kHz, [T']; None where there is nothing to judge."""
     _, synthesis = pair(reference, synthesis, sample_rate)
     if len(synthesis) < SHORTEST_S * sample_rate or not synthesis.any():
         return None

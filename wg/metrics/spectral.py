@@ -1,4 +1,7 @@
-"""Distances between short-time spectra: LS-MSE, multi-resolution STFT, log-spectral by band."""
+"""Distances between short-time spectra: LS-MSE, multi-resolution STFT, log-spectral by band.
+
+Shapes: reference, synthesis [T], in [-1, 1]; see `wg.metrics.pairs`.
+"""
 
 from __future__ import annotations
 

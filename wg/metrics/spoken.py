@@ -11,7 +11,7 @@ import numpy as np
 
 
 def duration_mae(reference: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean absolute difference of durations, in their unit; nan for no symbols."""
+    """Mean absolute difference of durations [N], in their unit; nan for no symbols."""
     return float(np.abs(predicted - reference).mean()) if len(reference) else float("nan")
 
 

@@ -1,4 +1,7 @@
-"""Pitch and voicing errors after dynamic time warping, for speech of another timing."""
+"""Pitch and voicing errors after dynamic time warping, for speech of another timing.
+
+Shapes: reference [T], synthesis [T']; see `wg.metrics.pairs`.
+"""
 
 from __future__ import annotations
 

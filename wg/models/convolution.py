@@ -35,7 +35,7 @@ class Conv1d(nn.Conv1d):
         return first, second
 
     def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """With some of the layer's weights."""
+        """[B, C_in, L] -> [B, C_out, L / stride], with some of the layer's weights."""
         if not channels_together(x) or self.padding_mode != "zeros":
             return self._conv_forward(x, weight, bias)
         (stride,), (padding,), (dilation,) = self.stride, self.padding, self.dilation
@@ -49,7 +49,7 @@ class Conv1d(nn.Conv1d):
 
 
 def channels_together(x: Tensor) -> bool:
-    """Whether this order is faster: on CPUs, of the types that oneDNN has, without gradients."""
+    """Whether x [B, C, L] is faster so: on CPUs, of types that oneDNN has, without gradients."""
     known = x.dtype in (torch.float32, torch.bfloat16)
     free = not torch.is_grad_enabled() and not torch.compiler.is_exporting()
     return x.device.type == "cpu" and known and free

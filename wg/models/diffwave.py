@@ -289,7 +289,7 @@ class DiffWaveCondition(NamedTuple):
 
 
 class DiffWaveNetwork(Network):
-    """eps(x, condition, step)."""
+    """eps [B, T] of x [B, T] by mel [B, M, F], class [B] or nothing, and step [B]."""
 
     def __init__(self, config: DiffWaveConfig, mel: MelSpec) -> None:
         super().__init__()

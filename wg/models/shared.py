@@ -9,7 +9,7 @@ from torch import Tensor, distributed, nn
 
 
 def at_least_single(x: Tensor) -> Tensor:
-    """A tensor of any type in float32, of float64 as it is: for what half precision would lose."""
+    """A tensor [...] in float32, of float64 as it is: for what half precision would lose."""
     return x if x.dtype == torch.float64 else x.float()
 
 
@@ -18,14 +18,14 @@ class Summed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        """The sum, the same to the bit in each process."""
+        """The sum of x [...] over all processes, the same to the bit in each."""
         total = x.detach().clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(total)
         return total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:  # pyright: ignore
-        """Of the sum of the processes' losses."""
+        """Gradient [...] of the sum of the processes' losses: the sum of their gradients."""
         return Summed.apply(grads[0])  # pyright: ignore
 
 
@@ -69,6 +69,6 @@ class SharedNorm(nn.BatchNorm1d):
 
 
 def share_of(count: Tensor) -> Tensor:
-    """Mean of a count over all processes: its part of what they count together."""
+    """Mean of a count [] over all processes: its part of what they count together."""
     together = process_count()
     return count if together == 1 else Summed.apply(count) / together  # pyright: ignore

@@ -101,7 +101,7 @@ class Block(nn.Module):
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    """x with its padding set to zero, so that it convolves like an utterance's end."""
+    """x [B, C, N, F] with its padding set to zero by a mask [B, 1, 1, F]: as an utterance's end."""
     return x if mask is None else x * mask
 
 

@@ -269,7 +269,7 @@ class LevelEncoding(nn.Module):
         self.kind, self.scale, self.waves = kind, scale, channels // 2
 
     def forward(self, x: Tensor, noise_input: Tensor) -> Tensor:
-        """x + PE(noise_input [B])."""
+        """x [B, C, L] + PE(noise_input [B]), the same at each place but for `coqui`."""
         # Never in a weight's 16 bits: angles reach 5000 rad.
         precision = torch.float32 if self.kind == "sinusoid_single" else torch.float64
         index = torch.arange(self.waves, dtype=precision, device=x.device)
@@ -462,7 +462,7 @@ class Decoder(nn.Module):
 
 
 class WaveGradNetwork(Decoder, Network):
-    """eps(x, mel, level)."""
+    """eps [B, T] of x [B, T] by mel [B, M, F] and level [B]."""
 
     def __init__(self, config: WaveGradConfig, mel: MelSpec) -> None:
         super().__init__(config, mel.n_mels, mel.hop_length)

@@ -269,7 +269,7 @@ class TextCondition(NamedTuple):
 
 
 class WaveGrad2Network(Network):
-    """eps(x, symbols, level)."""
+    """eps [B, T] of x [B, T] by symbols [B, N], their durations, speaker [B] and level [B]."""
 
     def __init__(self, config: WaveGrad2Config, mel: MelSpec) -> None:
         super().__init__()
@@ -352,13 +352,13 @@ class WaveGrad2Network(Network):
         return TextCondition(decoder, features, predicted, durations, frames, mel)
 
     def denoise(self, x: Tensor, *known: Any) -> Tensor:
-        """What the decoder's own `denoise` gives, see `wg.models.network`."""
+        """What the decoder's own `denoise` gives of x [B, T]; see `wg.models.network`."""
         *seen, cond = known
         denoise: Callable[..., Tensor] = self.decoder.denoise
         return denoise(x, *seen, cond.decoder)
 
     def in_frames(self, predicted: Tensor) -> Tensor:
-        """Durations in frames, at least 0, from what the predictor gives."""
+        """Durations in frames, at least 0, from what the predictor gives, both [B, N]."""
         log = self.config.duration_domain == "log"
         frames = predicted.clamp_max(20).expm1() if log else predicted / self.frame_s
         return frames.clamp(0, LONGEST)
@@ -419,7 +419,7 @@ def dropped(x: Tensor, share: float, lengths: Tensor, draws: RowDraws | None) ->
 
 
 def span_mask(features: Tensor, axis: int, most: int, draws: RowDraws | None = None) -> Tensor:
-    """0 on a random span of 0 to `most` places of an axis, another one each row; 1 elsewhere."""
+    """0 on a span of up to `most` places of an axis of [B, C, F], its own in each row; else 1."""
     size = features.shape[axis]
     shape, device = (2, len(features), 1, 1), features.device
     if draws is None:

@@ -128,7 +128,7 @@ def swapped(item: Rating) -> Rating:
 
 
 def summary(ratings: Sequence[Rating]) -> str:
-    """Both tests in Markdown."""
+    """Ratings and preferences in Markdown, of those of the two tests that were taken."""
     scale = [r for r in ratings if r.test == "mushra"]
     pairs = [r for r in ratings if r.test == "ab"]
     parts = [*(mushra_summary(scale) if scale else ()), *(ab_summary(pairs) if pairs else ())]

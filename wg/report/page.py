@@ -147,7 +147,7 @@ def marks(part: PageSection, metric: str) -> dict[str, str]:
 
 
 def write_row(folder: Path, name: str, heard: Mapping[str, tuple[np.ndarray, int]]) -> None:
-    """The wavs and pictures of one utterance, whose systems are of one rate."""
+    """The wavs and pictures of one utterance: audio [T] and rate in Hz by system, of one rate."""
     for system, (audio, rate) in heard.items():
         path = folder / system / name
         if folder.resolve() not in path.resolve().parents:

@@ -85,7 +85,7 @@ def keys() -> str:
 
 
 def mel_specs() -> str:
-    """The named mel specs."""
+    """Table of the named mel specs in Markdown, for docs/configuration.md."""
     header = ["name", "rate", "FFT, window, hop", "framing", "bands", "Hz", "filterbank", "log"]
     rows = []
     for name, spec in SPECS.items():
@@ -118,7 +118,7 @@ def metrics() -> str:
 
 
 def schedules() -> str:
-    """The published inference schedules."""
+    """Table of the published inference schedules in Markdown: name, steps, betas, last level."""
     rows = []
     for name, make in PUBLISHED.items():
         betas = make()

@@ -107,7 +107,7 @@ def decode(
 
 
 def write(folder: Path, wave: Tensor, rate: int, made: Mapping[str, Any]) -> None:
-    """One 16-bit wav and its JSON."""
+    """Writes a waveform [T] as a 16-bit wav, and `made`, gain, duration and RTF as its JSON."""
     try:
         safe, gain = protect_peak(wave)
     except InputError as error:

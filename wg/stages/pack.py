@@ -119,7 +119,7 @@ def costs(content: Mapping[str, Any]) -> dict[str, tuple[str, float | None]]:
 
 
 def facts(context: Context, model: TrainedModel, means: Mapping[str, Any]) -> dict[str, Any]:
-    """What every card says."""
+    """What the template of any kind of model is given: model, data, settings, scores, cost."""
     result, spec = decoded_result(context), context.experiment.mel.to_dict()
     return {
         "title": context.exp.name,

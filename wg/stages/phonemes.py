@@ -34,7 +34,7 @@ _NAMED = 5  # utterances spelt out in a message
 
 @dataclass(frozen=True)
 class TextJob:
-    """Texts for one process."""
+    """Texts that one process pronounces, with the lexicon to use."""
 
     utterances: tuple[Utterance, ...]
     lexicon: Lexicon

@@ -63,7 +63,7 @@ class Stage:
         return (*self.needs, *self.further(context))
 
     def stamp_path(self, context: Context) -> Path:
-        """Where its stamp lies."""
+        """Path of its stamp, in its output: what makes the stage finished."""
         return self.output(context) / STAMP.format(name=self.name)
 
     def settings(self, context: Context) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def write_stamp(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def digest(content: Mapping[str, Any]) -> str:
-    """Short hash of settings."""
+    """16 hexadecimal digits of settings, whatever their order: stamps tell by it what changed."""
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -35,12 +35,12 @@ class Context:
 
     @property
     def data(self) -> Path:
-        """Manifests."""
+        """Folder of the manifests, which stage prepare writes."""
         return self.work / "data"
 
     @property
     def dump(self) -> Path:
-        """Features."""
+        """Folder of the features, which stage features writes; other mel specs have others."""
         return features_folder(self.work, self.experiment)
 
     @property

@@ -47,7 +47,7 @@ def known_classes(context: Context) -> tuple[str, ...]:
 
 
 class GenerationTask(Task[Generator, Sample]):
-    """Waveforms from noise."""
+    """Models that take no mel: waveforms from noise, of a class where the model has any."""
 
     model = Generator
     folder = "generator"
@@ -106,7 +106,7 @@ class GenerationTask(Task[Generator, Sample]):
         return [Sample(name, seed_of(name, decode.seed), kind) for name, kind in names]
 
     def prepare(self, model: Generator, items: Sequence[Sample]) -> Callable[[], list[Piece]]:
-        """One batch."""
+        """A call makes a batch of clips, each with its class in its record."""
         seeds, classes = [item.seed for item in items], classes_of(items)
 
         def synthesise() -> list[Piece]:
@@ -116,7 +116,7 @@ class GenerationTask(Task[Generator, Sample]):
         return synthesise
 
     def warm_up(self, model: Generator, items: Sequence[Sample]) -> None:
-        """Short samples."""
+        """Samples of `WARM_UP` frames, or the model's own length if that is less."""
         own = model.synthesis.samples
         assert own is not None
         short = replace(model.synthesis, samples=min(own, WARM_UP * model.mel_spec.hop_length))

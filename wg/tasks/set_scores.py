@@ -35,7 +35,7 @@ def compare(
     reference: tuple[ClassifierOutputs, np.ndarray],
     made: tuple[ClassifierOutputs, np.ndarray | None],
 ) -> dict[str, float]:
-    """Set metrics of generated clips against training clips; by class where they have labels."""
+    """Set metrics of generated against training clips; by class where they have labels [N]."""
     (data, data_labels), (judged, labels) = reference, made
     values = {
         "fid": generation.frechet_distance(data.features, judged.features),
@@ -121,7 +121,10 @@ def table(
     data: tuple[ClassifierOutputs, np.ndarray],
     sets: Mapping[str, tuple[ClassifierOutputs, np.ndarray | None]],
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Set metrics of each system, in the form of means; those of "wg" are the columns."""
+    """Set metrics of each system, in the form of means; those of "wg" are the columns.
+
+    Each set is what the classifier says of its clips, and their labels [N].
+    """
     by_class = sets["wg"][1] is not None
     values = {
         system: compare(data, (judged, labels if by_class else None))

@@ -39,12 +39,12 @@ class Item(Protocol):
 
     @property
     def id(self) -> str:
-        """Unique in its set."""
+        """Names its wav and its record; unique in its set."""
         ...
 
     @property
     def seed(self) -> int:
-        """Of `PositionalNoise`."""
+        """Seed of its noise, see `wg.diffusion.noise.PositionalNoise`."""
         ...
 
 

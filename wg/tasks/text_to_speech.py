@@ -36,7 +36,7 @@ class Text:
 
     @property
     def seed(self) -> int:
-        """Of its noise."""
+        """Seed of its noise, that of its voice."""
         return self.utterance.voice.seed
 
 
@@ -55,7 +55,7 @@ def text_config(context: Context) -> TextConfig:
 
 
 class TextToSpeechTask(Task[TextToSpeech, Text]):
-    """Waveforms from phonemes."""
+    """Models that read text: waveforms from phonemes, of predicted or of given durations."""
 
     model = TextToSpeech
     folder = "speech"

@@ -72,7 +72,7 @@ class VocoderTask(Task[Vocoder, Mel]):
         return score_waves(context, names)
 
     def score(self, context: Context, rows: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-        """Their means."""
+        """Content of scores.json: each utterance's metrics, and their means by system."""
         return content_of(rows)
 
     def page(self, context: Context, scores: Mapping[str, Any]) -> PageContent:

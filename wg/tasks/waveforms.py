@@ -41,7 +41,7 @@ class ScoreJob:
 
 
 def baseline(name: str, dump: Dump, index: int) -> np.ndarray:
-    """A floor: Griffin-Lim of the true mel (griffin-lim-ITERATIONS), or noise as loud.
+    """A floor [T]: Griffin-Lim of the true mel (griffin-lim-ITERATIONS), or noise as loud.
 
     As a 16-bit file, like what it is compared with: log spectra hear the rounding where a floor
     is silent, such as the bands that a mel leaves out.

@@ -20,7 +20,7 @@ _LOUDEST = '.!?;:,-()"'  # of several marks between two words the first of these
 
 @dataclass(frozen=True)
 class Word:
-    """A spoken word."""
+    """A word as it is pronounced, and what stands after it."""
 
     text: str  # in lower case
     phonemes: tuple[str, ...]

@@ -25,7 +25,7 @@ def cardinal(number: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    """21: twenty first."""
+    """The ordinal in words; 21: twenty first."""
     return nth(cardinal(number))
 
 
@@ -73,7 +73,7 @@ def number(text: str) -> str:
 
 
 def fraction(top: int, bottom: int) -> str:
-    """3, 4: three quarters."""
+    """top / bottom in words; 3, 4: three quarters."""
     names = {2: "half", 4: "quarter"}
     name = names[bottom] if bottom in names else ordinal(bottom)
     several = "halves" if name == "half" else f"{name}s"

@@ -78,7 +78,7 @@ class ProgressLines(Callback):
         )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints the validation loss."""
+        """Prints the validation loss, and whether it is the best so far."""
         if self.shown is not None and not trainer.sanity_checking:
             loss = float(trainer.callback_metrics["valid/loss"])
             better = " (best so far)" if loss < self.best < math.inf else ""
@@ -86,7 +86,7 @@ class ProgressLines(Callback):
             self.shown.line(f"step {trainer.global_step}  validation loss {loss:.4f}{better}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Ends the bar."""
+        """Ends the bar, as training has."""
         self.close()
 
     def on_exception(
@@ -96,7 +96,7 @@ class ProgressLines(Callback):
         self.close()
 
     def close(self) -> None:
-        """Ends the bar."""
+        """Ends the bar, once, whatever ended training."""
         if self.shown is not None:
             self.shown.close()
             self.shown = None

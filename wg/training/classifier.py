@@ -54,7 +54,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(WIDTHS[-1], classes)
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
-        """(features, logits)."""
+        """(features [B, 96], logits [B, K]) of a log-mel [B, M, F], which is normalised first."""
         normal = (mel - self.mean) / self.std
         features = self.blocks(normal[:, None]).mean((2, 3))
         return features, self.head(F.dropout(features, 0.3, self.training))

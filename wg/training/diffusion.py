@@ -43,7 +43,7 @@ class Diffusion(Base):
         return self.denoiser.condition(batch)
 
     def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """Named losses, each [B]."""
+        """Named losses, each [B], at levels [B] with unit noise [B, T]; their sum is trained on."""
         return {"noise": self.noise_loss(batch, self.condition(batch), level, noise)}
 
     def noise_loss(
@@ -85,7 +85,7 @@ class Diffusion(Base):
         return (weight * distance).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-12)
 
     def distance(self, error: Tensor) -> Tensor:
-        """Absolute or squared, as `train.loss` says."""
+        """Of an error [...], absolute or squared as `train.loss` says."""
         return error.abs() if self.experiment.train.loss == "l1" else error**2
 
     def on_fit_start(self) -> None:
@@ -94,7 +94,7 @@ class Diffusion(Base):
             self.network.denoise = torch.compile(self.network.denoise)
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
-        """Mean loss of a batch at random levels."""
+        """Mean loss [] of a batch at random levels."""
         audio = batch["audio"]
         losses = self.losses(batch, *self.drawn(batch))
         total = torch.stack(list(losses.values())).sum(0).mean()

@@ -39,7 +39,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             )
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None):  # noqa: ANN201
-        """Writes one file."""
+        """Writes a checkpoint as one file; InputError where the run's folder was moved away."""
         self.check_place()
         content = io.BytesIO()
         torch.save(checkpoint, content)

@@ -178,7 +178,7 @@ def store(
 
 
 def interval(summary: Summary) -> str:
-    """Mean and 95% interval."""
+    """Mean and 95% interval as messages have them: "0.42 [0.4, 0.45]"."""
     return f"{summary.mean:.4g} [{summary.low:.4g}, {summary.high:.4g}]"
 
 

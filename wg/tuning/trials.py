@@ -46,7 +46,7 @@ class SearchJob:
 
 @lru_cache(maxsize=1)
 def opened(vocoder: Path, features: Path) -> tuple[Vocoder, Dump]:
-    """Read once a process."""
+    """The vocoder and the features of a search; read once a process."""
     return Vocoder.from_pretrained(vocoder), Dump(features)
 
 
@@ -129,7 +129,7 @@ def mean_loss(job: SearchJob, values: dict[str, float]) -> float:
 
 
 def loss_of(job: SearchJob, indices: Sequence[int], levels: Levels) -> float:
-    """What the search minimises."""
+    """What the search minimises: the mean metric at these levels, negated if higher is better."""
     return mean_loss(job, score_clips(job, indices, levels))
 
 
