@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -484,8 +484,8 @@ def complaint(prefix: str, values: Mapping[str, Any], schema: type) -> str | Non
 
 def section_of(hint: Any) -> type | None:
     """The dataclass that a key holds, if it does."""
-    options = [option for option in (hint, *get_args(hint)) if dataclasses.is_dataclass(option)]
-    return options[0] if options else None  # pyright: ignore[reportReturnType]
+    options = [option for option in (hint, *get_args(hint)) if isinstance(option, type)]
+    return next(filter(dataclasses.is_dataclass, options), None)
 
 
 def wanted(hint: Any, name: str, value: Any) -> str:
@@ -570,7 +570,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         raise InputError(f"{path}: not valid YAML ({reason})") from None
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}; write sections of keys")
-    return content  # pyright: ignore[reportReturnType]
+    return cast("Mapping[str, Any]", content)
 
 
 def parse_override(item: str) -> Mapping[str, Any]:
@@ -588,7 +588,7 @@ def parse_override(item: str) -> Mapping[str, Any]:
         raise InputError(f"{item[:200]!r}: {reason[:300]}") from None
     if not isinstance(content, Mapping):
         raise InputError(f"{item[:200]!r}: not an override; write section.key=value")
-    return content  # pyright: ignore[reportReturnType]
+    return cast("Mapping[str, Any]", content)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         return checked(name, value, next(o for o in options if o is not NoneType))
     if get_origin(hint) is tuple:
         return _list(name, value, get_args(hint))
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, hint):  # pyright: ignore[reportArgumentType]
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        if not isinstance(value, hint):
             raise InputError(f"{name} is {_short(value)}; it is a section: {name}.KEY")
         return value
     return _scalar(name, value, hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -17,7 +17,7 @@ def forward_sum(log_p: Tensor, frames: Tensor, optional: list[np.ndarray]) -> Te
     is a frame without a symbol. Here every frame has one, and symbols that are `optional` may have
     no frame. `log_p` [B, T, N]; `frames` [B] are lengths; `optional` holds a mask [N_b] each.
     """
-    return _ForwardSum.apply(log_p, frames, optional)  # pyright: ignore[reportReturnType]
+    return cast("Tensor", _ForwardSum.apply(log_p, frames, optional))
 
 
 def binarisation(log_p: Tensor, hard: Tensor) -> Tensor:

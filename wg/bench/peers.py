@@ -27,7 +27,7 @@ class LmntLoop(nn.Module):
     network_inputs: Tensor
 
     def __init__(
-        self, network: Any, beta: np.ndarray, network_inputs: Sequence[float], hop: int
+        self, network: nn.Module, beta: np.ndarray, network_inputs: Sequence[float], hop: int
     ) -> None:
         super().__init__()
         self.network, self.beta, self.hop = network, beta, hop

@@ -17,9 +17,9 @@ class Conv1d(nn.Conv1d):
     What follows keeps such strides, so only what enters a network is put in order.
     """
 
-    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore
+    def forward(self, input: Tensor) -> Tensor:
         """[B, C_in, L] -> [B, C_out, L / stride]."""
-        return self.convolved(x, self.weight, self.bias)
+        return self.convolved(input, self.weight, self.bias)
 
     def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both halves of the output's channels, [B, C_out / 2, L / stride].

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -345,7 +345,7 @@ class DiffWaveNetwork(Network):
         return tuple(upsampler(mel, frames) for upsampler in self.upsamplers)
 
     def _project(self, i: int, condition: Tensor) -> Tensor:
-        return self.layers[i].project(condition)  # pyright: ignore[reportCallIssue]
+        return cast("ResidualLayer", self.layers[i]).project(condition)
 
     def _projection(self, i: int, cond: DiffWaveCondition) -> Tensor | None:
         """Layer i's projection of the condition, from whatever was kept of it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -24,9 +24,14 @@ class Summed(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # pyright: ignore
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
         """Gradient [...] of the sum of the processes' losses: the sum of their gradients."""
-        return Summed.apply(grads[0])  # pyright: ignore
+        return summed(grad_outputs[0])
+
+
+def summed(x: Tensor) -> Tensor:
+    """The sum of x [...] over all processes that train together, with its gradient."""
+    return cast("Tensor", Summed.apply(x))
 
 
 def process_count() -> int:
@@ -42,22 +47,20 @@ class SharedNorm(nn.BatchNorm1d):
     number. One process alone, and evaluation, are `nn.BatchNorm1d` to the bit.
     """
 
-    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore
+    def forward(self, input: Tensor) -> Tensor:
         """Rows [R, C] -> [R, C]."""
         if not self.training or process_count() == 1:
-            return super().forward(x)
-        with torch.autocast(x.device.type, enabled=False):
-            rows = at_least_single(x)
-            first: Tensor = Summed.apply(  # pyright: ignore
-                torch.cat([rows.sum(0), rows.new_full((1,), len(rows))])
-            )
+            return super().forward(input)
+        with torch.autocast(input.device.type, enabled=False):
+            rows = at_least_single(input)
+            first = summed(torch.cat([rows.sum(0), rows.new_full((1,), len(rows))]))
             count = first[-1].detach()
             mean = first[:-1] / count
             # Squares of what is centred already: their sum keeps its digits.
-            variance: Tensor = Summed.apply((rows - mean).square().sum(0)) / count  # pyright: ignore
+            variance = summed((rows - mean).square().sum(0)) / count
             normal = (rows - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
             self._follow(mean.detach(), variance.detach() * count / (count - 1))
-        return normal.to(x.dtype)
+        return normal.to(input.dtype)
 
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
         """Running statistics, with the unbiased variance, as `nn.BatchNorm1d` has them."""
@@ -71,4 +74,4 @@ class SharedNorm(nn.BatchNorm1d):
 def share_of(count: Tensor) -> Tensor:
     """Mean of a count [] over all processes: its part of what they count together."""
     together = process_count()
-    return count if together == 1 else Summed.apply(count) / together  # pyright: ignore
+    return count if together == 1 else summed(count) / together

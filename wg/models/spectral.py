@@ -83,7 +83,8 @@ class Block(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         zero(self.level)
         self.second.weight.data *= 0.2
-        nn.init.zeros_(self.second.bias)  # pyright: ignore[reportArgumentType]
+        assert self.second.bias is not None
+        nn.init.zeros_(self.second.bias)
 
     def forward(self, x: Tensor, level: Tensor, mask: Tensor | None) -> Tensor:
         """x [B, C, N, F], level [B, W]."""

@@ -19,9 +19,9 @@ in the first convolution of a DBlock it has 18.0M, in the last one 15.5M, or 15.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -207,7 +207,8 @@ def conv(c_in: int, c_out: int, kernel: int, dilation: int = 1, stride: int = 1)
     padding = dilation * (kernel // 2)
     layer = Conv1d(c_in, c_out, kernel, stride, padding, dilation)
     nn.init.orthogonal_(layer.weight)
-    nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
     return layer
 
 
@@ -429,7 +430,8 @@ class Decoder(nn.Module):
         """From features [B, M, F], of which `frames` [B] are real (None: all)."""
         masks = self._masks(features, frames)
         x = self.mel_conv(masked(features, masks[0]))
-        return WaveGradCondition(self.ublocks[0][0].enter(x, *masks[:2]), masks)  # pyright: ignore
+        first = cast("Sequence[Sequence[UBlock]]", self.ublocks)[0][0]
+        return WaveGradCondition(first.enter(x, *masks[:2]), masks)
 
     def _masks(self, features: Tensor, frames: Tensor | None) -> tuple[Tensor | None, ...]:
         """Masks at the rate of the features and after each UBlock; None without `frames`."""
@@ -446,15 +448,15 @@ class Decoder(nn.Module):
         masks = cond.masks
         y = self.wave_conv(masked(x[:, None], masks[-1]))
         films = [self.films[0](y, noise_input, masks[-1])]
-        for i, blocks in enumerate(self.dblocks):
+        for i, blocks in enumerate(cast("Sequence[Sequence[DBlock]]", self.dblocks)):
             before, after = masks[-1 - i], masks[-2 - i]
-            for j, block in enumerate(blocks):  # pyright: ignore[reportArgumentType]
+            for j, block in enumerate(blocks):
                 y = block(y, before if j == 0 else after, after)
             films.append(self.films[i + 1](y, noise_input, after))
         entered, y = cond.entered, None
-        for i, blocks in enumerate(self.ublocks):
+        for i, blocks in enumerate(cast("Sequence[Sequence[UBlock]]", self.ublocks)):
             before, mask, film = masks[i], masks[i + 1], films[-1 - i]
-            for j, block in enumerate(blocks):  # pyright: ignore[reportArgumentType]
+            for j, block in enumerate(blocks):
                 entered = entered if y is None else block.enter(y, mask if j else before, mask)
                 y = block.modulate(entered, film, mask)
         assert y is not None

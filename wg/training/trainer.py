@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -28,7 +29,11 @@ from wg.training.loggers import RankedByLoss, make_loggers
 from wg.training.resume import newest_intact
 from wg.training.saving import AtomicCheckpointIO, StopInTime
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
 
 
 def warming_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -127,7 +132,7 @@ def fit(
         devices=per_node,
         num_nodes=devices.nodes,
         strategy=strategy_of(train, per_node * devices.nodes),
-        precision=PRECISIONS[train.precision],  # pyright: ignore[reportArgumentType]
+        precision=PRECISIONS[train.precision],
         max_steps=train.max_steps,
         max_epochs=-1,
         accumulate_grad_batches=train.accumulate,

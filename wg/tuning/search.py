@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,9 @@ from wg.tuning.trials import (
     score_clips,
     settings_of,
 )
+
+# The results of a function of each of some levels, in order, over processes.
+Over = Callable[[Callable[[Levels], float], Sequence[Levels]], Iterable[float]]
 
 
 class Log:
@@ -72,7 +75,7 @@ class Scorer:
     """Scores schedules over processes, each once, and counts what it was asked."""
 
     def __init__(
-        self, function: Callable[[Levels], float], over: Any, log: Log, shown: Bar
+        self, function: Callable[[Levels], float], over: Over, log: Log, shown: Bar
     ) -> None:
         self.function, self.over, self.log, self.shown = function, over, log, shown
         self.asked: dict[Levels, float] = {}
