@@ -14,7 +14,14 @@ from wg.diffusion.prior import ambiguity
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
-from wg.interop.export import Loop, Step, loop_noise, save_onnx, save_program, to_program
+from wg.interop.export import (
+    ExportedLoop,
+    ExportedStep,
+    loop_noise,
+    save_onnx,
+    save_program,
+    to_program,
+)
 
 MODELS = ("wavegrad", "diffwave", "spectral")
 AGREEMENT = 1e-4
@@ -34,7 +41,7 @@ def test_the_loop_as_a_module_is_the_vocoder(name: str) -> None:
     vocoder = tiny_vocoder(name)
     mel, seeds = mels(5, 2), [3, 4]
     synthesis = vocoder.synthesis.override(None, None, None, 0)
-    wave = Loop(vocoder, synthesis)(mel, loop_noise(seeds, 6, 5, MEL.hop_length))
+    wave = ExportedLoop(vocoder, synthesis)(mel, loop_noise(seeds, 6, 5, MEL.hop_length))
     expected = vocoder(mel, synthesis, seed=seeds)
     torch.testing.assert_close(wave.flatten(1), expected, atol=1e-5, rtol=0)
 
@@ -84,7 +91,7 @@ def test_the_step_in_onnxruntime_agrees(exported: Path) -> None:
     told = vocoder.diffusion.network_input(vocoder.diffusion.levels()[[5, 20, 40]]).float()
     inputs = {"x": x.numpy(), "told": told.numpy(), "mel": mel.numpy()}
     (eps,) = session.run(None, inputs)
-    error = (torch.from_numpy(eps) - Step(vocoder)(x, told, mel)).abs().max()
+    error = (torch.from_numpy(eps) - ExportedStep(vocoder)(x, told, mel)).abs().max()
     print(f"step of {vocoder.model.name}: {error:.1e}")
     assert float(error) < AGREEMENT
 

@@ -24,7 +24,7 @@ from wg.pictures import spectrogram
 from wg.processes.devices import synchronise
 
 LONGEST = 1000  # characters
-Answer = tuple[tuple[int, np.ndarray], str, str]
+SpokenAnswer = tuple[tuple[int, np.ndarray], str, str]
 
 
 def text_page(name: str, model: TextToSpeech, folder: Path) -> Any:
@@ -34,7 +34,7 @@ def text_page(name: str, model: TextToSpeech, folder: Path) -> Any:
 
     def answer(
         text: str, speaker: str | None, pace: float, steps: float, sampler: str, seed: float
-    ) -> Answer:
+    ) -> SpokenAnswer:
         try:
             voice = Voice(speaker, pace, int(seed))
             options = chosen_way(model, int(steps), sampler)
@@ -66,7 +66,7 @@ def text_page(name: str, model: TextToSpeech, folder: Path) -> Any:
 
 def say(
     model: TextToSpeech, text: str, voice: Voice, synthesis: SamplingConfig, folder: Path
-) -> Answer:
+) -> SpokenAnswer:
     """(speech, picture file, sentence); InputError for a text that cannot be spoken."""
     if not text.strip():
         raise InputError("no text yet: write one")

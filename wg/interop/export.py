@@ -30,7 +30,7 @@ FRAMES = 6  # of the example that a graph is traced with
 EXTRA = "pip install 'wg[export]'"
 
 
-class Step(nn.Module):
+class ExportedStep(nn.Module):
     """eps [B, F, H] of x [B, F, H], what the network is told [B], and a mel [B, M, F]."""
 
     inputs = ("x", "told", "mel")
@@ -45,7 +45,7 @@ class Step(nn.Module):
         return eps.reshape(x.shape)
 
 
-class Loop(nn.Module):
+class ExportedLoop(nn.Module):
     """Waveform [B, F, H] of a mel [B, M, F] and noise [N, B, F, H]; noise[0] is where it starts."""
 
     inputs = ("mel", "noise")
@@ -82,7 +82,9 @@ def loop_noise(seeds: Sequence[int], steps: int, frames: int, hop: int) -> Tenso
     return torch.stack(rows).reshape(steps, len(seeds), frames, hop)
 
 
-def module_of(vocoder: Vocoder, part: Part, synthesis: SamplingConfig) -> Step | Loop:
+def module_of(
+    vocoder: Vocoder, part: Part, synthesis: SamplingConfig
+) -> ExportedStep | ExportedLoop:
     """The module to export; InputError for what a graph cannot have."""
     if vocoder.diffusion.prior == "energy":
         raise InputError("diffusion.prior is 'energy', which is not exported; take another model")
@@ -101,16 +103,18 @@ def module_of(vocoder: Vocoder, part: Part, synthesis: SamplingConfig) -> Step |
                 f"sampler {synthesis.sampler!r} draws more noise than a graph is given; it is not "
                 "exported"
             )
-        return Loop(vocoder, synthesis)
+        return ExportedLoop(vocoder, synthesis)
     if vocoder.diffusion.preconditioning == "mel":
         raise InputError(
             "diffusion.precondition is 'mel', so the network alone makes no step; export the "
             "whole loop (--part loop)"
         )
-    return Step(vocoder)
+    return ExportedStep(vocoder)
 
 
-def example(vocoder: Vocoder, module: Step | Loop) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+def example(
+    vocoder: Vocoder, module: ExportedStep | ExportedLoop
+) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
     """(inputs, dynamic dimensions) to trace with: the inputs of a step or loop, zeros of B = 2.
 
     x [B, F, H], level input [B], mel [B, M, F]; or mel [B, M, F], noise [N, B, F, H].
@@ -118,7 +122,7 @@ def example(vocoder: Vocoder, module: Step | Loop) -> tuple[tuple[Tensor, ...], 
     spec = vocoder.mel_spec
     batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
     mel, wave = torch.zeros(2, spec.n_mels, FRAMES), torch.zeros(2, FRAMES, spec.hop_length)
-    if isinstance(module, Step):
+    if isinstance(module, ExportedStep):
         told = vocoder.diffusion.network_input(vocoder.diffusion.levels()[1:2]).float().expand(2)
         shapes = {"x": {0: batch, 1: frames}, "told": {0: batch}, "mel": {0: batch, 2: frames}}
         return (wave, told.clone(), mel), shapes
@@ -128,7 +132,7 @@ def example(vocoder: Vocoder, module: Step | Loop) -> tuple[tuple[Tensor, ...], 
 
 def traceable(
     vocoder: Vocoder, part: Part, synthesis: SamplingConfig
-) -> tuple[Step | Loop, tuple[Tensor, ...], dict[str, Any]]:
+) -> tuple[ExportedStep | ExportedLoop, tuple[Tensor, ...], dict[str, Any]]:
     """(module, inputs [B, ...] of `example`, dynamic dimensions), its constants computed."""
     module = module_of(vocoder, part, synthesis).eval()
     inputs, shapes = example(vocoder, module)

@@ -24,7 +24,7 @@ from wg.text.symbols import BOUNDARIES
 PICTURES = 5  # of each split but train
 HURRIED = 8  # phonemes in a row of one frame each that no one speaks
 MADE_OF = "made-of.txt"  # beside the aligner's checkpoint
-Found = tuple[Sequence[str], np.ndarray, np.ndarray | None]  # symbols, durations, posteriors
+Alignment = tuple[Sequence[str], np.ndarray, np.ndarray | None]  # symbols, durations, posteriors
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def textgrids_folder(context: Context) -> Path | None:
 
 def from_textgrids(
     context: Context, dumps: Mapping[str, Dump], spoken: Mapping[str, Sequence[Pronounced]]
-) -> Callable[[Dump, Pronounced], Found]:
+) -> Callable[[Dump, Pronounced], Alignment]:
     """Reads the TextGrid of an utterance's id, at any depth of the folder."""
     folder = textgrids_folder(context)
     assert folder
@@ -112,7 +112,7 @@ def from_textgrids(
         paths[name] = path
     spec = context.experiment.mel
 
-    def find(dump: Dump, one: Pronounced) -> Found:
+    def find(dump: Dump, one: Pronounced) -> Alignment:
         entry = dump.utterances[one.index]
         if entry.id not in paths:
             raise InputError(f"no {entry.id}.TextGrid in {folder}")
@@ -125,7 +125,7 @@ def from_textgrids(
 
 def from_aligner(
     context: Context, dumps: Mapping[str, Dump], spoken: Mapping[str, Sequence[Pronounced]]
-) -> Callable[[Dump, Pronounced], Found]:
+) -> Callable[[Dump, Pronounced], Alignment]:
     """Trains an aligner on the training set, or goes on with one; it then aligns any utterance."""
     from lightning import seed_everything
 
@@ -156,7 +156,7 @@ def from_aligner(
     train_aligner(aligner, folder, context.devices)
     aligner.eval()
 
-    def find(dump: Dump, one: Pronounced) -> Found:
+    def find(dump: Dump, one: Pronounced) -> Alignment:
         symbols = symbols_of(one.words)
         durations, soft = align(aligner, dump.mel(one.index), symbols)
         return symbols, durations, soft
