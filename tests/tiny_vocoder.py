@@ -62,6 +62,9 @@ def give_power(network: torch.nn.Module) -> None:
         bins, bands = power.weight.shape
         power.weight.fill_(0.5 / bands)
         power.bias.copy_(-6 - 4 * torch.arange(bins) / bins)
+        generator = torch.Generator().manual_seed(0)
+        power.inner.copy_(0.3 * torch.randn(power.inner.shape, generator=generator))
+        power.outer.copy_(0.05 * torch.randn(power.outer.shape, generator=generator))
 
 
 def random_mel(frames: int, seed: int = 0, spec: MelSpec = MEL) -> Tensor:

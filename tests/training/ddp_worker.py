@@ -19,6 +19,7 @@ from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network, within
 from wg.processes.devices import Devices
 from wg.processes.launch import place
 from wg.training.modules import build_module
+from wg.training.power import fit_power
 from wg.training.trainer import fit
 
 STEPS = 10
@@ -102,7 +103,8 @@ def train(name: str, processes: int, folder: Path, gpus: int = 0) -> dict[str, A
         for parameter in module.parameters():  # an output layer that is not zero
             parameter += 0.05 * torch.randn_like(parameter)
     if module.denoiser.power is not None:
-        module.denoiser.power.fit(lambda: ((train.audio(i), train.mel(i)) for i in range(6)))
+        clips = ((train.audio(i), train.mel(i)) for i in range(6))
+        fit_power(module.denoiser.power, clips, 6, experiment.mel)
     module.double()
     seen: dict[str, Any] = {"seeds": [], "valid": [], "gradients": {}}
 

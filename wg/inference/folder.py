@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from wg.diffusion.power import LATER
 from wg.errors import InputError, nearest
 from wg.files import replacing, write_bytes
 from wg.reading import read_object
@@ -93,6 +94,8 @@ def check_sizes(network: nn.Module, folder: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error})") from None
     wanted = {name: list(value.shape) for name, value in network.state_dict().items()}
+    for name in LATER - stored.keys():
+        wanted.pop(name, None)
     for name in sorted(wanted.keys() | stored.keys()):
         if name not in stored or name not in wanted:
             where = "config.json" if name in stored else "the file"

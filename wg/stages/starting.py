@@ -19,6 +19,7 @@ from wg.inference.kinds import kind_of
 from wg.inference.model import TrainedModel
 from wg.inference.pretrained import local_folder
 from wg.models import conditions_of, entry
+from wg.training.power import fit_power
 
 FIT = 500  # utterances that tell the power of the bins
 # Keys that say how to train, not what is trained.
@@ -126,10 +127,10 @@ def begin(module: Any, dump: Dump, exp: Path) -> None:
     if source is not None:
         module.start = load_start(module.network, module.experiment)
         print(f"starting from {source}, {module.start['steps']:,} steps", flush=True)
-    fit_power(module, dump)
+    learn_power(module, dump)
 
 
-def fit_power(module: Any, dump: Dump) -> None:
+def learn_power(module: Any, dump: Dump) -> None:
     """Learns from a corpus what its mels say of the bins' power, where the model wants to know.
 
     Not from what training started with: other recordings have another band above the mel's fmax.
@@ -139,7 +140,8 @@ def fit_power(module: Any, dump: Dump) -> None:
         return
     # Evenly spread.
     indices = [i * len(dump) // FIT for i in range(FIT)] if len(dump) > FIT else range(len(dump))
-    power.fit(lambda: ((dump.audio(i), dump.mel(i)) for i in indices))
+    clips = ((dump.audio(i), dump.mel(i)) for i in indices)
+    fit_power(power, clips, len(indices), module.experiment.mel)
 
 
 def load_start(network: nn.Module, experiment: Experiment) -> dict[str, Any]:
