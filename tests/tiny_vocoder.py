@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wg.diffusion.consistency import Consistency
 from wg.diffusion.process import DiffusionConfig
-from wg.inference.model import Synthesis
+from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
 from wg.models import build_network
@@ -30,18 +30,18 @@ BY_MEL = DiffusionConfig(3e-4, 5.3e-3, spacing="log_snr", precondition="mel", pr
 
 
 def tiny_vocoder(
-    name: str = "wavegrad", mel: MelSpec = MEL, synthesis: Synthesis | None = None
+    name: str = "wavegrad", mel: MelSpec = MEL, synthesis: SamplingConfig | None = None
 ) -> Vocoder:
     """A vocoder whose output hears its mel; the same weights every time."""
     config = {"wavegrad": WAVEGRAD, "diffwave": DIFFWAVE, "spectral": SPECTRAL}[name]
-    told = "discrete" if name == "diffwave" else "continuous"
-    schedule = DiffusionConfig(conditioning=told)
+    conditioning = "discrete" if name == "diffwave" else "continuous"
+    schedule = DiffusionConfig(conditioning=conditioning)
     if name == "diffwave":
         schedule = replace(schedule, start=1e-4, end=0.05, steps=50)
-    options = synthesis or Synthesis("diffwave-fast-base", clip=1.0)
+    options = synthesis or SamplingConfig("diffwave-fast-base", clip=1.0)
     if name == "spectral":
         schedule = BY_MEL
-        options = synthesis or Synthesis("6", clip=1.0, consistency=Consistency(2))
+        options = synthesis or SamplingConfig("6", clip=1.0, consistency=Consistency(2))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = build_network(config, mel, schedule)

@@ -1,4 +1,4 @@
-"""Which sample rates can be converted into each other."""
+"""Sample rates: those that are usual, and which can be converted into each other."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 from wg.errors import InputError
 
+USUAL = (8000, 11025, 16000, 22050, 24000, 32000, 44100)  # Hz, of recordings and telephones
 HIGHEST = 1_000_000  # Hz
 _LARGEST = 20_000_000  # values of a resampling filter; those of usual rates have under 100,000
 

@@ -95,9 +95,9 @@ def test_a_gate_without_tanh_is_the_gate(
 ) -> None:
     torch.manual_seed(0)
     y = (3 * torch.randn(2, 8, 50, dtype=dtype)).requires_grad_()
-    told = torch.randn(2, 8, 50, dtype=dtype) if conditioned else torch.zeros(1, dtype=dtype)
-    out = gated(y, told * turned(y) if conditioned else None)
-    main, gate = (y + told).chunk(2, 1)
+    condition = torch.randn(2, 8, 50, dtype=dtype) if conditioned else torch.zeros(1, dtype=dtype)
+    out = gated(y, condition * turned(y) if conditioned else None)
+    main, gate = (y + condition).chunk(2, 1)
     wanted = main.tanh() * gate.sigmoid()
     torch.testing.assert_close(out, wanted, rtol=0, atol=tolerance / 10)
     torch.testing.assert_close(*gradients(out, y), *gradients(wanted, y), rtol=0, atol=tolerance)

@@ -87,7 +87,7 @@ def test_the_linear_map_is_the_most_likely_one() -> None:
     # above which copies end where the mel does not show it, no p is `FAR` above P.
     mel, target = gathered(noise(20), 20, LOW)
     weight, bias = linear_map(mel, target)
-    below = slice(0, int(LOW.fmax / LOW.sample_rate * LOW.n_fft) - 4)
+    below = slice(0, int(LOW.top / LOW.sample_rate * LOW.n_fft) - 4)
     surplus = (target / (weight @ mel + bias[:, None]).exp() - 1)[below]
     assert float(surplus.mean(1).abs().max()) < 1e-3
     assert float((surplus @ (mel - mean_of(mel)).T / mel.shape[1]).abs().max()) < 0.02

@@ -24,6 +24,7 @@ from wg.errors import InputError
 from wg.mel.extract import log_mel
 from wg.mel.frames import Frames
 from wg.mel.spec import MelSpec
+from wg.rates import USUAL
 
 KEPT = 1 << 16  # frames of all clips together
 RIDGE = 1e-3  # of the mels' variance
@@ -31,7 +32,6 @@ ROUNDS = 8  # of the linear map's scoring
 STEPS, BATCH, RATE = 1500, 512, 5e-3  # of training it with the hidden layer, at most 20 epochs
 FAR = 20.0  # p / P beyond which the loss grows with its logarithm only
 ODD = 100.0  # p / P beyond which a frame says nothing more of the bin's mean
-RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100)  # at which recordings were made
 
 
 def fit_power(
@@ -44,19 +44,19 @@ def fit_power(
     mel, target = gathered(clips, count, spec)
     weight, bias = linear_map(mel, target)
     mean, spread = mel.mean(1), mel.std(1, correction=0).clamp(min=1e-3)
-    known, target = ((mel - mean[:, None]) / spread[:, None]).float(), target.float()
+    inputs, target = ((mel - mean[:, None]) / spread[:, None]).float(), target.float()
     generator = torch.Generator().manual_seed(0)
     first = (torch.rand(HIDDEN, len(mel) + 1, generator=generator) * 2 - 1) / len(mel) ** 0.5
     parts = [first, torch.zeros(len(target), HIDDEN), weight * spread, bias + weight @ mean]
     first, outer, weight, bias = parts = [part.float().requires_grad_() for part in parts]
     optimizer = torch.optim.Adam(parts, lr=RATE, betas=(0.9, 0.99))
-    steps = min(STEPS, 20 * known.shape[1] // BATCH)
+    steps = min(STEPS, 20 * inputs.shape[1] // BATCH)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = RATE * min(1, (step + 1) / 50) * (1 - step / steps)
-        chosen = torch.randint(known.shape[1], (BATCH,), generator=generator)
-        there = known[:, chosen]
-        hidden = (first[:, :-1] @ there + first[:, -1:]).tanh()
-        log = weight @ there + outer @ hidden + bias[:, None]
+        chosen = torch.randint(inputs.shape[1], (BATCH,), generator=generator)
+        batch = inputs[:, chosen]
+        hidden = (first[:, :-1] @ batch + first[:, -1:]).tanh()
+        log = weight @ batch + outer @ hidden + bias[:, None]
         ratio = target[:, chosen].log() - log
         near = ratio.clamp(max=math.log(FAR))
         loss = (near.exp() + FAR * (ratio - near) - ratio).sum(0).mean()
@@ -64,8 +64,8 @@ def fit_power(
         loss.backward()
         optimizer.step()
     first, outer, weight, bias = (part.detach() for part in parts)
-    hidden = (first[:, :-1] @ known + first[:, -1:]).tanh()
-    ratio = target / (weight @ known + outer @ hidden + bias[:, None]).exp()
+    hidden = (first[:, :-1] @ inputs + first[:, -1:]).tanh()
+    ratio = target / (weight @ inputs + outer @ hidden + bias[:, None]).exp()
     bias = bias + ratio.clamp(max=ODD).mean(1).log()
     weight, inner = weight / spread, first[:, :-1] / spread
     power.weight.copy_(weight)
@@ -109,7 +109,7 @@ def low_passed(wave: Tensor, sample_rate: int, generator: torch.Generator) -> Te
 
     Every other time the rate is a common one, else any.
     """
-    usual = [rate for rate in RATES if rate < 0.98 * sample_rate]
+    usual = [rate for rate in USUAL if rate < 0.98 * sample_rate]
     share, kind, steepness = torch.rand(3, generator=generator).tolist()
     top = sample_rate * (0.3 + 0.65 * share)
     if usual and kind < 0.5:
@@ -130,13 +130,13 @@ def linear_map(mel: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
     Fisher scoring, whose steps in a gamma regression of log P are ridge regressions of p / P - 1
     with the same matrix; it starts at that of log p.
     """
-    known = torch.cat([mel, torch.ones_like(mel[:1])])
-    moments, count = known @ known.T, known.shape[1]
+    affine = torch.cat([mel, torch.ones_like(mel[:1])])
+    moments, count = affine @ affine.T, affine.shape[1]
     ridge = RIDGE * count * mel.var(1, correction=0).clamp(min=1e-6)
     moments.diagonal()[:-1] += ridge
-    solved = torch.linalg.solve(moments, known @ power.log().T).T
-    solved[:, -1] += (power / (solved @ known).exp()).mean(1).log()
+    solved = torch.linalg.solve(moments, affine @ power.log().T).T
+    solved[:, -1] += (power / (solved @ affine).exp()).mean(1).log()
     for _ in range(ROUNDS):
-        ratio = (power / (solved @ known).exp()).clamp(max=FAR)
-        solved += torch.linalg.solve(moments, known @ (ratio - 1).T).T
+        ratio = (power / (solved @ affine).exp()).clamp(max=FAR)
+        solved += torch.linalg.solve(moments, affine @ (ratio - 1).T).T
     return solved[:, :-1], solved[:, -1]
