@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from wg.data.layout import Transcript
 from wg.inference.model import SamplingConfig
 from wg.moved import MOVED
 
@@ -28,11 +29,20 @@ def test_a_script_is_told_once_and_at_its_own_line() -> None:
     assert "<string>:1:" in done.stderr
 
 
-@pytest.mark.parametrize("module", ["wg", "wg.inference.model", "wg.inference.vocoder"])
-def test_an_old_name_of_a_class_is_the_class_and_says_the_new_one(module: str) -> None:
-    with pytest.warns(DeprecationWarning, match=f"{module}.Synthesis is SamplingConfig now"):
-        old = vars(importlib.import_module(module))["__getattr__"]("Synthesis")
-    assert old is SamplingConfig
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("wg", "Synthesis", SamplingConfig),
+        ("wg.inference.model", "Synthesis", SamplingConfig),
+        ("wg.inference.vocoder", "Synthesis", SamplingConfig),
+        ("wg.data.layout", "Line", Transcript),
+    ],
+)
+def test_an_old_name_of_a_class_is_the_class_and_says_the_new_one(
+    module: str, old: str, new: type
+) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{module}.{old} is {new.__name__} now"):
+        assert vars(importlib.import_module(module))["__getattr__"](old) is new
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         vars(importlib.import_module(module))["__getattr__"]("Nothing")
 

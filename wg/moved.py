@@ -26,7 +26,8 @@ MOVED = {
     "wg.training.devices": "wg.processes.devices",
     "wg.vocoder": "wg.inference.vocoder",
 }
-RENAMED = {"Synthesis": "SamplingConfig"}  # classes, wherever they are imported from
+# Classes, wherever they are imported from.
+RENAMED = {"Line": "Transcript", "Synthesis": "SamplingConfig"}
 
 
 def renamed(module: str, name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wg.config import CorpusConfig
 from wg.data.audio import recordings_of
 from wg.data.download import check_own, explained
-from wg.data.layout import Line, cut_of
+from wg.data.layout import Transcript, cut_of
 from wg.data.splits import by_split
 from wg.errors import InputError, nearest
 
@@ -41,7 +41,7 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
 
     recordings = _fitting(_recordings(corpus_dir), corpus)
     cuts = CutSet.from_cuts(
-        cut_of(recording, _line(recording.id), corpus.language) for recording in recordings
+        cut_of(recording, _transcript(recording.id), corpus.language) for recording in recordings
     )
     known = {recording.id for recording in recordings}
     listed = {
@@ -122,10 +122,10 @@ def _names(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
-def _line(name: str) -> Line:
+def _transcript(name: str) -> Transcript:
     """Word and speaker of an id such as seven-37e8db82_nohash_1."""
     word, _, file = name.partition("-")
-    return Line(name, word, word, file.split("_")[0])
+    return Transcript(name, word, word, file.split("_")[0])
 
 
 def _listed(path: Path) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from wg.config import CorpusConfig
-from wg.data.layout import Line, cut_of, read_layout
+from wg.data.layout import Transcript, cut_of, read_layout
 from wg.data.libritts import part_cuts, parts_in
 from wg.data.splits import SPLITS, resolve, wanted
 from wg.errors import InputError
@@ -147,8 +147,9 @@ def _prefixed(cut: DataCut, prefix: str) -> DataCut:
 
     assert cut.recording is not None
     (said,) = cut.supervisions
-    line = Line(name(cut.id), said.text, (said.custom or {})["orig_text"], name(said.speaker or ""))
-    return cut_of(replace(cut.recording, id=line.id), line, said.language or "")
+    orig_text, speaker = (said.custom or {})["orig_text"], name(said.speaker or "")
+    transcript = Transcript(name(cut.id), said.text, orig_text, speaker)
+    return cut_of(replace(cut.recording, id=transcript.id), transcript, said.language or "")
 
 
 def _wanted_folders() -> str:

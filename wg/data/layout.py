@@ -12,11 +12,12 @@ import logging
 import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wg.config import CorpusConfig
 from wg.data.audio import recordings_of
 from wg.errors import InputError, nearest
+from wg.moved import renamed
 
 if TYPE_CHECKING:
     from lhotse import CutSet, Recording
@@ -31,8 +32,8 @@ _COLUMNS = ("id", "text", "normalised", "speaker")
 
 
 @dataclass(frozen=True)
-class Line:
-    """What the metadata says of one utterance."""
+class Transcript:
+    """What a corpus says of one utterance besides its audio."""
 
     id: str
     text: str | None  # as it is spoken: normalised where the corpus has it; None: not known
@@ -72,29 +73,29 @@ def read_layout(corpus_dir: Path, corpus: CorpusConfig) -> CutSet:
     )
 
 
-def cut_of(recording: Recording, line: Line, language: str) -> DataCut:
-    """The whole recording with its line as the only supervision."""
+def cut_of(recording: Recording, transcript: Transcript, language: str) -> DataCut:
+    """The whole recording with its transcript as the only supervision."""
     from lhotse import SupervisionSegment
 
     cut = recording.to_cut()
     cut.supervisions = [
         SupervisionSegment(
-            id=line.id,
+            id=transcript.id,
             recording_id=recording.id,
             start=0.0,
             duration=recording.duration,
             channel=0,
-            text=line.text,
+            text=transcript.text,
             language=language,
-            speaker=line.speaker,
-            custom={"orig_text": line.orig_text},
+            speaker=transcript.speaker,
+            custom={"orig_text": transcript.orig_text},
         )
     ]
     return cut
 
 
-def read_metadata(path: Path, speaker: str, columns: str | None = None) -> dict[str, Line]:
-    """The lines of a `metadata.csv` by id; `speaker` stands where no column names one.
+def read_metadata(path: Path, speaker: str, columns: str | None = None) -> dict[str, Transcript]:
+    """The transcripts of a `metadata.csv` by id; `speaker` stands where no column names one.
 
     `columns` names them, as in `id|speaker|text`; None: as in the LJSpeech layout. Accepts a byte
     order mark, CRLF, blank lines, a header, and columns that are in quotes throughout. InputError,
@@ -104,7 +105,7 @@ def read_metadata(path: Path, speaker: str, columns: str | None = None) -> dict[
     named, rows = _names(columns), _rows(path)
     if columns is None:
         _ask_for_speakers(path, list(rows.values()))
-    lines: dict[str, Line] = {}
+    transcripts: dict[str, Transcript] = {}
     numbers: dict[str, int] = {}
     for number, row in rows.items():
         where = f"{path}, line {number}"
@@ -123,10 +124,10 @@ def read_metadata(path: Path, speaker: str, columns: str | None = None) -> dict[
             )
         numbers[name] = number
         spoken = said["normalised"] or text or None
-        lines[name] = Line(name, spoken, text or None, said["speaker"] or speaker)
-    if not lines:
+        transcripts[name] = Transcript(name, spoken, text or None, said["speaker"] or speaker)
+    if not transcripts:
         raise InputError(f"{path}: no lines; write `id|text` for each file of wavs/")
-    return lines
+    return transcripts
 
 
 def id_of(column: str) -> str:
@@ -236,3 +237,9 @@ def _count(names: set[str]) -> str:
         return "0"
     listed = ", ".join(sorted(names)[:_NAMED])
     return f"{len(names)} ({listed}{', ...' if len(names) > _NAMED else ''})"
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return renamed(__name__, name)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wg.data.audio import recordings_of
-from wg.data.layout import Line, cut_of
+from wg.data.layout import Transcript, cut_of
 from wg.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def part_cuts(corpus_dir: Path, part: str, language: str) -> list[DataCut]:
     rest = recordings_of([path for path in wavs if path.stem not in known])
     if rest:
         log.warning("%s: %d of %d recordings have no transcript", part, len(rest), len(wavs))
-    lines = {r.id: Line(r.id, None, None, speaker=r.id.split("_")[0]) for r in rest}
+    transcripts = {r.id: Transcript(r.id, None, None, speaker=r.id.split("_")[0]) for r in rest}
     for said in spoken:
         orig_text = (said.custom or {})["orig_text"]
-        lines[said.id] = Line(said.id, said.text, orig_text, said.speaker or "")
+        transcripts[said.id] = Transcript(said.id, said.text, orig_text, said.speaker or "")
     return [
-        cut_of(recording, lines[recording.id], language)
+        cut_of(recording, transcripts[recording.id], language)
         for recording in sorted(recordings + rest, key=lambda recording: recording.id)
     ]
 
