@@ -66,10 +66,10 @@ def replaced(
     def correct(x_0: Tensor, level: float) -> Tensor:
         return made if 10 * math.log10(level**2 / (1 - level**2)) <= to else x_0
 
-    known = vocoder.denoiser.condition({"mel": mel[None]})
+    condition = vocoder.denoiser.condition({"mel": mel[None]})
     noise, levels = PositionalNoise([seed], vocoder.device), vocoder.levels(options)
     with torch.inference_mode():
-        return vocoder.reverse(known, levels, noise, options, made.shape[1], correct=correct)[0]
+        return vocoder.reverse(condition, levels, noise, options, made.shape[1], correct=correct)[0]
 
 
 def scored(dump: Dump, count: int, synthesise: Any) -> dict[str, float]:

@@ -27,12 +27,14 @@ def weighted_error(
     denoiser: Denoiser, wave: Tensor, mel: Tensor, level: Tensor, noise: Tensor
 ) -> float:
     """Sum over the bins of one clip [1, T]."""
-    known = denoiser.condition({"mel": mel})
-    assert denoiser.power is not None and known.power is not None and known.noise is not None
-    coloured = known.prior.colour(noise)
-    eps = denoiser.estimate(diffuse(wave, level, coloured), level, known)
+    condition = denoiser.condition({"mel": mel})
+    assert (
+        denoiser.power is not None and condition.power is not None and condition.noise is not None
+    )
+    coloured = condition.prior.colour(noise)
+    eps = denoiser.estimate(diffuse(wave, level, coloured), level, condition)
     bins = denoiser.power.frames.analyse(eps - coloured)
-    squares = bins.square().sum(1) / known.noise * known.power.sqrt()
+    squares = bins.square().sum(1) / condition.noise * condition.power.sqrt()
     return float(squares[..., EDGE:-EDGE].sum())
 
 

@@ -20,7 +20,7 @@ from wg.errors import InputError
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
 from wg.models import build_network, check_conditioning
-from wg.models.denoiser import Denoiser, Known
+from wg.models.denoiser import Denoiser, DenoiserCondition
 from wg.training.power import fit_power
 
 SPEECH = Path(__file__).resolve().parents[3] / "shared/data/ljspeech/LJSpeech-1.1/wavs"
@@ -57,8 +57,8 @@ def test_without_a_network_it_is_wieners_filter(prior: str, level: float) -> Non
     model = denoiser("spectral", replace(BY_MEL, prior=prior))  # pyright: ignore
     model.run = lambda y, *rest: torch.zeros_like(y)
     mel, x = random_mel(12)[None], torch.randn(1, 12 * 64)
-    known = model.condition({"mel": mel})
-    eps = model.estimate(x, torch.tensor([level], dtype=torch.float64), known)
+    condition = model.condition({"mel": mel})
+    eps = model.estimate(x, torch.tensor([level], dtype=torch.float64), condition)
 
     # Again with numpy: each bin times l P / (l^2 P + s^2 N), joined by least squares.
     assert model.power is not None
@@ -70,8 +70,8 @@ def test_without_a_network_it_is_wieners_filter(prior: str, level: float) -> Non
     power = np.exp(weight @ log_mels + outer @ hidden + bias[:, None])
     rest = power if prior == "mel" else np.ones_like(power)
     if prior == "mel":
-        assert known.noise is not None and known.power is not None
-        rest = known.noise[0].double().numpy()  # blurred: tested below
+        assert condition.noise is not None and condition.power is not None
+        rest = condition.noise[0].double().numpy()  # blurred: tested below
     gain = level * power / (level**2 * power + (1 - level**2) * rest)
     hann = np.hanning(257)[:-1]
     padded, total, cover = np.pad(x[0].double().numpy(), 96), np.zeros(960), np.zeros(960)
@@ -129,14 +129,14 @@ def test_speech_has_unit_variance_for_the_network_in_every_band_at_every_level(
     for level in (0.3, 0.9, 0.999):
         inputs, targets = [], []
         for number, (wave, mel) in enumerate(clips):
-            known = model.condition({"mel": mel[None]})
+            condition = model.condition({"mel": mel[None]})
             z = torch.randn(1, len(wave), generator=torch.Generator().manual_seed(number))
-            noise = known.prior.colour(z)
+            noise = condition.prior.colour(z)
             column = torch.tensor([level], dtype=torch.float64)
             x = diffuse(wave[None], column, noise)
-            inputs.append(network_input(model, x, column, known)[..., 3:-3])
+            inputs.append(network_input(model, x, column, condition)[..., 3:-3])
             # What F has to be for x_0 to come out: solved from the formula of the module.
-            targets.append(network_target(model, x, wave[None], level, known)[..., 3:-3])
+            targets.append(network_target(model, x, wave[None], level, condition)[..., 3:-3])
         for values in (torch.cat(inputs, -1), torch.cat(targets, -1)):
             bins = values.square().sum(1)[0, :512].mean(1)
             edge = int(8000 / 11025 * 512)  # fmax
@@ -148,18 +148,22 @@ def test_speech_has_unit_variance_for_the_network_in_every_band_at_every_level(
             assert 0.5 < float(bins[edge:].mean()) < 2, (level, bins[edge:])
 
 
-def network_input(model: Denoiser, x: Tensor, level: Tensor, known: Known) -> Tensor:
+def network_input(
+    model: Denoiser, x: Tensor, level: Tensor, condition: DenoiserCondition
+) -> Tensor:
     """Bins that the network is shown."""
     seen = []
     model.run = lambda y, *rest: seen.append(y) or torch.zeros_like(y)
-    model.estimate(x, level, known)
+    model.estimate(x, level, condition)
     return seen[0]
 
 
-def network_target(model: Denoiser, x: Tensor, clean: Tensor, level: float, known: Known) -> Tensor:
+def network_target(
+    model: Denoiser, x: Tensor, clean: Tensor, level: float, condition: DenoiserCondition
+) -> Tensor:
     """F of x_0 = iSTFT[ l P / V X - s sqrt(P N / V) F ], in bins."""
-    assert model.power is not None and known.power is not None and known.noise is not None
-    frames, power, noise = model.power.frames, known.power, known.noise
+    assert model.power is not None and condition.power is not None and condition.noise is not None
+    frames, power, noise = model.power.frames, condition.power, condition.noise
     square = 1 - level**2
     variance = level**2 * power + square * noise
     linear = (level * power / variance)[:, None] * frames.analyse(x)

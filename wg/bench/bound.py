@@ -15,7 +15,7 @@ from wg.errors import InputError
 from wg.inference.generator import Generator
 from wg.inference.vocoder import LONGEST, Vocoder
 from wg.mel.extract import log_mel
-from wg.models.denoiser import Known
+from wg.models.denoiser import DenoiserCondition
 
 BANDS = 10  # rows that levels are gathered into
 
@@ -36,19 +36,19 @@ class Example:
 @torch.inference_mode()
 def bound_of(model: Vocoder | Generator, clip: Example, levels: Tensor, seed: int) -> Bound:
     """Bound of one recording at levels [N + 1], cut to whole frames; its mel is its own."""
-    wave, known = _known(model, clip)
+    wave, condition = _conditioned(model, clip)
     noise = PositionalNoise([seed_of(clip.id, seed)], model.device)
     denoiser = model.denoiser
     return bound(
-        lambda x, level: denoiser.estimate(x, level, known),
+        lambda x, level: denoiser.estimate(x, level, condition),
         wave.to(model.device)[None],
         levels,
         lambda n: noise(n, len(wave)),
-        known.prior,
+        condition.prior,
     )
 
 
-def _known(model: Vocoder | Generator, clip: Example) -> tuple[Tensor, Known]:
+def _conditioned(model: Vocoder | Generator, clip: Example) -> tuple[Tensor, DenoiserCondition]:
     """The recording as far as it is looked at, and what the model is told of it."""
     spec, wave = model.mel_spec, clip.wave
     if len(wave) > LONGEST * spec.sample_rate:

@@ -95,11 +95,11 @@ def header_of(path: Path) -> tuple[dict[str, str], dict[str, Rows]]:
             raise ValueError("cut off, or not a safetensors file")
         header = json.loads(file.read(size))
     metadata, found = header.pop("__metadata__"), {}
-    for name, told in header.items():
-        count, *shape = told["shape"]
-        first, last = told["data_offsets"]
+    for name, entry in header.items():
+        count, *shape = entry["shape"]
+        first, last = entry["data_offsets"]
         place = Rows(8 + size + first, tuple(shape))
-        if told["dtype"] != "F32" or count * place.size != last - first or size + last > length:
+        if entry["dtype"] != "F32" or count * place.size != last - first or size + last > length:
             raise ValueError(f"{name} is cut off, or not float32")
         found[name] = place
     return metadata, found

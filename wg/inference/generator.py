@@ -14,7 +14,7 @@ from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import diffuse
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig, TrainedModel
-from wg.models.denoiser import Known
+from wg.models.denoiser import DenoiserCondition
 
 
 class Generator(TrainedModel):
@@ -41,10 +41,10 @@ class Generator(TrainedModel):
             raise InputError(f"length of {options.samples} samples; give at least 1")
         if not len(seeds):
             raise InputError("no seeds; give one for each clip")
-        known = self._condition(len(seeds), classes)
+        condition = self._condition(len(seeds), classes)
         levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
-        return self.reverse(known, levels, noise, options, options.samples)
+        return self.reverse(condition, levels, noise, options, options.samples)
 
     @torch.inference_mode()
     def denoise(
@@ -56,11 +56,11 @@ class Generator(TrainedModel):
         1 is undone; the paper takes t = 25 of 200 for white noise of a tenth.
         """
         check_waves(wave)
-        known = self._condition(len(wave), classes)
+        condition = self._condition(len(wave), classes)
         levels = self._levels(step)
         noise = PositionalNoise([seed + row for row in range(len(wave))], self.device)
         return self.reverse(
-            known, levels, noise, self.synthesis, wave.shape[1], wave.to(self.device)
+            condition, levels, noise, self.synthesis, wave.shape[1], wave.to(self.device)
         )
 
     @torch.inference_mode()
@@ -85,13 +85,13 @@ class Generator(TrainedModel):
             raise InputError(f"share {share:g}; give 0 (the first clip) to 1 (the second)")
         both = torch.stack(waves)
         check_waves(both)
-        known = self._condition(1, classes)
+        condition = self._condition(1, classes)
         levels = self._levels(step)
         source = PositionalNoise([seed], self.device)
         level = levels[-1:].expand(2)
         x = diffuse(both.to(self.device), level, source(0, both.shape[1]).expand(2, -1))
         mixed = (1 - share) * x[:1] + share * x[1:]
-        return self.reverse(known, levels, source, self.synthesis, mixed.shape[1], mixed)[0]
+        return self.reverse(condition, levels, source, self.synthesis, mixed.shape[1], mixed)[0]
 
     def _levels(self, step: int) -> Tensor:
         """Training levels 1 .. l_step."""
@@ -100,7 +100,7 @@ class Generator(TrainedModel):
             raise InputError(f"step {step}; the model was trained on steps 1 to {last}")
         return self.diffusion.levels()[: step + 1]
 
-    def _condition(self, count: int, classes: Sequence[str] | None) -> Known:
+    def _condition(self, count: int, classes: Sequence[str] | None) -> DenoiserCondition:
         """What `count` clips are conditioned on."""
         names = self.model.classes
         if not names:

@@ -34,7 +34,7 @@ from wg.inference.history import History
 from wg.inference.pretrained import local_folder, push
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
-from wg.models.denoiser import Denoiser, Known
+from wg.models.denoiser import Denoiser, DenoiserCondition
 from wg.models.network import Network
 from wg.moved import renamed
 from wg.processes.devices import computes_in_bfloat16
@@ -204,19 +204,19 @@ class TrainedModel:
         """The network in its preconditioning; sampling is in float32, whatever the weights are."""
         return Denoiser(self.network, self.diffusion, self.mel_spec, self._compiled)
 
-    def correction(self, known: Known, options: SamplingConfig) -> Correct | None:
+    def correction(self, condition: DenoiserCondition, options: SamplingConfig) -> Correct | None:
         """What makes estimates agree with the mel, given or predicted; InputError without one."""
         consistency = options.consistency
-        if consistency is not None and consistency.iterations and known.mel is None:
+        if consistency is not None and consistency.iterations and condition.mel is None:
             raise InputError(
                 f"consistency of {consistency.iterations} iterations, but this {self.model.name} "
                 "has no mel to be consistent with; leave consistency off"
             )
-        return correction(consistency, known.mel, self.mel_spec, known.real)
+        return correction(consistency, condition.mel, self.mel_spec, condition.real)
 
     def reverse(
         self,
-        known: Known,
+        condition: DenoiserCondition,
         levels: Tensor,
         noise: PositionalNoise,
         options: SamplingConfig,
@@ -227,7 +227,7 @@ class TrainedModel:
     ) -> Tensor:
         """Waveforms [B, T] of `length` from noise, or from `start`, at levels[-1]."""
         wave = self.denoiser.sample(
-            known,
+            condition,
             levels,
             lambda k: noise(k, length),
             options.sampler,

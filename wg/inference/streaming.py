@@ -42,7 +42,7 @@ from wg.errors import InputError
 from wg.inference.model import SamplingConfig, TrainedModel
 from wg.inference.receptive_field import ReceptiveField, receptive_field_of
 from wg.mel.frames import Frames
-from wg.models.denoiser import Known
+from wg.models.denoiser import DenoiserCondition
 
 LONGEST_LATENCY = 5.0  # seconds; what waits longer is no streaming
 
@@ -141,7 +141,7 @@ class Stream:
         audio.forget(audio.end)
         return made
 
-    def _condition(self, mel: Tensor) -> Known:
+    def _condition(self, mel: Tensor) -> DenoiserCondition:
         return self.denoiser.condition({"mel": mel.to(self.vocoder.device, self.vocoder.dtype)})
 
     def _advance(self, index: int, begin: int, end: int) -> None:
@@ -151,14 +151,14 @@ class Stream:
         first, last = max(0, begin - reach.behind), min(line.end, end + reach.ahead)
         inner = slice((begin - first) * hop, (end - first) * hop)
         mel = self.mel.part(first, last)
-        known = self._condition(mel)
+        condition = self._condition(mel)
 
         def coloured(step: int) -> Tensor:
-            return known.prior.colour(self.noise(step, (last - first) * hop, first * hop))
+            return condition.prior.colour(self.noise(step, (last - first) * hop, first * hop))
 
         x = line.part(first, last) if index else coloured(0)
         column = torch.tensor([step.level], dtype=torch.float64)
-        eps = self.denoiser.estimate(x, column, known)
+        eps = self.denoiser.estimate(x, column, condition)
         correct = correction(self.options.consistency, mel, self.spec)
         x_0, eps = predict_clean(x, step.level, eps, self.options.clip, correct)
         x, x_0, eps = x[:, inner], x_0[:, inner], eps[:, inner]

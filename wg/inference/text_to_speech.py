@@ -146,14 +146,14 @@ class TextToSpeech(TrainedModel):
         Either all utterances say their durations, or none.
         """
         options = synthesis or self.synthesis
-        known = self.denoiser.condition(self._batch(utterances))
-        cond = known.cond
+        condition = self.denoiser.condition(self._batch(utterances))
+        cond = condition.cond
         hop = self.mel_spec.hop_length
         samples = [count * hop for count in cond.frames.tolist()]
         noise = PositionalNoise([utterance.voice.seed for utterance in utterances], self.device)
         levels = self.levels(options)
-        correct = self.correction(known, options)
-        waves = self.reverse(known, levels, noise, options, max(samples), correct=correct)
+        correct = self.correction(condition, options)
+        waves = self.reverse(condition, levels, noise, options, max(samples), correct=correct)
         return [
             Speech(wave[:length], durations[: len(utterance.symbols)])
             for wave, length, durations, utterance in zip(

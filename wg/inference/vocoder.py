@@ -69,11 +69,11 @@ class Vocoder(TrainedModel):
         seeds = whole_seeds(seed, count)
         levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
-        known = self.denoiser.condition(batch)
+        condition = self.denoiser.condition(batch)
         frames = batch["frames"] if "frames" in batch else None
-        correct = self.correction(known, options)
+        correct = self.correction(condition, options)
         wave = self.reverse(
-            known, levels, noise, options, length, correct=correct, progress=progress
+            condition, levels, noise, options, length, correct=correct, progress=progress
         )
         if frames is not None:
             ends = frames[:, None] * self.mel_spec.hop_length

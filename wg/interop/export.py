@@ -56,22 +56,22 @@ class ExportedLoop(nn.Module):
         self.denoiser, self.synthesis = vocoder.denoiser, synthesis
         self.levels = vocoder.levels(synthesis)
         # One element, not one a row: then everything that depends on the level is a constant.
-        told = vocoder.diffusion.network_input(self.levels[1:])
-        self.told = dict(zip(self.levels[1:].tolist(), told.split(1), strict=True))
+        inputs = vocoder.diffusion.network_input(self.levels[1:]).split(1)
+        self.noise_inputs = dict(zip(self.levels[1:].tolist(), inputs, strict=True))
 
     def forward(self, mel: Tensor, noise: Tensor) -> Tensor:
         """As the vocoder's call, with the noise of its steps stacked (see `loop_noise`)."""
-        known = self.denoiser.condition({"mel": mel})
+        condition = self.denoiser.condition({"mel": mel})
 
         def denoise(x: Tensor, level: float) -> Tensor:
             column = torch.tensor([level], dtype=torch.float64)
-            return self.denoiser.estimate(x, column, known, self.told[level])
+            return self.denoiser.estimate(x, column, condition, self.noise_inputs[level])
 
         def of_step(k: int) -> Tensor:  # the start, then steps N .. 2
             return noise[max(0, k - 1)].flatten(1)
 
         name, clip = self.synthesis.sampler, self.synthesis.clip
-        wave = reverse(denoise, self.levels, of_step, known.prior, name, clip)
+        wave = reverse(denoise, self.levels, of_step, condition.prior, name, clip)
         return wave.reshape(noise.shape[1:])
 
 
@@ -123,10 +123,11 @@ def example(
     batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
     mel, wave = torch.zeros(2, spec.n_mels, FRAMES), torch.zeros(2, FRAMES, spec.hop_length)
     if isinstance(module, ExportedStep):
-        told = vocoder.diffusion.network_input(vocoder.diffusion.levels()[1:2]).float().expand(2)
+        level = vocoder.diffusion.levels()[1:2]
+        noise_input = vocoder.diffusion.network_input(level).float().expand(2)
         shapes = {"x": {0: batch, 1: frames}, "told": {0: batch}, "mel": {0: batch, 2: frames}}
-        return (wave, told.clone(), mel), shapes
-    noise = wave.repeat(len(module.told), 1, 1, 1)
+        return (wave, noise_input.clone(), mel), shapes
+    noise = wave.repeat(len(module.noise_inputs), 1, 1, 1)
     return (mel, noise), {"mel": {0: batch, 2: frames}, "noise": {1: batch, 2: frames}}
 
 

@@ -137,12 +137,12 @@ class MelSpec:
     @property
     def digest(self) -> str:
         """Eight characters that differ between specs; a key that is added with a default none."""
-        told = {
+        changed = {
             field.name: vars(self)[field.name]
             for field in dataclasses.fields(self)
             if vars(self)[field.name] != field.default
         }
-        content = json.dumps(told, sort_keys=True).encode()
+        content = json.dumps(changed, sort_keys=True).encode()
         return hashlib.blake2b(content, digest_size=4).hexdigest()
 
     @property

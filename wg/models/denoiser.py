@@ -33,10 +33,10 @@ from wg.models.network import Network
 LOUDEST = 8.0  # magnitude of a whitened bin; e^-64 of Gaussian bins are louder
 
 
-class Known(NamedTuple):
-    """What does not depend on the noise level."""
+class DenoiserCondition(NamedTuple):
+    """What an estimate is conditioned on besides its noise level: the same at every level."""
 
-    cond: Any  # the network's own
+    cond: Any  # what the network's `condition` made
     prior: Prior
     power: Tensor | None = None  # P [B, K, F]
     noise: Tensor | None = None  # N [B, K, F]
@@ -68,16 +68,16 @@ class Denoiser:
         """Of the weights; all around the network is in the precision of x."""
         return next(self.network.parameters()).dtype
 
-    def condition(self, batch: Mapping[str, Any]) -> Known:
+    def condition(self, batch: Mapping[str, Any]) -> DenoiserCondition:
         """From `batch["mel"]` [B, M, F], `batch["frames"]` [B], or what else the network takes."""
         cond = self.network.condition(batch)
         mel, real = batch.get("mel"), batch.get("frames")
         if mel is None:
             mel, real = getattr(cond, "mel", None), getattr(cond, "frames", None)
-        plain = Known(cond, Prior(), real=real, mel=mel)
+        plain = DenoiserCondition(cond, Prior(), real=real, mel=mel)
         if not self.diffusion.of_mel:
             return plain
-        assert mel is not None  # or `check_told` would have refused the model
+        assert mel is not None  # or `check_conditioning` would have refused the model
         if self.power is None:
             return plain._replace(prior=Prior(deviation(mel, self.mel, self.diffusion)))
         power = self.power(mel)
@@ -88,27 +88,31 @@ class Denoiser:
         return plain._replace(prior=prior, power=power, noise=blurred(power, frames, real))
 
     def estimate(
-        self, x: Tensor, level: Tensor, known: Known, noise_input: Tensor | None = None
+        self,
+        x: Tensor,
+        level: Tensor,
+        condition: DenoiserCondition,
+        noise_input: Tensor | None = None,
     ) -> Tensor:
         """Estimate of the noise in x [B, T] at float64 levels [B].
 
         `noise_input`: `diffusion.network_input(level)`, where the caller has it already.
         """
-        if known.power is None:
+        if condition.power is None:
             return self.diffusion.estimate(
-                lambda scaled, noise: self.run(scaled.to(self.dtype), noise, known.cond).to(x),
+                lambda scaled, noise: self.run(scaled.to(self.dtype), noise, condition.cond).to(x),
                 x,
                 level,
-                known.prior.sigma,
+                condition.prior.sigma,
                 noise_input,
             )
         level = level.to(x.device)
-        x_0 = self._clean(x, level, known, noise_input)
+        x_0 = self._clean(x, level, condition, noise_input)
         return (x - level[:, None].to(x) * x_0) / (1 - level**2).sqrt()[:, None].to(x)
 
     def sample(
         self,
-        known: Known,
+        condition: DenoiserCondition,
         levels: Tensor,
         noise: Noise,
         name: str = "ancestral",
@@ -120,41 +124,52 @@ class Denoiser:
         """Waveforms [B, T] at levels[0], see `wg.diffusion.sampling.reverse`."""
 
         def estimate(x: Tensor, level: float) -> Tensor:
-            return self.estimate(x, torch.full((len(x),), level, dtype=torch.float64), known)
+            return self.estimate(x, torch.full((len(x),), level, dtype=torch.float64), condition)
 
-        return reverse(estimate, levels, noise, known.prior, name, clip, correct, start, progress)
+        return reverse(
+            estimate, levels, noise, condition.prior, name, clip, correct, start, progress
+        )
 
-    def _clean(self, x: Tensor, level: Tensor, known: Known, noise_input: Tensor | None) -> Tensor:
+    def _clean(
+        self, x: Tensor, level: Tensor, condition: DenoiserCondition, noise_input: Tensor | None
+    ) -> Tensor:
         """The estimate of x_0, [B, T]."""
-        assert self.power is not None and known.power is not None and known.noise is not None
-        frames, (power, noise) = self.power.frames, (known.power, known.noise)
+        assert (
+            self.power is not None and condition.power is not None and condition.noise is not None
+        )
+        frames, (power, noise) = self.power.frames, (condition.power, condition.noise)
         squared = level**2
         signal = squared[:, None, None].to(x) * power
         rest = (1 - squared)[:, None, None].to(x) * noise
         variance = signal + rest
-        bins = frames.analyse(frames.kept(x, known.real))
+        bins = frames.analyse(frames.kept(x, condition.real))
         y = bins * variance.rsqrt()[:, None]
         # Where a segment is cut, the step leaks into bins that should be quiet.
         y = y * (LOUDEST * y.square().sum(1, keepdim=True).clamp(min=1e-12).rsqrt()).clamp(max=1)
-        out = self._network(y, (signal / rest).log(), level, known, noise_input)
+        out = self._network(y, (signal / rest).log(), level, condition, noise_input)
         gain = power / variance
         # s sqrt(P N / V) = sqrt(s^2 N) sqrt(P / V)
         x_0 = (level[:, None, None].to(x) * gain)[:, None] * bins
         x_0 = x_0 - (rest * gain).sqrt()[:, None] * out
-        return frames.synthesise(x_0, known.real)
+        return frames.synthesise(x_0, condition.real)
 
     def _network(
-        self, y: Tensor, log_snr: Tensor, level: Tensor, known: Known, noise_input: Tensor | None
+        self,
+        y: Tensor,
+        log_snr: Tensor,
+        level: Tensor,
+        condition: DenoiserCondition,
+        noise_input: Tensor | None,
     ) -> Tensor:
         """F [B, 2, K, F], of a network of bins or of waveforms."""
         if self.network.domain == "bins":
             log_ratio = (level / (1 - level**2).sqrt()).log()
-            return self.run(y, log_snr, log_ratio, known.cond).to(y)
+            return self.run(y, log_snr, log_ratio, condition.cond).to(y)
         assert self.power is not None
         frames = self.power.frames
         noise_input = self.diffusion.network_input(level) if noise_input is None else noise_input
         noise_input = noise_input.to(y.device)
         # Clipped where a cut makes a click: products in WaveGrad's blocks would amplify it.
-        wave = frames.synthesise(y, known.real).clamp(-5, 5).to(self.dtype)
-        wave = self.run(wave, noise_input, known.cond)
-        return frames.analyse(frames.kept(wave.to(y), known.real))
+        wave = frames.synthesise(y, condition.real).clamp(-5, 5).to(self.dtype)
+        wave = self.run(wave, noise_input, condition.cond)
+        return frames.analyse(frames.kept(wave.to(y), condition.real))

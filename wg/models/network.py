@@ -23,8 +23,8 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
-    def denoise(self, x: Tensor, *known: Any) -> Tensor:
-        """Estimate of the noise in x [B, T]; `known`: (noise_input [B], cond).
+    def denoise(self, x: Tensor, *inputs: Any) -> Tensor:
+        """Estimate of the noise in x [B, T]; `inputs`: (noise_input [B], cond).
 
         `noise_input` is a level or a fractional step, see `DiffusionConfig.network_input`. Of
         domain "bins": (y, log_snr, log_ratio, cond) -> F, see `wg.models.spectral`.

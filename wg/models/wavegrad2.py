@@ -351,9 +351,9 @@ class WaveGrad2Network(Network):
         decoder = self.decoder.enter(seen, frames if padded else None)
         return TextCondition(decoder, features, predicted, durations, frames, mel)
 
-    def denoise(self, x: Tensor, *known: Any) -> Tensor:
+    def denoise(self, x: Tensor, *inputs: Any) -> Tensor:
         """What the decoder's own `denoise` gives of x [B, T]; see `wg.models.network`."""
-        *seen, cond = known
+        *seen, cond = inputs
         denoise: Callable[..., Tensor] = self.decoder.denoise
         return denoise(x, *seen, cond.decoder)
 

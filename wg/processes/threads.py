@@ -16,8 +16,8 @@ def spinning(threads: int) -> str | None:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     busy = os.getloadavg()[0]
-    told = any(name in os.environ for name in QUIET)
-    if told or threads < 2 or busy + threads < cores + 1:
+    chosen = any(name in os.environ for name in QUIET)
+    if chosen or threads < 2 or busy + threads < cores + 1:
         return None
     return (
         f"load {busy:.1f} on {cores} cores: {threads} threads beside other work wait for each "

@@ -277,8 +277,8 @@ def mels_state(folder: Path) -> str:
     if not folder.is_dir():
         raise InputError(f"features.from: {folder} is no folder; give one of ID.npy files")
     found = [(path.name, path.stat()) for path in sorted(folder.glob("*.npy"))]
-    told = [[name, status.st_size, status.st_mtime_ns] for name, status in found]
-    return f"{len(told)} files, {digest({'files': told})}"
+    files = [[name, status.st_size, status.st_mtime_ns] for name, status in found]
+    return f"{len(files)} files, {digest({'files': files})}"
 
 
 STAGE = Stage(

@@ -193,13 +193,13 @@ def synthesise(
     length = batch["mel"].shape[-1] * experiment.mel.hop_length
     if conditions_of(experiment.model) == "text":  # which hears its own mel, not the recording's
         batch = {name: value for name, value in batch.items() if name not in OF_A_WINDOW}
-    known = module.condition(batch)
+    condition = module.condition(batch)
     wave = module.denoiser.sample(
-        known,
+        condition,
         levels,
         lambda k: source(k, length),
         decode.sampler,
         decode.clip,
-        correction(decode.consistency, known.mel, experiment.mel, known.real),
+        correction(decode.consistency, condition.mel, experiment.mel, condition.real),
     )
     return wave.cpu()

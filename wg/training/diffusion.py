@@ -13,7 +13,7 @@ from wg.config import Experiment, to_dict
 from wg.diffusion.noise import PositionalNoise, seed_of, shares_of
 from wg.diffusion.power import EDGE
 from wg.diffusion.process import diffuse
-from wg.models.denoiser import Denoiser, Known
+from wg.models.denoiser import Denoiser, DenoiserCondition
 from wg.models.network import Network
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Diffusion(Base):
         """The network in its preconditioning."""
         return Denoiser(self.network, self.experiment.diffusion, self.experiment.mel)
 
-    def condition(self, batch: Mapping[str, Any]) -> Known:
+    def condition(self, batch: Mapping[str, Any]) -> DenoiserCondition:
         """Everything that does not depend on the noise level."""
         return self.denoiser.condition(batch)
 
@@ -47,19 +47,19 @@ class Diffusion(Base):
         return {"noise": self.noise_loss(batch, self.condition(batch), level, noise)}
 
     def noise_loss(
-        self, batch: Mapping[str, Any], known: Known, level: Tensor, noise: Tensor
+        self, batch: Mapping[str, Any], condition: DenoiserCondition, level: Tensor, noise: Tensor
     ) -> Tensor:
         """Distance of the noise from its estimate, [B].
 
         `noise` has unit variance; the prior colours it, and the error is divided by the prior's
         deviation, as in PriorGrad.
         """
-        coloured = known.prior.colour(noise)
+        coloured = condition.prior.colour(noise)
         x = diffuse(batch["audio"], level, coloured)
-        error = self.denoiser.estimate(x, level, known) - coloured
-        if known.noise is not None:
-            return self.bin_loss(error, known)
-        error = self.distance(known.prior.whiten(error))
+        error = self.denoiser.estimate(x, level, condition) - coloured
+        if condition.noise is not None:
+            return self.bin_loss(error, condition)
+        error = self.distance(condition.prior.whiten(error))
         if "frames" not in batch:
             return error.mean(1)
         # Padding of short clips is not trained on.
@@ -67,19 +67,21 @@ class Diffusion(Base):
         kept = torch.arange(error.shape[1], device=error.device) < length
         return (error * kept).sum(1) / length[:, 0]
 
-    def bin_loss(self, error: Tensor, known: Known) -> Tensor:
+    def bin_loss(self, error: Tensor, condition: DenoiserCondition) -> Tensor:
         """Distance [B] of the bins of an error [B, T], in units of the noise in each.
 
         Bins count by P^`train.bin_weight`. The two frames at either end do not: their windows
         reach beyond the segment, where the recording goes on but x does not.
         """
         power = self.denoiser.power
-        assert power is not None and known.power is not None and known.noise is not None
-        bins = power.frames.analyse(error) / known.noise.sqrt()[:, None]
+        assert power is not None and condition.power is not None and condition.noise is not None
+        bins = power.frames.analyse(error) / condition.noise.sqrt()[:, None]
         distance = self.distance(bins.square().sum(1).clamp(min=1e-12).sqrt())  # [B, K, F]
-        weight = known.power ** (self.experiment.train.bin_weight or 0.0)
+        weight = condition.power ** (self.experiment.train.bin_weight or 0.0)
         frames = torch.arange(weight.shape[2], device=weight.device)
-        last = weight.shape[2] if known.real is None else known.real[:, None].to(frames.device)
+        last = (
+            weight.shape[2] if condition.real is None else condition.real[:, None].to(frames.device)
+        )
         inner = (frames >= EDGE) & (frames < last - EDGE)
         weight = weight * inner.to(weight).expand(len(weight), -1)[:, None]
         return (weight * distance).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-12)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wg.config import Experiment
 from wg.models import build_network, check_conditioning, entry, load
-from wg.models.denoiser import Known
+from wg.models.denoiser import DenoiserCondition
 from wg.models.diffwave import DiffWaveConfig, DiffWaveNetwork
 from wg.models.network import ModelConfig
 from wg.models.wavegrad2 import WaveGrad2Network
@@ -45,13 +45,13 @@ class WaveGrad2Module(DiffusionModule):
     def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """The noise's and, weighted, that of the durations and of the mel; each [B]."""
         model = self.network.config
-        known = self.condition(batch)
+        condition = self.condition(batch)
         losses = {
-            "noise": self.noise_loss(batch, known, level, noise),
-            "duration": model.duration_weight * self.network.duration_loss(batch, known.cond),
+            "noise": self.noise_loss(batch, condition, level, noise),
+            "duration": model.duration_weight * self.network.duration_loss(batch, condition.cond),
         }
         if model.mel_weight:
-            losses["mel"] = model.mel_weight * self.network.mel_loss(batch, known.cond)
+            losses["mel"] = model.mel_weight * self.network.mel_loss(batch, condition.cond)
         return losses
 
 
@@ -64,15 +64,15 @@ class DiffWaveModule(DiffusionModule):
         """Without a cache: a condition serves one level, and a batch's work takes gigabytes."""
         return replace(cast("DiffWaveConfig", experiment.model), cache="none")
 
-    def condition(self, batch: Mapping[str, Any]) -> Known:
+    def condition(self, batch: Mapping[str, Any]) -> DenoiserCondition:
         """The mel, or the class that is the utterance's text, or neither."""
         model = self.network.config
         keys = {"frames", "mel"} if model.conditions == "mel" else {"frames"}
-        known: dict[str, Any] = {key: batch[key] for key in keys & batch.keys()}
+        given: dict[str, Any] = {key: batch[key] for key in keys & batch.keys()}
         if model.conditions == "class":
             labels = [model.class_index(text) for text in batch["texts"]]
-            known["class"] = torch.tensor(labels, device=self.device)
-        return super().condition(known)
+            given["class"] = torch.tensor(labels, device=self.device)
+        return super().condition(given)
 
 
 def build_module(experiment: Experiment) -> DiffusionModule:
