@@ -15,6 +15,7 @@ from wg.errors import InputError, InputWarning, PartlyDone, Stopped, nearest
 COMMANDS: dict[str, tuple[str, str]] = {
     "recipe": ("wg.commands.recipe:recipe", "stages of a recipe (recipes/<corpus>/run.sh)"),
     "stage": ("wg.commands.recipe:stage", "one stage of a recipe, whether needed or not"),
+    "tars": ("wg.commands.tars:tars", "training features as tars, for an object store"),
     "vocode": ("wg.commands.vocode:vocode", "audio or a mel through a trained vocoder"),
     "import": ("wg.commands.import_model:import_model", "another project's checkpoint"),
     "check-mel": ("wg.commands.check_mel:check_mel", "whether a foreign mel fits a vocoder"),

@@ -79,6 +79,17 @@ class FeaturesConfig:
         "folder of ID.npy, mels [bands, frames] of an acoustic model, aligned with the audio, that "
         "take the place of the audio's own (`features.from` too); empty: none",
     )
+    stream: str = setting(
+        "",
+        "folder or URL (s3://, gs://, https://) of tars that `wg tars` made of the training split, "
+        "which training then reads in sequence; empty: the dump",
+    )
+    buffer: int = setting(
+        4096,
+        "segments of a stream among which the next ones are drawn, over all processes",
+        least=1,
+        most=10**7,
+    )
 
     def __post_init__(self) -> None:
         check_fields("features", self)

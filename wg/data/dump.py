@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -143,6 +144,17 @@ class Dump:
     def recording(self, index: int) -> Tensor:
         """The utterance's audio without added zeros, [samples]."""
         return self.audio(index)[: self.utterances[index].samples]
+
+    def clips(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """(audio [T], mel [M, F]) of so many utterances or of all, evenly spread."""
+        count = min(most, len(self))
+        for place in range(count):
+            index = place * len(self) // count
+            yield self.audio(index), self.mel(index)
+
+    def shard_of(self, index: int) -> str:
+        """The name of the file that has an utterance."""
+        return self._shard(index)[0]
 
     def index_of(self, name: str) -> int:
         """The place of an utterance; InputError for an id that is not there."""

@@ -13,7 +13,9 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from wg.data.dump import Dump, fit
+from wg.data.index import Utterance
 from wg.diffusion.noise import mix_seed
+from wg.mel.spec import MelSpec
 
 
 class Draw(NamedTuple):
@@ -55,13 +57,21 @@ class Segments(Dataset[Segment]):
         # A crop needs one number: a hash is as good as a generator and far cheaper.
         start = spare // 2 if seed < 0 else mix_seed(seed, index) % (spare + 1)
         length = min(self.frames, entry.frames)
-        audio, mel = self.dump.audio(index, start, length), self.dump.mel(index, start, length)
-        if length < self.frames:
-            audio = fit(audio, self.frames * self.dump.spec.hop_length)
-            silence = self.dump.spec.silence[:, None].expand(-1, self.frames - length)
-            mel = torch.cat([mel, silence], 1)
-        labels = self.dump.labels(index)
-        return Segment(entry.id, audio, mel, length, entry.text, start, labels, draw)
+        parts = self.dump.audio(index, start, length), self.dump.mel(index, start, length)
+        found = crop(entry, start, parts, self.frames, self.dump.spec)
+        return found._replace(labels=self.dump.labels(index), draw=draw)
+
+
+def crop(
+    entry: Utterance, start: int, parts: tuple[Tensor, Tensor], frames: int, spec: MelSpec
+) -> Segment:
+    """A segment of audio [T] and mel [M, F] from frame `start` on, padded to that many frames."""
+    audio, mel = parts
+    length = mel.shape[1]
+    if length < frames:
+        audio = fit(audio, frames * spec.hop_length)
+        mel = torch.cat([mel, spec.silence[:, None].expand(-1, frames - length)], 1)
+    return Segment(entry.id, audio, mel, length, entry.text, start)
 
 
 def whole(dump: Dump, index: int) -> Segment:

@@ -11,6 +11,7 @@ from torch import nn
 
 from wg.config import Experiment, flatten, to_dict
 from wg.data.dump import Dump
+from wg.data.tars import Tars
 from wg.diffusion.power import POWER
 from wg.errors import InputError
 from wg.inference.checkpoint import FREE, IDENTITY
@@ -117,7 +118,7 @@ def written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def begin(module: Any, dump: Dump, exp: Path) -> None:
+def begin(module: Any, dump: Dump | Tars, exp: Path) -> None:
     """What a new network has before its first step: weights of another one, the bins' power."""
     from wg.training.resume import checkpoints_in
 
@@ -130,7 +131,7 @@ def begin(module: Any, dump: Dump, exp: Path) -> None:
     learn_power(module, dump)
 
 
-def learn_power(module: Any, dump: Dump) -> None:
+def learn_power(module: Any, dump: Dump | Tars) -> None:
     """Learns from a corpus what its mels say of the bins' power, where the model wants to know.
 
     Not from what training started with: other recordings have another band above the mel's fmax.
@@ -138,10 +139,7 @@ def learn_power(module: Any, dump: Dump) -> None:
     power = module.denoiser.power
     if power is None:
         return
-    # Evenly spread.
-    indices = [i * len(dump) // FIT for i in range(FIT)] if len(dump) > FIT else range(len(dump))
-    clips = ((dump.audio(i), dump.mel(i)) for i in indices)
-    fit_power(power, clips, len(indices), module.experiment.mel)
+    fit_power(power, dump.clips(FIT), min(FIT, len(dump)), module.experiment.mel)
 
 
 def load_start(network: nn.Module, experiment: Experiment) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from wg.config import (
     save_experiment,
     to_dict,
 )
+from wg.data.tars import Tars
 from wg.errors import InputError, Stopped
 from wg.files import free_aside, keep_aside, own, write_bytes
 from wg.inference.checkpoint import FREE, find_checkpoint
@@ -25,7 +26,7 @@ from wg.models import build_network, conditions_of, config_class
 from wg.processes.launch import LAUNCHER, place, wait_for_all
 from wg.stages.stage import Stage, changes, relaunch
 from wg.stages.starting import begin, open_start, unread
-from wg.tasks.context import STAMP, Context, read_stamp
+from wg.tasks.context import STAMP, Context, read_stamp, stream_of
 from wg.tasks.registry import task_of
 
 FEATURES = "features.txt"  # in exp: the digest of what the run was trained on
@@ -119,6 +120,8 @@ def check(context: Context) -> None:
 
         check_divisible(context.experiment, processes)
     check_memory(context.experiment)
+    if context.experiment.features.stream:
+        check_stream(context)
     source = context.experiment.train.init_from
     if source is not None and not goes_on(context):
         open_start(context.experiment)
@@ -127,6 +130,31 @@ def check(context: Context) -> None:
                 f"train.init_from: {source} lies in {context.exp}, which this run writes to; copy "
                 "it elsewhere, or train by another --model"
             )
+
+
+def check_stream(context: Context) -> None:
+    """InputError for a model that the tars of `features.stream` do not tell enough, or other mels.
+
+    What a text or a class needs besides is in the dump's folder and beside it.
+    """
+    model = context.experiment.model
+    if conditions_of(model) != "mel":
+        raise InputError(
+            f"features.stream: tars are for models of mels, {model.name} here takes "
+            f"{conditions_of(model)}; leave it empty to train from the dump"
+        )
+    stream_of(context)
+
+
+def opened_stream(context: Context) -> Tars:
+    """The tars of `features.stream`; InputError for those of other features than stage 2's."""
+    tars, stamp = stream_of(context), read_stamp(context.dump / STAMP.format(name="features"))
+    if stamp is not None and stamp["digest"] != tars.features:
+        raise InputError(
+            f"features.stream: {tars.place} was not made of {context.dump} as it is now; write the "
+            "tars again by wg tars"
+        )
+    return tars
 
 
 def check_memory(experiment: Experiment) -> None:
@@ -235,7 +263,9 @@ def run(context: Context) -> Mapping[str, Any]:
     task = task_of(context)
     context = task.resolved(context)
     experiment, devices = context.experiment, context.devices
-    dumps = task.dump(context, "train"), task.dump(context, "valid")
+    streamed = experiment.features.stream
+    train = opened_stream(context) if streamed else task.dump(context, "train")
+    dumps = train, task.dump(context, "valid")
     task.check_training(context)
     from wg.training.modules import build_module
     from wg.training.trainer import fit

@@ -9,6 +9,7 @@ from typing import Any
 from wg.config import Experiment
 from wg.data.dump import Dump, features_folder
 from wg.data.phonemes import Phonemes, read_phonemes
+from wg.data.tars import Tars
 from wg.diffusion.schedules import schedule_label
 from wg.errors import InputError, stage_label
 from wg.processes.devices import Devices
@@ -105,6 +106,17 @@ def features_of(context: Context, split: str) -> Dump:
             f"{dump.folder}: features of another MelSpec; run {stage_label('features')}"
         )
     return dump
+
+
+def stream_of(context: Context) -> Tars:
+    """The tars of `features.stream`; InputError for those of another MelSpec."""
+    tars = Tars(context.experiment.features.stream)
+    if tars.spec != context.experiment.mel:
+        raise InputError(
+            f"features.stream: {tars.place} has features of another MelSpec than mel says; write "
+            "the tars again by wg tars"
+        )
+    return tars
 
 
 def read_stamp(path: Path) -> dict[str, Any] | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
@@ -14,25 +17,34 @@ from wg.data.segments import (
     training_loader,
     validation_loader,
 )
+from wg.data.stream import Stream, StreamLoader
+from wg.data.tars import Tars
 
 
 class SegmentData(LightningDataModule):
-    """Segments of two dumps: a process's share of each batch, from the batch that is reached."""
+    """Segments of two dumps, or of tars and a dump.
 
-    def __init__(self, experiment: Experiment, train: Dump, valid: Dump) -> None:
+    A process's share of each batch, from the batch that is reached.
+    """
+
+    def __init__(self, experiment: Experiment, train: Dump | Tars, valid: Dump) -> None:
         super().__init__()
         self.experiment, self.train, self.valid = experiment, train, valid
         self.frames = experiment.train.segment_samples // experiment.mel.hop_length
 
-    def training(self, share: Share, first_batch: int) -> DataLoader:
+    def training(self, share: Share, first_batch: int) -> Iterable[Any]:
         """Endless batches; accumulated ones follow each other."""
         config = self.experiment.train
+        if isinstance(self.train, Tars):
+            buffer = self.experiment.features.buffer
+            stream = Stream(self.train, self.frames, buffer, config.batch_size, config.seed)
+            return StreamLoader(stream, share, first_batch, config.workers)
         batches = EndlessBatches(
             len(self.train), config.batch_size, config.seed, share, first_batch
         )
         return training_loader(Segments(self.train, self.frames), batches, config.workers)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> Iterable[Any]:
         """Asked for once ranks and progress are known: a resumed run goes on where it stopped."""
         assert self.trainer is not None
         reached = self.trainer.global_step * self.experiment.train.accumulate

@@ -20,6 +20,7 @@ from torch.optim.swa_utils import get_ema_avg_fn
 
 from wg.config import Experiment, TrainConfig
 from wg.data.dump import Dump
+from wg.data.tars import Tars
 from wg.errors import InputError, stage_label
 from wg.processes.devices import Devices
 from wg.processes.threads import spinning
@@ -97,9 +98,14 @@ def strategy_of(train: TrainConfig, world: int) -> str | DDPStrategy:
 
 @contextmanager
 def answering(train: TrainConfig) -> Iterator[None]:
-    """InputError where another process no longer answers."""
+    """InputError where another process no longer answers, or one that loads data has found one."""
     try:
         yield
+    except InputError as error:
+        message = str(error).strip()
+        if not message.startswith("Caught "):  # as DataLoader tells of its processes' exceptions
+            raise
+        raise InputError(message.splitlines()[-1].partition(": ")[2]) from None
     except RuntimeError as error:
         if not re.search("timed out|timeout|connection|peer", str(error), re.IGNORECASE):
             raise
@@ -113,7 +119,7 @@ def answering(train: TrainConfig) -> Iterator[None]:
 def fit(
     experiment: Experiment,
     module: LightningModule,
-    dumps: tuple[Dump, Dump],
+    dumps: tuple[Dump | Tars, Dump],
     folder: Path,
     devices: Devices,
 ) -> None:
