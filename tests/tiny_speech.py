@@ -28,6 +28,7 @@ TINY = WaveGrad2Config(
 VOICES = replace(TINY, speaker_channels=4, speakers=("anna", "bert"))
 BY_A_MEL = replace(TINY, mel_weight=1.0, mel_blocks=2, mel_width=8)  # which it predicts
 THROUGH_A_MEL = replace(BY_A_MEL, decoder="spectral", spectral=SPECTRAL)
+BY_A_PITCH = replace(THROUGH_A_MEL, pitch_weight=1.0)
 SYNTHESIS = SamplingConfig("3", clip=1.0)
 CONSISTENT = SamplingConfig("3", clip=1.0, consistency=Consistency(2))
 
@@ -43,7 +44,12 @@ def tiny_speech(config: WaveGrad2Config = TINY) -> TextToSpeech:
             nn.init.normal_(parameter, std=0.1)
     give_power(network)
     if isinstance(network.mel, MelPredictor):
-        nn.init.constant_(network.mel.leave.bias, -4.0)  # pyright: ignore[reportArgumentType]
+        bias = network.mel.leave.bias
+        assert bias is not None
+        nn.init.constant_(bias[: SPEC.n_mels], -4.0)
+        nn.init.constant_(bias[SPEC.n_mels :], 0.1)  # of the ripples, where there is a pitch
+    if network.pitch is not None:
+        nn.init.constant_(network.pitch.leave.bias, 1.0)  # pyright: ignore[reportArgumentType]
     # Durations of some frames, different for each symbol.
     nn.init.normal_(network.encoder.embedding.weight, std=3)
     nn.init.uniform_(network.duration.projection.weight, 0, 0.2)

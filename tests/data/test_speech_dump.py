@@ -12,7 +12,7 @@ from test_dump import SPEC, clip
 from wg.data.dump import Dump, write_shard
 from wg.data.phonemes import Phonemes
 from wg.data.segments import Draw, Segments, collate, whole
-from wg.data.speech import SpokenDump, speakers_of
+from wg.data.speech import SpokenDump, pitch_of, speakers_of
 from wg.errors import InputError
 from wg.models.wavegrad2 import WaveGrad2Config
 
@@ -62,6 +62,29 @@ def test_a_whole_utterance_is_a_window_from_its_start(folder: Path) -> None:
     batch = collate([whole(SpokenDump(folder, SPOKEN, ONE), 0)])
     assert batch["mel"].shape[2] == 20 and batch["window_start"].tolist() == [0]  # pyright: ignore
     assert "speaker" not in batch and "frames" not in batch
+
+
+def test_a_model_of_pitches_is_told_those_of_whole_utterances(folder: Path) -> None:
+    dump = SpokenDump(folder, SPOKEN, replace(ONE, mel_weight=1.0, mel_blocks=1, pitch_weight=1.0))
+    batch = collate([Segments(dump, 8)[Draw(0, 1)], Segments(dump, 8)[Draw(1, 1)]])
+    pitch, mel = batch["pitch"], batch["utterance_mel"]
+    assert isinstance(pitch, torch.Tensor) and isinstance(mel, torch.Tensor)
+    assert pitch.shape == mel.shape[:2] == (2, 20) and not pitch[1, 12:].any()
+
+
+def test_pitches_stand_where_frames_do() -> None:
+    # 200 Hz with harmonics from the middle on; frame f is centred on (f + 1/2) * hop.
+    samples = torch.arange(SPEC.sample_rate)
+    buzz = sum((torch.pi * 2 * 200 * n * samples / SPEC.sample_rate).cos() / n for n in range(1, 9))
+    assert isinstance(buzz, torch.Tensor)
+    half = SPEC.sample_rate // 2
+    buzz = 0.1 * buzz * (samples >= half)
+    pitch = pitch_of(buzz, SPEC)
+    first = half // SPEC.hop_length
+    assert pitch.shape == (SPEC.frames(len(buzz)),)
+    assert not pitch[: first - 3].any()
+    voiced = pitch[first + 4 : -4]
+    torch.testing.assert_close(voiced, torch.full_like(voiced, 200.0), atol=2.0, rtol=0)
 
 
 def test_other_models_are_told_nothing_more(folder: Path) -> None:

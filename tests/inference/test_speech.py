@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_speech import BY_A_MEL, THROUGH_A_MEL, TINY, VOICES, tiny_speech
+from tiny_speech import BY_A_MEL, BY_A_PITCH, THROUGH_A_MEL, TINY, VOICES, tiny_speech
 from tiny_vocoder import SPECTRAL
 from torch import Tensor
 
@@ -54,7 +54,9 @@ def test_an_utterance_sounds_the_same_alone_and_in_a_batch(voices: TextToSpeech)
         torch.testing.assert_close(alone.durations, speech.durations)
 
 
-@pytest.mark.parametrize("config", [BY_A_MEL, THROUGH_A_MEL], ids=["wavegrad", "spectral"])
+@pytest.mark.parametrize(
+    "config", [BY_A_MEL, THROUGH_A_MEL, BY_A_PITCH], ids=["wavegrad", "spectral", "pitch"]
+)
 def test_an_utterance_by_a_predicted_mel_sounds_the_same_alone(config: WaveGrad2Config) -> None:
     model = tiny_speech(config)
     both = [Sentence(LONG, Voice(seed=1)), Sentence(SHORT, Voice(seed=2))]
@@ -98,6 +100,16 @@ def test_given_durations_are_kept_to_the_frame(single: TextToSpeech) -> None:
 def test_twice_the_pace_takes_half_the_time(single: TextToSpeech) -> None:
     lengths = [len(single("Hello there.", Voice(pace=pace))) for pace in (1.0, 2.0)]
     assert lengths[0] / 2 == pytest.approx(lengths[1], abs=64)
+
+
+def test_a_pitch_can_be_raised_where_the_model_predicts_one(single: TextToSpeech) -> None:
+    model = tiny_speech(BY_A_PITCH)
+    plain, higher = (model("Hello there.", Voice(pitch=factor)) for factor in (1.0, 1.3))
+    assert len(plain) == len(higher) and not torch.allclose(plain, higher)
+    with pytest.raises(InputError, match="does not predict its pitch"):
+        single("Hello.", Voice(pitch=1.3))
+    with pytest.raises(InputError, match="pitch 0; give 0.25 to 4"):
+        Voice(pitch=0.0)
 
 
 def test_seed_speaker_and_text_decide_what_is_heard(voices: TextToSpeech) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_speech import BY_A_MEL, THROUGH_A_MEL, TINY, VOICES
+from tiny_speech import BY_A_MEL, BY_A_PITCH, THROUGH_A_MEL, TINY, VOICES
 from torch import Tensor, nn
 
 from wg.errors import InputError
+from wg.mel.extract import log_mel
 from wg.mel.hub import named
+from wg.models.pitch import Ripple, in_hertz, in_octaves
 from wg.models.upsampling import places_of, sinusoid
 from wg.models.wavegrad import Decoder, WaveGradNetwork
 from wg.models.wavegrad2 import WaveGrad2Config, WaveGrad2Network, span_mask
@@ -35,10 +37,11 @@ def network(config: WaveGrad2Config) -> WaveGrad2Network:
 
 def batch(**further: Tensor) -> dict[str, Tensor]:
     """Two utterances of six and four symbols, of 20 and 12 frames."""
+    rows = torch.ones(2)
     durations = torch.tensor([[4, 0, 5, 3, 6, 2], [3, 3, 2, 4, 0, 0]])
     symbols = torch.tensor([[1, 9, 20, 31, 42, 3], [1, 33, 15, 3, 0, 0]])
     told = {"symbols": symbols, "symbol_lengths": LENGTHS, "durations": durations}
-    return {**told, "pace": torch.ones(2), **further}
+    return {**told, "pace": rows, "pitch_factor": rows, **further}
 
 
 def alone(content: dict[str, Tensor], row: int) -> dict[str, Tensor]:
@@ -240,7 +243,10 @@ def test_the_loss_of_a_mel_of_convolutions_is_over_whole_utterances() -> None:
     torch.testing.assert_close(losses, torch.tensor([0.0, 0.25]))
 
 
-@pytest.mark.parametrize("config", [BY_A_MEL, THROUGH_A_MEL], ids=["wavegrad", "spectral"])
+MEL_MODELS = {"wavegrad": BY_A_MEL, "spectral": THROUGH_A_MEL, "pitch": BY_A_PITCH}
+
+
+@pytest.mark.parametrize("config", MEL_MODELS.values(), ids=MEL_MODELS)
 def test_a_predicted_mel_is_the_same_alone_and_in_a_padded_batch(config: WaveGrad2Config) -> None:
     net = network(config)
     both = batch()
@@ -249,6 +255,69 @@ def test_a_predicted_mel_is_the_same_alone_and_in_a_padded_batch(config: WaveGra
     for row, frames in enumerate((20, 12)):
         single = net.condition(alone(both, row)).mel
         torch.testing.assert_close(single, together[row : row + 1, :, :frames])
+
+
+@pytest.mark.parametrize("hertz", [110.0, 160.0, 230.0])
+def test_ripples_are_those_of_a_buzz_of_that_pitch(hertz: float) -> None:
+    samples = torch.arange(8000, dtype=torch.float64) / SPEC.sample_rate
+    harmonics = torch.arange(1, int(SPEC.sample_rate / 2 / hertz))
+    buzz = 0.01 * (2 * math.pi * hertz * harmonics[:, None] * samples).cos().sum(0)
+    mel = log_mel(buzz, SPEC)[:, 12].float()
+    low = slice(3, 40)  # bands narrower than harmonics are apart
+    rippling = Ripple(SPEC)(torch.full((1, 1), hertz))[0, :, low, 0]
+    level = torch.linspace(0, 1, 37).expand(2, -1)  # and their slope
+    both = torch.cat([rippling, torch.ones(1, 37), level[:1]])
+    fitted = torch.linalg.lstsq(both.T, mel[low, None]).solution
+    left = mel[low] - (both.T @ fitted)[:, 0]
+    assert float(left.var() / mel[low].var()) < 0.15
+    assert float(fitted[0]) > 0.5
+    # A tenth higher, they say nothing.
+    other = torch.cat([Ripple(SPEC)(torch.full((1, 1), 1.1 * hertz))[0, :, low, 0], both[2:]])
+    missed = mel[low] - (other.T @ torch.linalg.lstsq(other.T, mel[low, None]).solution)[:, 0]
+    assert float(missed.var() / mel[low].var()) > 0.5
+
+
+def test_nothing_ripples_without_a_voice() -> None:
+    pitch = torch.tensor([[0.0, 200.0, 0.0]])
+    rippling = Ripple(SPEC)(pitch)
+    assert rippling.shape == (1, 2, BANDS, 3)
+    assert not rippling[..., 0].any() and rippling[..., 1].any() and not rippling[..., 2].any()
+    assert in_octaves(pitch).tolist() == [[0, 0, 0]]
+    torch.testing.assert_close(in_hertz(in_octaves(torch.tensor(130.0))), torch.tensor(130.0))
+
+
+def test_a_given_pitch_is_taken_and_a_predicted_one_can_be_raised() -> None:
+    net = network(BY_A_PITCH)
+    assert net.pitch is not None
+    nn.init.constant_(net.pitch.leave.bias, 0.1)  # pyright: ignore[reportArgumentType]
+    nn.init.zeros_(net.pitch.leave.weight)  # 200 Hz, an octave's tenth higher; voiced
+    predicted = net.condition(batch())
+    assert predicted.pitch is not None and predicted.mel is not None
+    given = torch.full((2, 20), 200.0 * 2**0.1)
+    torch.testing.assert_close(net.condition(batch(pitch=given)).mel, predicted.mel)
+    raised = net.condition(batch(pitch_factor=torch.tensor([1.0, 1.5]))).mel
+    assert raised is not None
+    torch.testing.assert_close(raised[0], predicted.mel[0])
+    assert not torch.allclose(raised[1], predicted.mel[1])
+    given[1] *= 1.5
+    torch.testing.assert_close(net.condition(batch(pitch=given)).mel, raised)
+    unvoiced = net.condition(batch(pitch=torch.zeros(2, 20))).mel
+    assert unvoiced is not None and not torch.allclose(unvoiced, predicted.mel)
+
+
+def test_the_pitch_loss_is_of_octaves_where_voiced_and_of_voicing_everywhere() -> None:
+    net = network(BY_A_PITCH)
+    pitch = torch.full((2, 20), 200.0)
+    pitch[:, ::2] = 0
+    pitch[1, 12:] = 0  # padding
+    spoken = net.condition(batch(pitch=pitch))
+    sure = torch.where(pitch > 0, 50.0, -50.0)
+    octaves = torch.where(pitch > 0, 0.5, 9.0)  # of unvoiced frames nobody asks
+    octaves[1] = 0
+    sure[1, 0] = 50.0
+    said = spoken._replace(pitch=torch.stack([octaves, sure], 1))
+    losses = net.pitch_loss({"pitch": pitch}, said)
+    torch.testing.assert_close(losses, torch.tensor([0.25, 50 / 12]))
 
 
 def test_masks_hide_spans_in_training_only() -> None:
@@ -271,16 +340,21 @@ def test_a_masked_span_is_one_piece_and_lies_anywhere() -> None:
     assert hidden.min() > 0.03  # the first and the last frame too
 
 
-def test_training_reaches_every_weight() -> None:
-    net = network(replace(VOICES, mel_weight=1.0)).train()
+@pytest.mark.parametrize("further", [{}, {"mel_blocks": 2, "pitch_weight": 1.0}])
+def test_training_reaches_every_weight(further: dict[str, Any]) -> None:
+    net = network(replace(VOICES, mel_weight=1.0, **further)).train()
     told = batch(
         speaker=torch.tensor([0, 1]),
         window_start=torch.tensor([5, 2]),
         mel=torch.zeros(2, BANDS, 8),
+        utterance_mel=torch.zeros(2, 20, BANDS),
+        pitch=torch.full((2, 20), 150.0),
     )
     spoken = net.condition(told)
     eps = net.denoise(torch.randn(2, 8 * HOP), torch.full((2,), 0.5), spoken)
     loss = eps.square().sum() + net.duration_loss(told, spoken).sum()
+    if further:
+        loss = loss + net.pitch_loss(told, spoken).sum()
     (loss + net.mel_loss(told, spoken).sum()).backward()
     without = [name for name, weight in net.named_parameters() if weight.grad is None]
     assert not without
@@ -298,6 +372,7 @@ def test_training_reaches_every_weight() -> None:
         ({"mel_blocks": 2}, "model.mel_blocks is 2, but model.mel_weight is 0"),
         ({"mel_width": 0}, "model.mel_width is 0"),
         ({"decoder": "spectral"}, "model.decoder is spectral"),
+        ({"pitch_weight": 1.0}, "model.pitch_weight is 1, but there is no predicted mel"),
     ],
 )
 def test_a_contradiction_names_its_key(wrong: dict[str, Any], message: str) -> None:

@@ -45,7 +45,7 @@ SPEAKING = {
 }
 # Everything that is drawn, or counted over a batch; segments with padding.
 WITH_MEL = {"mel_weight": 1.0, "mel_blocks": 2, "mel_width": 8, "duration_mean": "symbols"}
-WITH_MEL |= {"predictor_zoneout": 0.1, "mask_frames": 3, "mask_channels": 3}
+WITH_MEL |= {"predictor_zoneout": 0.1, "mask_frames": 3, "mask_channels": 3, "pitch_weight": 1.0}
 OTHERS = {
     "diffwave": DIFFWAVE,
     "spectral": SPECTRAL,

@@ -30,6 +30,7 @@ def parser() -> Options:
     )
     options.add_argument("--speaker", help="of a model that knows several")
     options.add_argument("--pace", type=float, default=1.0, help="1.2: a fifth faster [1]")
+    options.add_argument("--pitch", type=float, default=1.0, help="1.2: a fifth higher [1]")
     options.add_argument("--lexicon", type=Path, help="lines of a word and its phonemes")
     add_sampling(options)
     options.add_argument("--seed", type=int, default=0)
@@ -84,7 +85,7 @@ def speak(arguments: Sequence[str]) -> None:
     if options.lexicon is not None:
         model.lexicon = read_lexicon(options.lexicon)
     synthesis, _ = chosen(model, options)
-    voice = Voice(options.speaker, options.pace, options.seed)
+    voice = Voice(options.speaker, options.pace, options.seed, options.pitch)
     for number, text in texts.items():  # all of them, before the work begins
         try:
             model.sentences(text, voice)

@@ -14,6 +14,8 @@ from wg.data.dump import Dump
 from wg.data.index import Utterance, Utterances
 from wg.data.phonemes import Phonemes
 from wg.errors import InputError
+from wg.mel.spec import MelSpec
+from wg.metrics.pitch import FRAME_MS, f0
 from wg.text.symbols import to_ids
 
 
@@ -35,6 +37,11 @@ class Tables(Protocol):
         """Over 0: mels of whole utterances are told."""
         ...
 
+    @property
+    def pitch_weight(self) -> float:
+        """Over 0: pitches of whole utterances are told."""
+        ...
+
     def speaker_index(self, name: str) -> int:
         """Place of a speaker."""
         ...
@@ -51,16 +58,23 @@ class SpokenDump(Dump):
             raise InputError(f"{folder}: no utterance has phonemes; run stage 3 (phonemes)")
         self.utterances = Utterances(self._table, np.array(kept, np.int64))
         self.phonemes, self.tables = phonemes, tables
+        self._pitches: dict[int, Tensor] = {}  # found once: 4 bytes a frame
         for entry in self.utterances:
             self._tell(entry)
 
     def labels(self, index: int) -> dict[str, Tensor]:
         """symbols [N], symbol_lengths [], durations [N] in frames.
 
-        Also speaker [] and utterance_mel [F, M], if they matter.
+        Also speaker [], utterance_mel [F, M] and pitch [F], see `pitch_of`, if they matter.
         """
         labels = self._tell(self.utterances[index])
-        return {**labels, "utterance_mel": self.mel(index).T} if self.tables.mel_blocks else labels
+        if self.tables.mel_blocks:
+            labels["utterance_mel"] = self.mel(index).T
+        if self.tables.pitch_weight:
+            if index not in self._pitches:
+                self._pitches[index] = pitch_of(self.audio(index), self.spec)
+            labels["pitch"] = self._pitches[index]
+        return labels
 
     def _tell(self, entry: Utterance) -> dict[str, Tensor]:
         tables = self.tables
@@ -81,6 +95,15 @@ class SpokenDump(Dump):
             "durations": torch.tensor(spoken.durations),
         }
         return labels if speaker is None else {**labels, "speaker": torch.tensor(speaker)}
+
+
+def pitch_of(wave: Tensor, spec: MelSpec) -> Tensor:
+    """F0 in Hz [F] in the middle of each frame of a waveform [T], 0 where unvoiced."""
+    track = f0(wave.double().numpy(), spec.sample_rate)
+    middle = 0.0 if spec.framing == "centre" else 0.5
+    seconds = (np.arange(spec.frames(len(wave))) + middle) * spec.hop_length / spec.sample_rate
+    places = (seconds * 1000 / FRAME_MS).round().astype(int).clip(max=len(track) - 1)
+    return torch.from_numpy(track[places]).float()
 
 
 def speakers_of(dump: Dump) -> tuple[str, ...]:

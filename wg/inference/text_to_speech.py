@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -28,15 +28,18 @@ PAUSE_S = 0.1  # between two sentences
 
 @dataclass(frozen=True)
 class Voice:
-    """Who speaks, how fast (1.2: a fifth faster than learned), and the seed of the noise."""
+    """Who speaks, how fast and how high (1.2: a fifth more than learned); seed of the noise."""
 
     speaker: str | None = None
     pace: float = 1.0
     seed: int = 0
+    pitch: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.pace <= 10:
             raise InputError(f"pace {self.pace:g}; give 0.1 to 10 (2: twice as fast)")
+        if not 0.25 <= self.pitch <= 4:
+            raise InputError(f"pitch {self.pitch:g}; give 0.25 to 4 (2: an octave higher)")
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,11 @@ class TextToSpeech(TrainedModel):
     def sentences(self, text: str, voice: Voice) -> list[Sentence]:
         """A text's sentences as symbols; InputError where there is nothing to speak."""
         self.speaker_index(voice.speaker)
+        if voice.pitch != 1 and not self.model.pitch_weight:
+            raise InputError(
+                f"pitch {voice.pitch:g} given, but the model does not predict its pitch (it was "
+                "trained with model.pitch_weight=0)"
+            )
         # A sentence of dots or an emoji alone is silent, unless it is all there is.
         spoken = [part for part in sentences(text) if any(map(str.isalnum, part))] or [text]
         utterances = []
@@ -118,7 +126,7 @@ class TextToSpeech(TrainedModel):
             if self.model.boundaries == "pauses":
                 symbols = with_pauses(symbols)
             to_ids(symbols, self.model.symbols)
-            seeded = Voice(voice.speaker, voice.pace, mix_seed(voice.seed, number))
+            seeded = replace(voice, seed=mix_seed(voice.seed, number))
             utterances.append(Sentence(symbols, seeded))
         return utterances
 
@@ -167,6 +175,7 @@ class TextToSpeech(TrainedModel):
             "symbols": pad_sequence([torch.tensor(row) for row in ids], True),
             "symbol_lengths": torch.tensor([len(row) for row in ids]),
             "pace": torch.tensor([utterance.voice.pace for utterance in utterances]),
+            "pitch_factor": torch.tensor([utterance.voice.pitch for utterance in utterances]),
         }
         given = [u.durations for u in utterances if u.durations is not None]
         if given:

@@ -17,7 +17,9 @@ paper tries, are of our own form.
 The mel that is predicted beside the waveform can do more, and that is ours: with `mel_blocks` it
 is good enough for whitened bins (`diffusion.precondition=mel`), noise of its colour and sampling
 that is consistent with it; with `decoder=spectral` it is all that the decoder knows. Training
-gives the recording's mel to them, speaking the predicted one.
+gives the recording's mel to them, speaking the predicted one. With `pitch_weight` each frame's
+pitch is predicted too, and the mel has its harmonics (`wg.models.pitch`); training gives it the
+recording's pitch.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from wg.errors import InputError, nearest, stage_label
 from wg.fields import setting
 from wg.mel.spec import MelSpec
 from wg.models.network import Network
+from wg.models.pitch import ORDERS, Ripple, in_hertz, in_octaves
 from wg.models.shared import SharedNorm, at_least_single, share_of
 from wg.models.spectral import SpectralConfig, SpectralNetwork
 from wg.models.upsampling import (
@@ -131,6 +134,11 @@ class WaveGrad2Config(WaveGradConfig):
         most=1000,
     )
     mel_width: int = setting(192, "channels of these blocks", least=1, most=8192)
+    pitch_weight: float = setting(
+        0.0,
+        "of the loss of a predicted pitch, whose harmonics that mel has; 0: none",
+        least=0,
+    )
     decoder: Literal["wavegrad", "spectral"] = setting("wavegrad", "spectral: of the predicted mel")
     spectral: SpectralConfig = setting(SpectralConfig(), "sizes of that decoder")
     mask_frames: int = setting(
@@ -153,6 +161,11 @@ class WaveGrad2Config(WaveGradConfig):
             raise InputError(
                 f"model.mel_blocks is {self.mel_blocks}, but model.mel_weight is 0: nothing would "
                 "teach them; set model.mel_weight=1"
+            )
+        if self.pitch_weight and not self.mel_blocks:
+            raise InputError(
+                f"model.pitch_weight is {self.pitch_weight:g}, but there is no predicted mel to "
+                "have harmonics; set model.mel_blocks=4 model.mel_weight=1"
             )
         if self.decoder == "spectral" and not self.mel_blocks:
             raise InputError(
@@ -240,17 +253,17 @@ class MelBlock(nn.Module):
 
 
 class MelPredictor(nn.Module):
-    """Features of all frames to their mel."""
+    """Features of all frames to something of each of them: their mel, or their pitch."""
 
-    def __init__(self, config: WaveGrad2Config, width: int, bands: int) -> None:
+    def __init__(self, config: WaveGrad2Config, width: int, outputs: int) -> None:
         super().__init__()
         self.dropout = config.dropout / 2
         self.enter = nn.Conv1d(width, config.mel_width, 1)
         self.blocks = nn.ModuleList(MelBlock(config.mel_width) for _ in range(config.mel_blocks))
-        self.leave = nn.Conv1d(config.mel_width, bands, 1)
+        self.leave = nn.Conv1d(config.mel_width, outputs, 1)
 
     def forward(self, features: Tensor, frames: Tensor, draws: RowDraws | None = None) -> Tensor:
-        """features [B, C, F], of which `frames` [B] are real -> [B, M, F]."""
+        """features [B, C, F], of which `frames` [B] are real -> [B, outputs, F]."""
         x = self.enter(features)
         for block in self.blocks:
             x = block(x, frames, self.dropout, draws)
@@ -266,6 +279,7 @@ class TextCondition(NamedTuple):
     durations: Tensor  # that the features are spread by, in frames, [B, N]
     frames: Tensor  # of the utterance or, in a window, of it that are real, [B]
     mel: Tensor | None = None  # of the whole utterances, as predicted, [B, M, F]
+    pitch: Tensor | None = None  # of these, predicted: octaves and logit of voicing, [B, 2, F]
 
 
 class WaveGrad2Network(Network):
@@ -287,11 +301,14 @@ class WaveGrad2Network(Network):
         self.range = Predictor(width + 1, hidden, zoneout)
         self.domain = config.domain
         self.mel: nn.Module | None = None
-        if config.mel_weight:
-            blocks = config.mel_blocks
-            self.mel = (
-                MelPredictor(config, width, mel.n_mels) if blocks else nn.Linear(width, mel.n_mels)
-            )
+        self.pitch: MelPredictor | None = None
+        if config.pitch_weight:
+            self.pitch, self.ripple = MelPredictor(config, width, 2), Ripple(mel)
+            self.mel = MelPredictor(config, width + 2, mel.n_mels * (1 + ORDERS))
+        elif config.mel_blocks:
+            self.mel = MelPredictor(config, width, mel.n_mels)
+        elif config.mel_weight:
+            self.mel = nn.Linear(width, mel.n_mels)
         self.decoder: Decoder | SpectralNetwork = (
             SpectralNetwork(config.spectral, mel)
             if config.decoder == "spectral"
@@ -302,6 +319,8 @@ class WaveGrad2Network(Network):
         """From `symbols` [B, N], `symbol_lengths` [B] and, for several speakers, `speaker` [B].
 
         With `durations` [B, N] in frames these are taken, else predicted ones over `pace` [B].
+        So is `pitch` [B, F] in Hz of the whole utterances, 0 where unvoiced, if the mel has one,
+        else the predicted one times `pitch_factor` [B].
         With `window_start` [B] in frames, of the part alone that `mel` [B, M, F] is of; where
         some of that is padding, `frames` [B] are real. A decoder of mels takes that one where it
         is there, else the predicted one. With `seeds` [B] what is random in training is of each
@@ -331,16 +350,20 @@ class WaveGrad2Network(Network):
             weights = gaussian_weights(durations, ranges, real, start, count, self.convention)
             return (weights.to(x) @ x).transpose(1, 2)
 
-        mel = None
+        mel = pitch = None
         if isinstance(self.mel, MelPredictor):
             whole = durations.sum(1).round().long().clamp_min(1)
             features = upsampled(torch.zeros_like(whole), int(whole.max()))
-            mel = at_least_single(self.mel(features, whole, draws))
+            if self.pitch is None:
+                mel = at_least_single(self.mel(features, whole, draws))
+            else:
+                pitch = at_least_single(self.pitch(features, whole, draws))
+                mel = self.with_harmonics(features, whole, self.pitch_of(batch, pitch), draws)
         if isinstance(self.decoder, SpectralNetwork):
             assert mel is not None
             given = dict(batch) if "mel" in batch else {"mel": mel, "frames": frames}
             return TextCondition(
-                self.decoder.condition(given), mel, predicted, durations, frames, mel
+                self.decoder.condition(given), mel, predicted, durations, frames, mel, pitch
             )
         features = upsampled(start, length)
         seen = self.hide(features, draws) if self.training else features
@@ -349,7 +372,24 @@ class WaveGrad2Network(Network):
             seen = torch.cat([seen, sinusoid(places, self.config.position_channels).to(seen)], 1)
         padded = bool((frames < length).any())
         decoder = self.decoder.enter(seen, frames if padded else None)
-        return TextCondition(decoder, features, predicted, durations, frames, mel)
+        return TextCondition(decoder, features, predicted, durations, frames, mel, pitch)
+
+    def pitch_of(self, batch: Mapping[str, Any], predicted: Tensor) -> Tensor:
+        """F0 [B, F] in Hz, 0 where unvoiced: that of `batch`, or of what is predicted [B, 2, F]."""
+        if "pitch" in batch:
+            return batch["pitch"].to(predicted)
+        hertz = in_hertz(predicted[:, 0]) * batch["pitch_factor"][:, None]
+        return hertz.to(predicted) * (predicted[:, 1] > 0)
+
+    def with_harmonics(
+        self, features: Tensor, frames: Tensor, pitch: Tensor, draws: RowDraws | None = None
+    ) -> Tensor:
+        """Mel [B, M, F] of features [B, C, F] and F0 [B, F] in Hz: an envelope and ripples."""
+        assert self.mel is not None
+        told = torch.stack([in_octaves(pitch), (pitch > 0).to(pitch)], 1).to(features)
+        parts = at_least_single(self.mel(torch.cat([features, told], 1), frames, draws))
+        envelope, *depths = parts.chunk(1 + ORDERS, 1)
+        return envelope + (torch.stack(depths, 1) * self.ripple(pitch)).sum(1)
 
     def denoise(self, x: Tensor, *inputs: Any) -> Tensor:
         """What the decoder's own `denoise` gives of x [B, T]; see `wg.models.network`."""
@@ -392,6 +432,20 @@ class WaveGrad2Network(Network):
             frames = spoken.durations.sum(1).round().long()
         error = (predicted - wanted).abs().mean(1)
         return (error * within(frames, error.shape[1])).sum(1) / frames
+
+    def pitch_loss(self, batch: Mapping[str, Tensor], spoken: TextCondition) -> Tensor:
+        """Squared error in octaves, mean over voiced frames, and voicing's cross entropy, [B].
+
+        `batch` has `pitch` [B, F] in Hz.
+        """
+        assert spoken.pitch is not None
+        octaves, logit = spoken.pitch.unbind(1)
+        pitch, frames = batch["pitch"].to(octaves), spoken.durations.sum(1).round().long()
+        voiced = (pitch > 0).to(octaves)
+        missed = F.binary_cross_entropy_with_logits(logit, voiced, reduction="none")
+        missed = (missed * within(frames, pitch.shape[1])).sum(1) / frames
+        wrong = ((octaves - in_octaves(pitch)).square() * voiced).sum(1)
+        return wrong / voiced.sum(1).clamp_min(1) + missed
 
     def hide(self, features: Tensor, draws: RowDraws | None = None) -> Tensor:
         """Features [B, C, F] with a span of frames and a band of channels set to zero.

@@ -38,12 +38,12 @@ class DiffusionModule(Diffusion, LightningModule):
 
 
 class WaveGrad2Module(DiffusionModule):
-    """WaveGrad 2 (2106.09660): with losses of the durations and, if asked for, of the mel."""
+    """WaveGrad 2 (2106.09660): with losses of durations and, if asked for, of mel and pitch."""
 
     network: WaveGrad2Network
 
     def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """The noise's and, weighted, that of the durations and of the mel; each [B]."""
+        """The noise's and, weighted, those of the durations, the mel and the pitch; each [B]."""
         model = self.network.config
         condition = self.condition(batch)
         losses = {
@@ -52,6 +52,8 @@ class WaveGrad2Module(DiffusionModule):
         }
         if model.mel_weight:
             losses["mel"] = model.mel_weight * self.network.mel_loss(batch, condition.cond)
+        if model.pitch_weight:
+            losses["pitch"] = model.pitch_weight * self.network.pitch_loss(batch, condition.cond)
         return losses
 
 
