@@ -62,6 +62,23 @@ def test_steps_and_seed_are_heard_and_repeat(ran: TinyRecipe, tmp_path: Path) ->
     assert len({made["a"], made["seed"], made["steps"]}) == 3
 
 
+def test_in_16_bits_it_sounds_nearly_the_same(
+    ran: TinyRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ran.corpus / "wavs" / "tone-09.wav"
+    for module in ("wg.commands.sampling", "wg.inference.model"):
+        monkeypatch.setattr(f"{module}.computes_in_bfloat16", lambda: True)
+    for precision in ("fp32", "bf16"):
+        target = tmp_path / f"{precision}.wav"
+        assert vocode(ran, source, "-o", target, "--precision", precision).code == 0
+        assert json.loads(target.with_suffix(".json").read_text())["precision"] == precision
+    full, short = samples(tmp_path / "fp32.wav"), samples(tmp_path / "bf16.wav")
+    monkeypatch.setattr("wg.commands.sampling.computes_in_bfloat16", lambda: False)
+    outcome = vocode(ran, source, "-o", tmp_path / "no.wav", "--precision", "bf16")
+    assert outcome.code == 2 and "--precision bf16: this CPU does not compute in it" in outcome.err
+    assert 0 < np.abs(full - short).mean() < 0.1 * np.abs(full).mean()
+
+
 def test_the_noisy_state_can_be_bounded_instead_of_the_estimate(
     ran: TinyRecipe, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wg.commands.clips import read_clip, write_clip
 from wg.commands.options import FORCE, Options
-from wg.commands.sampling import add_sampling, chosen, device_of
+from wg.commands.sampling import add_device, add_sampling, chosen, placed
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError, stage_label
 from wg.files import MODEL_FILES, check_file, check_names, own
@@ -25,14 +25,13 @@ def parser(name: str, output: str) -> Options:
     )
     options.add_argument("--class", dest="kind", help="of a class-conditional model")
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    add_device(options)
     return options
 
 
 def load(options: argparse.Namespace) -> Generator:
     """The model on its device."""
-    device = device_of(options.device)
-    return Generator.from_pretrained(options.model).to(device)
+    return placed(Generator.from_pretrained(options.model), options)
 
 
 def load_for_one(options: argparse.Namespace, *clips: Path) -> Generator:

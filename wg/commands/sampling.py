@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,7 +13,9 @@ from torch import Tensor
 from wg.diffusion.samplers import SAMPLERS, Clip, sampler
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig, TrainedModel
+from wg.processes.devices import computes_in_bfloat16
 
+Model = TypeVar("Model", bound=TrainedModel)
 STEPS = "step count, quantiles-N, published name or file [the model's own]"
 
 
@@ -21,6 +24,30 @@ def add_sampling(options: argparse.ArgumentParser) -> None:
     options.add_argument("--steps", help=STEPS)
     options.add_argument("--sampler", help=f"{', '.join(SAMPLERS)} or ddim-ETA")
     options.add_argument("--clip", help="bound on the estimate of x_0; state: of 1 on the state")
+
+
+def add_device(options: argparse.ArgumentParser) -> None:
+    """Adds --device and --precision: where and in what the model computes."""
+    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    options.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="bf16: faster and nearly the same, where the device computes in it [%(default)s]",
+    )
+
+
+def placed(model: Model, options: argparse.Namespace) -> Model:
+    """The model on its device, set to be fast there; InputError where that has no bfloat16."""
+    device, wanted = device_of(options.device), options.precision
+    if device.type == "cpu":
+        if wanted == "bf16" and not computes_in_bfloat16():
+            raise InputError(
+                "--precision bf16: this CPU does not compute in it (neither avx512_bf16 nor amx), "
+                "which would be slower; leave --precision out"
+            )
+        return model.to(device).optimize(wanted)
+    return model.to(device).bfloat16() if wanted == "bf16" else model.to(device)
 
 
 def chosen(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wg.commands.clips import write_clip
 from wg.commands.options import FORCE, Options
-from wg.commands.sampling import add_sampling, chosen, device_of
+from wg.commands.sampling import add_device, add_sampling, chosen, placed
 from wg.errors import InputError, stage_label
 from wg.files import MODEL_FILES, check_file, check_names, own
 from wg.inference.text_to_speech import TextToSpeech, Voice
@@ -35,7 +35,7 @@ def parser() -> Options:
     add_sampling(options)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--batch-size", type=int, default=8, help="sentences at a time [8]")
-    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    add_device(options)
     options.add_argument("--force", action="store_true", help=FORCE)
     return options
 
@@ -81,7 +81,7 @@ def speak(arguments: Sequence[str]) -> None:
     if options.file is not None:
         inputs = list(filter(None, [options.file, options.lexicon]))
         check_names(options.output, files, inputs, options.force)
-    model = TextToSpeech.from_pretrained(options.model).to(device_of(options.device))
+    model = placed(TextToSpeech.from_pretrained(options.model), options)
     if options.lexicon is not None:
         model.lexicon = read_lexicon(options.lexicon)
     synthesis, _ = chosen(model, options)

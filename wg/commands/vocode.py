@@ -17,7 +17,7 @@ from torch import Tensor
 
 from wg.commands.clips import open_array, read_clip, write_stream, written
 from wg.commands.options import FORCE, Options
-from wg.commands.sampling import add_sampling, chosen, device_of
+from wg.commands.sampling import add_device, add_sampling, chosen, placed
 from wg.errors import InputError, PartlyDone, stage_label
 from wg.files import MODEL_FILES, check_file, check_names, check_sidecar, own, write_json
 from wg.inference.model import SamplingConfig
@@ -77,7 +77,7 @@ def parser() -> Options:
     )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--chunk", type=int, help="stream, so many frames at a time [all at once]")
-    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    add_device(options)
     options.add_argument("--force", action="store_true", help=FORCE)
     return options
 
@@ -200,7 +200,7 @@ def vocode(arguments: Sequence[str]) -> None:
     jobs = jobs_of(options)
     if options.chunk is not None and options.chunk < 1:
         raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
-    vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
+    vocoder = placed(Vocoder.from_pretrained(options.vocoder), options)
     synthesis, levels = chosen(vocoder, options, options.consistency)
     work = FileVocoder(options, vocoder, synthesis, levels)
     if len(jobs) == 1:
@@ -275,4 +275,5 @@ class FileVocoder:
             "clip": self.synthesis.clip,
             "consistency": asdict(consistency) if consistency else None,
             "seed": self.options.seed,
+            "precision": self.options.precision,
         }
