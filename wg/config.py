@@ -259,8 +259,8 @@ class DecodeConfig:
     checkpoint: str = setting("best", "best, last or a path")
     durations: Literal["predicted", "reference"] = setting(
         "predicted",
-        "of a model that reads text; with reference ones, those of stage 3, any metric can be "
-        "taken",
+        "of a model that reads text; with reference ones, those of stage phonemes, any metric can "
+        "be taken",
     )
     generate: int = setting(
         1000,

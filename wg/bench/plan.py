@@ -51,7 +51,7 @@ class VocoderEntry:
     """A system under test. Empty lists take those of the file."""
 
     kind: str  # one of NEEDS
-    folder: str = ""  # wg: what stage 7 wrote, from the file's own folder
+    folder: str = ""  # wg: what stage pack wrote, from the file's own folder
     mel: str = ""  # griffin-lim, external: a named mel spec
     iterations: int = 32  # griffin-lim
     factory: str = ""  # external: module:function of (MelSpec, **options)

@@ -40,7 +40,7 @@ from wg.processes.devices import synchronise
 from wg.rates import check_rates
 
 LARGEST = "50mb"  # of an upload
-RECORDINGS = "page/recording"  # beside a folder of stage 7: its test set
+RECORDINGS = "page/recording"  # beside a folder of stage pack: its test set
 EXAMPLES = 4
 ITERATIONS = 32  # of Griffin-Lim
 LONGEST = 30.0  # seconds of a recording that are used

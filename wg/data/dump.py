@@ -31,7 +31,7 @@ from wg.data.index import (
     write_index,
 )
 from wg.data.slices import Rows, Slices, packed
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.files import write_bytes
 from wg.mel.spec import MelSpec
 
@@ -164,7 +164,7 @@ class Dump:
             at = int(np.searchsorted(rows, row))
             row = at if at < len(rows) and rows[at] == row else None
         if row is None:
-            raise InputError(f"{self.folder}: no utterance {name!r}; run stage 2 (features)")
+            raise InputError(f"{self.folder}: no utterance {name!r}; run {stage_label('features')}")
         return row
 
     def _range(self, index: int, frame: int, frames: int | None) -> tuple[int, int]:
@@ -191,11 +191,13 @@ def _indexed(folder: Path) -> Table | None:
         try:
             status = (folder / name).stat()
         except OSError:
-            raise InputError(f"{folder / name}: missing; run stage 2 (features) again") from None
+            raise InputError(
+                f"{folder / name}: missing; run {stage_label('features')} again"
+            ) from None
         if status.st_size != record.size:
             raise InputError(
-                f"{folder / name}: {status.st_size} bytes, {record.size} were written; run stage 2 "
-                "(features) again"
+                f"{folder / name}: {status.st_size} bytes, {record.size} were written; "
+                f"run {stage_label('features')} again"
             )
         whole = whole and status.st_mtime_ns == record.time
     return table if whole else None
@@ -205,10 +207,12 @@ def _headers(folder: Path) -> Table:
     """The table of the headers."""
     paths = sorted(folder.glob("shard-*.safetensors"))
     if not paths:
-        raise InputError(f"{folder}: no features there; run stage 2 (features) first")
+        raise InputError(f"{folder}: no features there; run {stage_label('features')} first")
     shards = [read_header(path) for path in paths]
     if any(json.loads(shard.spec) != json.loads(shards[0].spec) for shard in shards):
-        raise InputError(f"{folder}: shards of different MelSpecs; delete it and run stage 2")
+        raise InputError(
+            f"{folder}: shards of different MelSpecs; delete it and run {stage_label('features')}"
+        )
     return table_of(shards)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, from_numpy
 
 from wg.data.slices import header_of
 from wg.diffusion.noise import seed_of
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.files import check_name, write_bytes
 
 INDEX = "index.table"
@@ -227,7 +227,7 @@ def read_index(folder: Path) -> Table | None:
         return None
 
 
-def read_header(path: Path, fallback: str = "delete it, run stage 2") -> Shard:
+def read_header(path: Path, fallback: str = f"delete it, run {stage_label('features')}") -> Shard:
     """What a shard's header holds; InputError for a file that is none."""
     try:
         status = path.stat()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.files import write_bytes
 
 
@@ -35,13 +35,17 @@ def read_phonemes(folder: Path, split: str) -> dict[str, Phonemes]:
         lines = path.read_text("utf-8").splitlines()
         made = [Phonemes(**json.loads(line)) for line in lines]
     except OSError:
-        raise InputError(f"{path}: no such file; run stage 3 (phonemes) first") from None
+        raise InputError(f"{path}: no such file; run {stage_label('phonemes')} first") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{path}: damaged ({error}); delete it and run stage 3") from None
+        raise InputError(
+            f"{path}: damaged ({error}); delete it and run {stage_label('phonemes')}"
+        ) from None
     for one in made:
         whole = all(isinstance(n, int) and n >= 0 for n in one.durations)
         if not whole or not all(isinstance(name, str) for name in (one.id, *one.symbols)):
-            raise InputError(f"{path}, {one.id!r}: damaged; delete it and run stage 3")
+            raise InputError(
+                f"{path}, {one.id!r}: damaged; delete it and run {stage_label('phonemes')}"
+            )
     return {
         one.id: Phonemes(one.id, one.text, one.speaker, tuple(one.symbols), tuple(one.durations))
         for one in made

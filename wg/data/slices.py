@@ -16,10 +16,10 @@ from typing import BinaryIO, NamedTuple
 import torch
 from torch import Tensor
 
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 
 OPEN = 256  # files that are kept open
-REMEDY = "run stage 2 (features) again"
+REMEDY = f"run {stage_label('features')} again"
 
 
 def packed(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:

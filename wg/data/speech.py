@@ -13,7 +13,7 @@ from torch import Tensor
 from wg.data.dump import Dump
 from wg.data.index import Utterance, Utterances
 from wg.data.phonemes import Phonemes
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.mel.spec import MelSpec
 from wg.metrics.pitch import FRAME_MS, f0
 from wg.text.symbols import to_ids
@@ -55,7 +55,7 @@ class SpokenDump(Dump):
         # Stage 3 may have been told to leave out what cannot be aligned.
         kept = [index for index, entry in enumerate(self.utterances) if entry.id in phonemes]
         if not kept:
-            raise InputError(f"{folder}: no utterance has phonemes; run stage 3 (phonemes)")
+            raise InputError(f"{folder}: no utterance has phonemes; run {stage_label('phonemes')}")
         self.utterances = Utterances(self._table, np.array(kept, np.int64))
         self.phonemes, self.tables = phonemes, tables
         self._pitches: dict[int, Tensor] = {}  # found once: 4 bytes a frame
@@ -82,7 +82,7 @@ class SpokenDump(Dump):
         if sum(spoken.durations) != entry.frames:
             raise InputError(
                 f"{self.folder}, {entry.id}: durations sum to {sum(spoken.durations)} frames, but "
-                f"it has {entry.frames}; run stage 3 (phonemes) again"
+                f"it has {entry.frames}; run {stage_label('phonemes')} again"
             )
         try:
             ids = to_ids(spoken.symbols, tables.symbols)

@@ -268,7 +268,7 @@ class TrainedModel:
 
     @classmethod
     def from_pretrained(cls, source: Path | str, revision: str | None = None) -> Self:
-        """The model of a folder that `save_pretrained` (or stage 7, pack) wrote, or of a hub id.
+        """The model of a folder that `save_pretrained` (or stage pack) wrote, or of a hub id.
 
         A folder needs no network, nor does a hub id that the cache holds.
         """

@@ -63,7 +63,7 @@ class CatalogueEntry:
     model: str
     config: str
     stages: tuple[str, ...]  # that have something to do
-    schedules: tuple[str, ...] = ()  # that stage 5 goes through, where there are several
+    schedules: tuple[str, ...] = ()  # that stage decode goes through, where there are several
     published: tuple[Published, ...] = ()
     measured: tuple[Measured, ...] = ()
 

@@ -27,8 +27,8 @@ def read_json(path: Path) -> dict[str, Any]:
         if path.is_file():
             raise
         raise InputError(
-            f"{path}: no such file; give a folder exp/NAME/decode/SCHEDULE whose stages 4 to 6 "
-            "(train, decode, score) have finished"
+            f"{path}: no such file; give a folder exp/NAME/decode/SCHEDULE whose stages train, "
+            "decode and score have finished"
         ) from None
 
 

@@ -18,7 +18,7 @@ from wg.data.dump import damage, damaged, fit, make_index, shard_fingerprint, wr
 from wg.data.index import INDEX, Record, Utterance, read_index
 from wg.data.splits import SPLITS
 from wg.data.state import content_of
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.files import ABANDONED, check_name, own
 from wg.mel.extract import log_mel
 from wg.mel.spec import MelSpec
@@ -69,7 +69,7 @@ def read_clips(manifest: Path) -> list[Clip]:
     except Exception as error:  # a damaged archive raises almost anything
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
-            f"{manifest}: damaged, or not a manifest ({reason}); run stage 1 (prepare) again"
+            f"{manifest}: damaged, or not a manifest ({reason}); run {stage_label('prepare')} again"
         ) from None
 
 
@@ -93,7 +93,7 @@ def _clips(manifest: Path) -> list[Clip]:
             )
         )
     if not clips:
-        raise InputError(f"{manifest}: holds no utterance; run stage 1 (prepare) again")
+        raise InputError(f"{manifest}: holds no utterance; run {stage_label('prepare')} again")
     return clips
 
 

@@ -1,4 +1,4 @@
-"""What a task is: a kind of model, as stages 3 to 7 see it.
+"""What a task is: a kind of model, as the stages from phonemes on see it.
 
 The stages have the loop over batches, the timer, the files, the folder and the page. A task says
 what they cannot know: what to synthesise, from what, how to score it, what to show of it.

@@ -82,7 +82,7 @@ class TextToSpeechTask(Task[TextToSpeech, Text]):
         check_invertible(experiment.mel)
 
     def check_training(self, context: Context) -> None:
-        """InputError for symbols and speakers that stage 5 would refuse after all the training."""
+        """InputError for symbols and speakers that decoding would refuse after all the training."""
         self.dump(context, "test")
 
     def check_score(self, context: Context) -> None:

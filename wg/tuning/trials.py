@@ -18,7 +18,7 @@ from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
 from wg.diffusion.samplers import Clip
 from wg.diffusion.search import starts
-from wg.errors import InputError, nearest
+from wg.errors import InputError, nearest, stage_label
 from wg.inference.folder import checksum
 from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
@@ -56,7 +56,7 @@ def check(job: SearchJob) -> None:
     if vocoder.history.steps < 1:
         raise InputError(
             f"{job.vocoder}: no record of training in config.json; a schedule fits trained "
-            "weights only: train and pack (stages 4 to 7), or pack again if it was trained"
+            f"weights only: run {stage_label('train')} and on, or pack again if it was trained"
         )
     if dump.spec != vocoder.mel_spec:
         keys = ", ".join(dump.spec.differences(vocoder.mel_spec))
