@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from wg.data.layout import Transcript
+from wg.diffusion.process import DiffusionConfig
 from wg.inference.model import SamplingConfig
 from wg.moved import MOVED
 
@@ -36,6 +37,7 @@ def test_a_script_is_told_once_and_at_its_own_line() -> None:
         ("wg.inference.model", "Synthesis", SamplingConfig),
         ("wg.inference.vocoder", "Synthesis", SamplingConfig),
         ("wg.data.layout", "Line", Transcript),
+        ("wg.diffusion.process", "TrainingSchedule", DiffusionConfig),
     ],
 )
 def test_an_old_name_of_a_class_is_the_class_and_says_the_new_one(

@@ -27,7 +27,11 @@ MOVED = {
     "wg.vocoder": "wg.inference.vocoder",
 }
 # Classes, wherever they are imported from.
-RENAMED = {"Line": "Transcript", "Synthesis": "SamplingConfig"}
+RENAMED = {
+    "Line": "Transcript",
+    "Synthesis": "SamplingConfig",
+    "TrainingSchedule": "DiffusionConfig",
+}
 
 
 def renamed(module: str, name: str) -> Any:

@@ -24,6 +24,7 @@ SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {".r
     *(".aif", ".aifc", ".oga", ".opus", ".sph", ".wave"),
 }
 LISTED = 5  # names spelt out in one message
+LEAST_DELAY_MS = 0.05  # that is worth a word
 
 Scores = Mapping[str, Mapping[str, float]]  # utterance -> metric
 
@@ -175,7 +176,7 @@ def score_pairs(wanted: Sequence[Pair], scoring: Scoring, jobs: int) -> dict[str
     return {pair.id: row for pair, row in zip(wanted, rows, strict=True)}
 
 
-def delayed(scores: Scores, least_ms: float = 0.05) -> list[float]:
-    """Delays in ms of the pairs that have one of at least `least_ms`, either way."""
+def delayed(scores: Scores) -> list[float]:
+    """Delays in ms of the pairs that have one of at least `LEAST_DELAY_MS`, either way."""
     late = [row["delay_ms"] for row in scores.values() if "delay_ms" in row]
-    return [value for value in late if abs(value) >= least_ms]
+    return [value for value in late if abs(value) >= LEAST_DELAY_MS]

@@ -108,11 +108,11 @@ def read_channels(
     return audio, rate
 
 
-def read_mono(path: Path, name: str = "") -> tuple[np.ndarray, int]:
+def read_mono(path: Path) -> tuple[np.ndarray, int]:
     """The same of a file of one channel, [T]; InputError for any other."""
-    audio, rate = read_channels(path, name)
+    audio, rate = read_channels(path)
     if audio.shape[1] != 1:
-        raise InputError(f"{name or path}: {_stereo(audio.shape[1])}")
+        raise InputError(f"{path}: {_stereo(audio.shape[1])}")
     return audio[:, 0], rate
 
 

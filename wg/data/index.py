@@ -25,6 +25,7 @@ from wg.files import check_name, write_bytes
 
 INDEX = "index.table"
 _FORMAT = "2"
+_REMEDY = f"delete it, run {stage_label('features')}"
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,7 @@ def read_index(folder: Path) -> Table | None:
         return None
 
 
-def read_header(path: Path, fallback: str = f"delete it, run {stage_label('features')}") -> Shard:
+def read_header(path: Path) -> Shard:
     """What a shard's header holds; InputError for a file that is none."""
     try:
         status = path.stat()
@@ -245,6 +246,6 @@ def read_header(path: Path, fallback: str = f"delete it, run {stage_label('featu
             places["mel"].first,
         )
     except InputError as error:
-        raise InputError(f"{path}: {error}; {fallback}") from None
+        raise InputError(f"{path}: {error}; {_REMEDY}") from None
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: not a shard ({error}); {fallback}") from None
+        raise InputError(f"{path}: not a shard ({error}); {_REMEDY}") from None

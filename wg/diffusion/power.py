@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wg.errors import InputError
 from wg.mel.frames import Frames
 from wg.mel.spec import MelSpec
 
@@ -76,9 +75,3 @@ class MelPower(nn.Module):
     def fitted(self) -> bool:
         """Whether it knows anything."""
         return not bool(self.bias.isnan().any())
-
-
-def check_fitted(power: MelPower) -> None:
-    """InputError for one that was never fitted."""
-    if not power.fitted:
-        raise InputError("the power of the bins was never fitted; train the model first")

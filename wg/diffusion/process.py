@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from wg.diffusion.schedules import (
 )
 from wg.errors import InputError
 from wg.fields import check_fields, setting
+from wg.moved import renamed
 
 
 def diffuse(x_0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
@@ -145,19 +146,11 @@ class DiffusionConfig:
         except InputError as error:
             raise InputError(f"diffusion.spacing, diffusion.steps: {error}") from None
 
-    def draw(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Random training levels, float64 [count], on the CPU.
-
-        Continuous: s ~ U{1..S}, then l ~ U(l_s, l_{s-1}), WaveGrad Algorithm 1.
-        Discrete: l = l_s, DiffWave Algorithm 1.
-        """
-        place = torch.rand(count, dtype=torch.float64, generator=generator)
-        return self.drawn(place, torch.arange(count), count)
-
     def drawn(self, place: Tensor, row: Tensor, rows: int) -> Tensor:
-        """The levels that numbers `place` [B] in [0, 1) draw for these rows [B] of a batch.
+        """Training levels that numbers `place` [B] in [0, 1) draw for these rows [B] of a batch.
 
-        Stratified, row b has the b-th of equal shares of the steps.
+        Continuous: s ~ U{1..S}, then l ~ U(l_s, l_{s-1}), WaveGrad Algorithm 1. Discrete: l = l_s,
+        DiffWave Algorithm 1. Stratified, row b has the b-th of equal shares of the steps.
         """
         levels = self.levels()
         if self.draws == "stratified":
@@ -216,4 +209,7 @@ class DiffusionConfig:
         return self.levels()[steps.long().clamp(1, self.steps)]
 
 
-TrainingSchedule = DiffusionConfig  # its name before it held prior and preconditioning
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return renamed(__name__, name)

@@ -15,16 +15,14 @@ LIMIT_S = 0.05
 LEAST_CORRELATION = 0.5  # below it the waveforms have no common shape to align by
 
 
-def delay(
-    reference: np.ndarray, synthesis: np.ndarray, sample_rate: int, limit_s: float = LIMIT_S
-) -> int:
+def delay(reference: np.ndarray, synthesis: np.ndarray, sample_rate: int) -> int:
     """Delay of the synthesis in samples (negative: early), the peak of the cross-correlation.
 
-    Searched within +-limit_s. 0 where the normalised peak is below 0.5: a synthesis whose
+    Searched within +-LIMIT_S. 0 where the normalised peak is below 0.5: a synthesis whose
     phases are its own (Griffin-Lim) has no delay that its samples could tell.
     """
     reference, synthesis = waves(reference, synthesis, sample_rate)
-    lag, correlation = _peak(reference, synthesis, round(limit_s * sample_rate))
+    lag, correlation = _peak(reference, synthesis, round(LIMIT_S * sample_rate))
     return lag if correlation >= LEAST_CORRELATION else 0
 
 

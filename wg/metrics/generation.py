@@ -81,9 +81,7 @@ def am_score(reference: np.ndarray, generated: np.ndarray) -> float:
     return float(_kl(data.mean(0), made.mean(0)) + entropy)
 
 
-def different_bins(
-    reference: np.ndarray, generated: np.ndarray, bins: int = BINS, seed: int = 0
-) -> float:
+def different_bins(reference: np.ndarray, generated: np.ndarray, bins: int = BINS) -> float:
     """NDB / K: share of k-means bins of the reference features [N, D] whose proportion differs.
 
     Two proportions differ by a two-sided z-test at 5 % with pooled variance. Fewer reference
@@ -93,7 +91,7 @@ def different_bins(
 
     points = reference.astype(np.float64)
     count = min(bins, len(np.unique(points, axis=0)))
-    centres, _ = kmeans2(points, _spread_centres(points, count, seed), iter=50, minit="matrix")
+    centres, _ = kmeans2(points, _spread_centres(points, count), iter=50, minit="matrix")
     shares, sizes = [], (len(points), len(generated))
     for features in (points, generated.astype(np.float64)):
         shares.append(np.bincount(vq(features, centres)[0], minlength=count) / len(features))
@@ -125,9 +123,9 @@ def class_distances(
     return distances
 
 
-def _spread_centres(points: np.ndarray, count: int, seed: int) -> np.ndarray:
+def _spread_centres(points: np.ndarray, count: int) -> np.ndarray:
     """Starting centres by k-means++: each drawn with its squared distance from those before."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     centres = points[generator.integers(len(points))][None]
     distance = ((points - centres) ** 2).sum(1)
     while len(centres) < count:

@@ -69,10 +69,9 @@ def write_page(
     rows: Sequence[PageRow],
     systems: Mapping[str, Audio],
     means: Means,
-    picture: str | None = None,
 ) -> Path:
-    """`write_parts` of one part that has means, and perhaps a picture, alone."""
-    return write_parts(folder, title, rows, systems, [PageSection(means, picture=picture or "")])
+    """`write_parts` of one part that has means alone."""
+    return write_parts(folder, title, rows, systems, [PageSection(means)])
 
 
 def write_parts(
