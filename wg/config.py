@@ -287,7 +287,7 @@ class ScoreConfig:
     )
     recogniser: str = setting(
         "WAV2VEC2_ASR_BASE_960H",
-        'for models that read text, see `wg.tasks.recogniser`; "": none',
+        'for models that read text, see `wg.metrics.recogniser`; "": none',
     )
     classifier_steps: int = setting(
         4000,

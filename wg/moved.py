@@ -23,6 +23,7 @@ MOVED = {
     "wg.speech": "wg.inference.text_to_speech",
     "wg.streaming": "wg.inference.streaming",
     "wg.systems": "wg.training.modules",
+    "wg.tasks.recogniser": "wg.metrics.recogniser",
     "wg.training.devices": "wg.processes.devices",
     "wg.vocoder": "wg.inference.vocoder",
 }

@@ -21,9 +21,9 @@ from wg.diffusion.process import DiffusionConfig
 from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
+from wg.metrics import recogniser
 from wg.models import build_network
 from wg.models.wavegrad import WaveGradConfig
-from wg.tasks import recogniser
 
 SPEC = MelSpec(sample_rate=RATE, n_fft=256, win_length=256, hop_length=64, framing="hop", n_mels=10)
 FILE = """

@@ -13,7 +13,7 @@ from tiny_recipe import RATE, tone, wg
 
 from wg.bench import error_rates
 from wg.bench.folders import Scoring, audio_files, pairs, score_pairs
-from wg.tasks import recogniser
+from wg.metrics import recogniser
 
 METRICS = "ls_mse,lsd,f0_rmse_cents,si_sdr,level_difference,delay_ms"
 

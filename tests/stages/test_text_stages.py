@@ -17,8 +17,9 @@ from tiny_recipe import Outcome, wg
 
 from wg.data.phonemes import Phonemes, read_phonemes, write_phonemes
 from wg.inference.checkpoint import read_checkpoint
-from wg.tasks import recogniser, speech_scores, text_to_speech
-from wg.tasks.recogniser import Ctc
+from wg.metrics import recogniser
+from wg.metrics.recogniser import Ctc
+from wg.tasks import speech_scores, text_to_speech
 from wg.text.symbols import SYMBOLS as TABLE
 from wg.text.symbols import VERSION
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from wg.bench.folders import listed, read_at
 from wg.data.layout import read_metadata
 from wg.errors import InputError
+from wg.metrics.recogniser import choose_recogniser, load_recogniser, spoken_letters
 from wg.metrics.spoken import error_rates
 from wg.processes.pool import in_processes
-from wg.tasks.recogniser import choose_recogniser, load_recogniser, spoken_letters
 
 RATES = ("wer", "cer")
 

@@ -20,8 +20,8 @@ from wg.inference.pretrained import DEFAULT as SHIPPED_DEFAULT
 from wg.inference.pretrained import local_folder
 from wg.metrics import check_metrics
 from wg.metrics.pairs import LOWEST_RATE
+from wg.metrics.recogniser import DEFAULT, choose_recogniser
 from wg.report.catalogue import convert
-from wg.tasks.recogniser import DEFAULT, choose_recogniser
 
 NEEDS: dict[str, tuple[str, ...]] = {  # kind -> keys that it needs and others must not have
     "wg": ("folder",),

@@ -19,9 +19,9 @@ from wg.commands.options import Options
 from wg.errors import InputError
 from wg.metrics import METRICS, SIGNAL, check_metrics
 from wg.metrics.pairs import LOWEST_RATE
+from wg.metrics.recogniser import DEFAULT
 from wg.report.scores import check_ending, scores_content, write_scores
 from wg.report.table import print_differences, print_scores
-from wg.tasks.recogniser import DEFAULT
 
 SETS = {"fast": METRICS_SHOWN, "signal": SIGNAL}
 

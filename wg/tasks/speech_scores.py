@@ -9,13 +9,13 @@ import soundfile
 
 from wg.data.phonemes import Phonemes
 from wg.errors import InputError, stage_label
-from wg.metrics.spoken import as_the_mean, duration_mae, error_rates, mean_durations
-from wg.tasks.context import Context, phonemes_of
-from wg.tasks.recogniser import (
+from wg.metrics.recogniser import (
     Recogniser,
     choose_recogniser,
     spoken_letters,
 )
+from wg.metrics.spoken import as_the_mean, duration_mae, error_rates, mean_durations
+from wg.tasks.context import Context, phonemes_of
 from wg.tasks.waveforms import Rows, Scores, opened
 from wg.text.symbols import PHONEMES
 

@@ -17,11 +17,11 @@ from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.inference.text_to_speech import Sentence, TextToSpeech, Voice
 from wg.metrics import METRICS
+from wg.metrics.recogniser import load_recogniser
 from wg.models import gives_mel
 from wg.models.network import ModelConfig
 from wg.report.page import PageContent
 from wg.tasks.context import Context, features_of, phonemes_of
-from wg.tasks.recogniser import load_recogniser
 from wg.tasks.speech_scores import find_recogniser, score_durations, score_letters
 from wg.tasks.task import Piece, Task
 from wg.tasks.waveforms import content_of, score_waves, shown

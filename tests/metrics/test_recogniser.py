@@ -11,9 +11,8 @@ import soundfile
 import torch
 
 from wg.errors import InputError
-from wg.metrics.spoken import error_rates
-from wg.tasks import recogniser
-from wg.tasks.recogniser import (
+from wg.metrics import recogniser
+from wg.metrics.recogniser import (
     DEFAULT,
     RecogniserMissing,
     choose_recogniser,
@@ -21,6 +20,7 @@ from wg.tasks.recogniser import (
     load_recogniser,
     spoken_letters,
 )
+from wg.metrics.spoken import error_rates
 
 CLIPS = Path(__file__).resolve().parents[2] / "../shared/data/ljspeech/LJSpeech-1.1/wavs"
 SAID = {
