@@ -116,6 +116,11 @@ def test_the_python_of_a_page_runs(page: Path, place: Path, monkeypatch) -> None
             text = block.text.replace('"DIR"', repr(str(place / host)))
             if "ParallelWaveGAN" in text:
                 text = text.replace(str(place / host), str(place / "parallel-wavegan"))
+            if "onnxruntime" in text:
+                for package in ("onnx", "onnxscript", "onnxruntime"):
+                    pytest.importorskip(package, reason="pip install 'wg[export]' onnxruntime")
+                exported = wg("export", "onnx", "--vocoder", str(place / host), "-o", "voc.onnx")
+                assert exported.code == 0
             exec(compile(text, block.name, "exec"), names)  # noqa: S102
 
 

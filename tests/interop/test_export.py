@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,14 +19,14 @@ from wg.interop.export import (
     ExportedLoop,
     ExportedStep,
     loop_noise,
-    save_onnx,
     save_program,
     to_program,
 )
+from wg.interop.onnx_file import save_onnx
 
 MODELS = ("wavegrad", "diffwave", "spectral")
 AGREEMENT = 1e-4
-STEPS = 2  # every one of them is a copy of the network in the graph
+STEPS = 2
 
 
 def short(vocoder: Vocoder) -> SamplingConfig:
@@ -117,6 +118,29 @@ def test_the_command_says_what_it_wrote_and_names_mistakes(tmp_path: Path) -> No
     assert "no folder" in wg(*begin, str(tmp_path / "no" / "a.pt2")).complaint()
     line = wg(*begin, str(tmp_path / "a.pt2"), "--steps", "0").complaint()
     assert "--steps: steps is 0" in line
+
+
+def test_however_many_steps_the_network_is_traced_once_and_nobody_is_warned(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package, reason="pip install 'wg[export]'")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
+    vocoder, traced = tiny_vocoder("diffwave"), []
+    run = vocoder.network.denoise
+
+    def counted(*inputs: Any) -> torch.Tensor:
+        traced.append(torch.onnx.is_in_onnx_export())
+        return run(*inputs)
+
+    monkeypatch.setattr(vocoder.network, "denoise", counted)
+    save_onnx(vocoder, "loop", vocoder.synthesis.override(5, None, None, 0), tmp_path / "a.onnx")
+    assert traced.count(True) == 1
+    onnxruntime.InferenceSession(tmp_path / "a.onnx")
+    assert capfd.readouterr() == ("", "") and not list(recwarn)
 
 
 def test_what_is_computed_once_is_no_part_of_the_graph(tmp_path: Path) -> None:

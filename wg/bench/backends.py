@@ -22,7 +22,8 @@ from wg.bench.networks import Candidate, ExternalNetwork, OurNetwork
 from wg.bench.systems import AUTOCAST
 from wg.errors import InputError
 from wg.inference.vocoder import Vocoder
-from wg.interop.export import loop_noise, save_onnx
+from wg.interop.export import loop_noise
+from wg.interop.onnx_file import save_onnx
 from wg.models.denoiser import Denoiser
 
 Call = Callable[[Tensor], Tensor]

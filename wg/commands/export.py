@@ -10,7 +10,8 @@ from wg.commands.sampling import add_sampling, chosen
 from wg.files import MODEL_FILES, check_file, check_sidecar
 from wg.inference.pretrained import DEFAULT
 from wg.inference.vocoder import Vocoder
-from wg.interop.export import DESCRIBED, described, save_onnx, save_program
+from wg.interop.export import DESCRIBED, described, save_program
+from wg.interop.onnx_file import save_onnx
 from wg.processes.progress import progress
 
 KINDS = {"onnx": (save_onnx, ".onnx"), "torch": (save_program, ".pt2")}

@@ -8,8 +8,6 @@ Shapes: B batch, M bands, F frames, N steps, H hop; a waveform [B, F, H] is [B, 
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +25,6 @@ from wg.inference.vocoder import Vocoder
 Part = Literal["step", "loop"]
 DESCRIBED = ("part", "sampler", "schedule", "levels", "told", "mel")  # in the JSON beside a graph
 FRAMES = 6  # of the example that a graph is traced with
-EXTRA = "pip install 'wg[export]'"
 
 
 class ExportedStep(nn.Module):
@@ -155,34 +152,6 @@ def save_program(vocoder: Vocoder, part: Part, synthesis: SamplingConfig, path: 
     program = to_program(vocoder, part, synthesis)
     with replacing(path, path.suffix) as temporary:
         torch.export.save(program, temporary)
-    describe(vocoder, part, synthesis, path)
-
-
-def save_onnx(vocoder: Vocoder, part: Part, synthesis: SamplingConfig, path: Path) -> None:
-    """Writes an ONNX file and its description; InputError where the exporter is not installed."""
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"export to ONNX needs {error.name}: {EXTRA}") from None
-    module, inputs, shapes = traceable(vocoder, part, synthesis)
-    # It says of packages that are not installed, and not needed, that they are not.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        # Its own deprecations, and that two inputs share the axes that are given one name.
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            module,
-            inputs,
-            input_names=list(module.inputs),
-            output_names=["eps" if part == "step" else "wave"],
-            dynamic_shapes=shapes,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    with replacing(path, path.suffix) as temporary:
-        program.save(temporary, external_data=False)
     describe(vocoder, part, synthesis, path)
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn.functional import fold, pad
+from torch.nn.functional import conv1d, conv_transpose1d, fold, pad
 
 from wg.errors import InputError
 from wg.mel.spec import MelSpec
@@ -87,19 +87,18 @@ class Frames:
     def analyse(self, x: Tensor) -> Tensor:
         """Real bins [B, 2, K, F] of waveforms [B, T]: real parts, imaginary parts."""
         if torch.onnx.is_in_onnx_export():  # which knows no complex numbers
-            both = self._cut(x) @ self._waves(x)
-            return both.unflatten(-1, (2, self.bins)).permute(0, 2, 3, 1)
+            padded = pad(x, (self.before, self.after))[:, None]
+            both = conv1d(padded, self._waves(x), stride=self.hop)
+            return both.unflatten(1, (2, self.bins))
         spectrum = self.spectrum(x)
         return torch.stack([spectrum.real, spectrum.imag], 1).transpose(2, 3)
 
     def synthesise(self, bins: Tensor, frames: Tensor | None = None) -> Tensor:
         """`wave` of real bins [B, 2, K, F]."""
-        real, imaginary = bins.transpose(2, 3).unbind(1)  # [B, F, K]
         if torch.onnx.is_in_onnx_export():
-            weight = torch.full((self.bins,), 2 / self.size, dtype=bins.dtype, device=bins.device)
-            weight[0] = weight[-1] = 1 / self.size  # no mirror images
-            cut = torch.cat([real * weight, imaginary * weight], -1) @ self._waves(bins).T
-            return self._overlapped(cut, frames)
+            assert frames is None
+            return self._joined(bins)
+        real, imaginary = bins.transpose(2, 3).unbind(1)  # [B, F, K]
         return self.wave(torch.complex(real.contiguous(), imaginary.contiguous()), frames)
 
     def _cut(self, x: Tensor) -> Tensor:
@@ -146,11 +145,22 @@ class Frames:
             total = total.flatten(1)
         return total[:, self.before : self.before + count * self.hop]
 
+    def _joined(self, bins: Tensor) -> Tensor:
+        """As `synthesise` of frames that are all real, by transposed convolutions: few nodes."""
+        weight = bins.new_full((self.bins, 1, 1), 2 / self.size)
+        weight[0] = weight[-1] = 1 / self.size  # no mirror images
+        both = bins.flatten(1, 2)
+        total = conv_transpose1d(both, self._waves(bins) * weight.repeat(2, 1, 1), stride=self.hop)
+        squares = self.weights(bins).square()[None, None]
+        cover = conv_transpose1d(torch.ones_like(both[:1, :1]), squares, stride=self.hop)
+        wave = total / cover.clamp(min=LEAST_COVER / self.hop)
+        return wave[:, 0, self.before : self.before + bins.shape[3] * self.hop]
+
     def _waves(self, like: Tensor) -> Tensor:
-        """Cosines and negative sines [size, 2 K]: the transform as one product."""
+        """Windowed cosines and negative sines [2 K, 1, size]: the transform as a convolution."""
         time, bins = torch.arange(self.size).double(), torch.arange(self.bins).double()
-        angle = 2 * torch.pi / self.size * torch.outer(time, bins)
-        return torch.cat([angle.cos(), -angle.sin()], 1).to(like)
+        angle = 2 * torch.pi / self.size * torch.outer(bins, time)
+        return torch.cat([angle.cos(), -angle.sin()])[:, None].to(like) * self.weights(like)
 
 
 @lru_cache(maxsize=32)
