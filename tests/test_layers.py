@@ -43,7 +43,7 @@ ROWS = {
     "__main__": 10,
 }
 # Rooms of one row that see others of it; all see `errors`.
-BESIDE = {("config", "models"), ("data", "config")}
+BESIDE = {("config", "models"), ("data", "config"), ("data", "models")}
 # Rooms that know nothing of each other, whatever their rows.
 APART = {
     ("diffusion", "text"),

@@ -9,6 +9,8 @@ from wg.commands.options import Options
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError
 from wg.files import MODEL, check_folder, fresh_folder
+from wg.inference.text_to_speech import TextToSpeech
+from wg.inference.vocoder import Vocoder
 from wg.interop.imported import FORMATS, read_foreign
 
 
@@ -43,11 +45,11 @@ def import_model(arguments: Sequence[str]) -> None:
         made.save_pretrained(folder)
     facts = made.info()
     print(f"{options.output}: {facts['model']}, {facts['parameters']:,} parameters")
-    if facts["conditions"] == "mel":
+    if isinstance(made, Vocoder):
         print(f"mel: {found.mel.label}; all of it in {options.output / 'config.json'}")
-    if facts["conditions"] == "text":
-        rate, speakers = found.mel.sample_rate, ", ".join(found.model.speakers[:8]) or "one"
-        print(f"{rate} Hz, {len(found.model.symbols)} symbols; speakers: {speakers}")
+    if isinstance(made, TextToSpeech):
+        rate, speakers = found.mel.sample_rate, ", ".join(made.model.speakers[:8]) or "one"
+        print(f"{rate} Hz, {len(made.model.symbols)} symbols; speakers: {speakers}")
         print(f'wg speak "Good morning." --model {options.output} -o out.wav')
     print(f"samples by default as its project does: {shown(found.synthesis.schedule)}")
     if found.guessed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,48 +15,21 @@ from wg.data.phonemes import Phonemes
 from wg.errors import InputError, stage_label
 from wg.mel.spec import MelSpec
 from wg.metrics.pitch import FRAME_MS, f0
+from wg.models.network import TextConfig
 from wg.text.symbols import to_ids
-
-
-class Tables(Protocol):
-    """What turns names into numbers: the config of a model that reads text."""
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """Names by id."""
-        ...
-
-    @property
-    def speaker_channels(self) -> int:
-        """Of the speaker's embedding; 0: speakers are not told."""
-        ...
-
-    @property
-    def mel_blocks(self) -> int:
-        """Over 0: mels of whole utterances are told."""
-        ...
-
-    @property
-    def pitch_weight(self) -> float:
-        """Over 0: pitches of whole utterances are told."""
-        ...
-
-    def speaker_index(self, name: str) -> int:
-        """Place of a speaker."""
-        ...
 
 
 class SpokenDump(Dump):
     """Utterances with phonemes: tells of each what its network's `condition` asks for."""
 
-    def __init__(self, folder: Path, phonemes: Mapping[str, Phonemes], tables: Tables) -> None:
+    def __init__(self, folder: Path, phonemes: Mapping[str, Phonemes], model: TextConfig) -> None:
         super().__init__(folder)
-        # Stage 3 may have been told to leave out what cannot be aligned.
+        # Stage phonemes may have left out what cannot be aligned.
         kept = [index for index, entry in enumerate(self.utterances) if entry.id in phonemes]
         if not kept:
             raise InputError(f"{folder}: no utterance has phonemes; run {stage_label('phonemes')}")
         self.utterances = Utterances(self._table, np.array(kept, np.int64))
-        self.phonemes, self.tables = phonemes, tables
+        self.phonemes, self.model = phonemes, model
         self._pitches: dict[int, Tensor] = {}  # found once: 4 bytes a frame
         for entry in self.utterances:
             self._tell(entry)
@@ -68,16 +40,16 @@ class SpokenDump(Dump):
         Also speaker [], utterance_mel [F, M] and pitch [F], see `pitch_of`, if they matter.
         """
         labels = self._tell(self.utterances[index])
-        if self.tables.mel_blocks:
+        if self.model.mel_blocks:
             labels["utterance_mel"] = self.mel(index).T
-        if self.tables.pitch_weight:
+        if self.model.pitch_weight:
             if index not in self._pitches:
                 self._pitches[index] = pitch_of(self.audio(index), self.spec)
             labels["pitch"] = self._pitches[index]
         return labels
 
     def _tell(self, entry: Utterance) -> dict[str, Tensor]:
-        tables = self.tables
+        model = self.model
         spoken = self.phonemes[entry.id]
         if sum(spoken.durations) != entry.frames:
             raise InputError(
@@ -85,8 +57,8 @@ class SpokenDump(Dump):
                 f"it has {entry.frames}; run {stage_label('phonemes')} again"
             )
         try:
-            ids = to_ids(spoken.symbols, tables.symbols)
-            speaker = tables.speaker_index(entry.speaker) if tables.speaker_channels else None
+            ids = to_ids(spoken.symbols, model.symbols)
+            speaker = model.speaker_index(entry.speaker) if model.speaker_channels else None
         except InputError as error:
             raise InputError(f"{self.folder}, {entry.id}: {error}") from None
         labels = {

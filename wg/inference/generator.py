@@ -15,6 +15,7 @@ from wg.diffusion.process import diffuse
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig, TrainedModel
 from wg.models.denoiser import DenoiserCondition
+from wg.models.network import ClassConfig
 
 
 class Generator(TrainedModel):
@@ -24,6 +25,7 @@ class Generator(TrainedModel):
     """
 
     takes = ("class", "none")
+    model: ClassConfig
 
     @torch.inference_mode()
     def __call__(

@@ -35,7 +35,7 @@ from wg.inference.pretrained import local_folder, push
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
 from wg.models.denoiser import Denoiser, DenoiserCondition
-from wg.models.network import Network
+from wg.models.network import ModelConfig, Network
 from wg.moved import renamed
 from wg.processes.devices import computes_in_bfloat16
 from wg.processes.memory import keep_freed
@@ -103,11 +103,12 @@ class TrainedModel:
     """A network with what it needs to be sampled, and its folder on disk."""
 
     takes: tuple[str, ...] = ()  # conditions of the models that a subclass serves
+    model: ModelConfig
 
     def __init__(
         self,
         network: Network,
-        model: Any,
+        model: ModelConfig,
         mel_spec: MelSpec,
         diffusion: DiffusionConfig,
         synthesis: SamplingConfig,
@@ -293,7 +294,7 @@ class ModelParts(NamedTuple):
     """What a trained model is made of, in the order of its arguments."""
 
     network: Network
-    model: Any  # its config
+    model: ModelConfig
     mel_spec: MelSpec
     diffusion: DiffusionConfig
     synthesis: SamplingConfig

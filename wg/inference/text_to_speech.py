@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from wg.diffusion.noise import PositionalNoise, mix_seed
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig, TrainedModel
+from wg.models.network import TextConfig
 from wg.text.frontend import text_to_symbols
 from wg.text.pronounce import Lexicon
 from wg.text.sentences import sentences
@@ -66,6 +67,7 @@ class TextToSpeech(TrainedModel):
     """
 
     takes = ("text",)
+    model: TextConfig
     lexicon: Lexicon = {}
 
     def __call__(
@@ -136,14 +138,14 @@ class TextToSpeech(TrainedModel):
         InputError for a speaker it does not know, and for none if it knows several.
         """
         known = self.model.speakers
-        if not known and name is not None:
-            raise InputError(f"speaker {name!r} given, but the model knows a single voice")
-        if len(known) == 1 and name is None:
-            return 0
-        if known and name is None:
+        if name is not None:
+            if not known:
+                raise InputError(f"speaker {name!r} given, but the model knows a single voice")
+            return self.model.speaker_index(name)
+        if len(known) > 1:
             shown = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
             raise InputError(f"the model needs a speaker; choose from: {shown}")
-        return self.model.speaker_index(name) if known else 0
+        return 0
 
     @torch.inference_mode()
     def utter(

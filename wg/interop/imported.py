@@ -26,7 +26,7 @@ from wg.models import build_network
 class Imported:
     """A foreign model in our terms."""
 
-    model: Any  # a model config
+    model: Any  # a `ModelConfig`, of the network that the format has
     mel: MelSpec
     diffusion: DiffusionConfig
     synthesis: SamplingConfig

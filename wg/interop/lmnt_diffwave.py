@@ -47,7 +47,9 @@ def table(state: Mapping[str, Tensor]) -> dict[str, Layer]:
     return rows
 
 
-def network_of(state: Mapping[str, Tensor], cycle: int) -> tuple[DiffWaveConfig, Any, list[str]]:
+def network_of(
+    state: Mapping[str, Tensor], cycle: int
+) -> tuple[DiffWaveConfig, dict[str, Tensor], list[str]]:
     """(config, weights, unmapped); the cycle of dilations leaves no trace in weights."""
     weights, unmapped = translate(state, table(state))
     sizes = diffwave_sizes(weights)

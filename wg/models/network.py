@@ -51,3 +51,54 @@ class ModelConfig(Protocol):
     def check(self, mel: MelSpec) -> None:
         """InputError if the model cannot work with these features."""
         ...
+
+
+class ClassConfig(ModelConfig, Protocol):
+    """Of a model that generates clips of a class, or from nothing."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by number; none: no classes."""
+        ...
+
+    def class_index(self, name: str) -> int:
+        """Place of a class; InputError for a name that is none."""
+        ...
+
+
+class TextConfig(ModelConfig, Protocol):
+    """Of a model that reads text."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names by id."""
+        ...
+
+    @property
+    def boundaries(self) -> str:
+        """Where words end: "marks", or "pauses" only."""
+        ...
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Names by number; none: one voice, or those of the training split, not read yet."""
+        ...
+
+    @property
+    def speaker_channels(self) -> int:
+        """Of the speaker's embedding; 0: speakers are not told."""
+        ...
+
+    @property
+    def mel_blocks(self) -> int:
+        """Over 0: it predicts mels, of whole utterances."""
+        ...
+
+    @property
+    def pitch_weight(self) -> float:
+        """Over 0: it predicts pitches, of whole utterances."""
+        ...
+
+    def speaker_index(self, name: str) -> int:
+        """Place of a speaker; InputError for one that it does not know."""
+        ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -13,14 +13,20 @@ from wg.config import Experiment, flatten, to_dict
 from wg.data.dump import Dump
 from wg.data.tars import Tars
 from wg.diffusion.power import POWER
+from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.checkpoint import FREE, IDENTITY
 from wg.inference.folder import checksum, read_config
 from wg.inference.kinds import kind_of
 from wg.inference.model import TrainedModel
 from wg.inference.pretrained import local_folder
+from wg.mel.spec import MelSpec
 from wg.models import conditions_of, entry
+from wg.models.network import ModelConfig
 from wg.training.power import fit_power
+
+if TYPE_CHECKING:
+    from wg.training.diffusion import Diffusion
 
 FIT = 500  # utterances that tell the power of the bins
 # Keys that say how to train, not what is trained.
@@ -64,14 +70,14 @@ def open_start(experiment: Experiment) -> TrainedModel:
     return start
 
 
-def decoder_of(model: Any) -> str | None:
+def decoder_of(model: ModelConfig) -> str | None:
     """The kind of vocoder that is a model's decoder, whose weights that can begin with."""
     decoder = getattr(model, "decoder", None)
     return decoder if hasattr(model, str(decoder)) else None
 
 
 def check_same(
-    start: TrainedModel, experiment: Experiment, model: Any, prefix: str = "model."
+    start: TrainedModel, experiment: Experiment, model: ModelConfig, prefix: str = "model."
 ) -> None:
     """InputError naming every key in which a model is not the experiment's, and how to set it.
 
@@ -96,12 +102,12 @@ def check_same(
         )
 
 
-def unread(model: Any) -> tuple[str, ...]:
+def unread(model: ModelConfig) -> tuple[str, ...]:
     """Keys of a model that are known once the features are read."""
     return () if getattr(model, "speakers", ()) else ("model.speakers",)
 
 
-def values_of(model: Any, mel: Any, diffusion: Any) -> dict[str, Any]:
+def values_of(model: ModelConfig, mel: MelSpec, diffusion: DiffusionConfig) -> dict[str, Any]:
     """Flat keys of what makes a model; one left to be derived has its derived value."""
     flat = flatten(
         {name: to_dict(part) for name, part in zip(IDENTITY, (model, mel, diffusion), strict=True)}
@@ -118,7 +124,7 @@ def written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def begin(module: Any, dump: Dump | Tars, exp: Path) -> None:
+def begin(module: Diffusion, dump: Dump | Tars, exp: Path) -> None:
     """What a new network has before its first step: weights of another one, the bins' power."""
     from wg.training.resume import checkpoints_in
 
@@ -131,7 +137,7 @@ def begin(module: Any, dump: Dump | Tars, exp: Path) -> None:
     learn_power(module, dump)
 
 
-def learn_power(module: Any, dump: Dump | Tars) -> None:
+def learn_power(module: Diffusion, dump: Dump | Tars) -> None:
     """Learns from a corpus what its mels say of the bins' power, where the model wants to know.
 
     Not from what training started with: other recordings have another band above the mel's fmax.

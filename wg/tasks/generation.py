@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from wg.config import Experiment
 from wg.data.splits import SPLITS
@@ -13,7 +13,7 @@ from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.inference.checkpoint import model_from_checkpoint
 from wg.inference.generator import Generator
-from wg.models.network import ModelConfig
+from wg.models.network import ClassConfig
 from wg.report.page import PageContent, PageRow
 from wg.tasks.context import Context, features_of
 from wg.tasks.set_scores import evaluate
@@ -30,15 +30,6 @@ class Sample:
     id: str
     seed: int
     kind: str | None
-
-
-class ClassConfig(ModelConfig, Protocol):
-    """Of a model that generates clips of a class, or from nothing."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names by number; none: no classes."""
-        ...
 
 
 def known_classes(context: Context) -> tuple[str, ...]:

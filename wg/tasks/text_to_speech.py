@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from wg.config import Experiment
 from wg.data.dump import Dump
-from wg.data.speech import SpokenDump, Tables, speakers_of
+from wg.data.speech import SpokenDump, speakers_of
 from wg.diffusion.consistency import check_invertible
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
@@ -19,7 +19,7 @@ from wg.inference.text_to_speech import Sentence, TextToSpeech, Voice
 from wg.metrics import METRICS
 from wg.metrics.recogniser import load_recogniser
 from wg.models import gives_mel
-from wg.models.network import ModelConfig
+from wg.models.network import TextConfig
 from wg.report.page import PageContent
 from wg.tasks.context import Context, features_of, phonemes_of
 from wg.tasks.speech_scores import find_recogniser, score_durations, score_letters
@@ -38,15 +38,6 @@ class Text:
     def seed(self) -> int:
         """Seed of its noise, that of its voice."""
         return self.utterance.voice.seed
-
-
-class TextConfig(Tables, ModelConfig, Protocol):
-    """Of a model that reads text."""
-
-    @property
-    def speakers(self) -> tuple[str, ...]:
-        """Names by number; none: one voice, or those of the training split, not read yet."""
-        ...
 
 
 def text_config(context: Context) -> TextConfig:
