@@ -323,6 +323,19 @@ def test_metrics_that_one_row_lacks_leave_its_cell_empty() -> None:
     assert "Not measured yet" not in block
 
 
+def test_readme_shows_of_each_experiment_what_was_measured_last() -> None:
+    def measured(schedule: str, date: str) -> Measured:
+        scores = {"wg": {"pesq_wb": Statistics(2.0)}}
+        return Measured("run.sh", date, "cpu", schedule, 1, 2.0, scores)
+
+    days = ("2026-01-02", "2026-01-09", "2026-01-09")
+    rows = tuple(measured(f"{n}-steps", day) for n, day in enumerate(days))
+    row = CatalogueEntry(*("mini", "wavegrad", "mini", "wavegrad", "c", ()), measured=rows)
+    shown = [line.split("|")[2].strip() for line in summary_block([row]).splitlines()[4:]]
+    assert shown == ["1-steps", "2-steps"]
+    assert all(f"{n}-steps" in results_block([row]) for n in range(3))
+
+
 def test_metrics_defined_nowhere_and_diagnostics_have_no_column() -> None:
     scores = {
         "wg": {"stoi": Statistics(0.5), "gpe": Statistics(None), "delay_ms": Statistics(1.0)},
