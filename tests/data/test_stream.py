@@ -20,7 +20,7 @@ from test_dump import SPEC, clip
 
 from wg.data.dump import Dump, write_shard
 from wg.data.segments import Share
-from wg.data.stream import Stream, StreamLoader, deals, lanes_of, mixed
+from wg.data.stream import SegmentStream, StreamLoader, deals, lanes_of, mixed
 from wg.data.tars import INDEX, Tars, plan_tars, write_index, write_tar
 from wg.errors import InputError
 
@@ -48,8 +48,8 @@ def tars(dump: Dump, tmp_path: Path) -> Tars:
     return written(dump, tmp_path / "tars")
 
 
-def stream_of(tars: Tars) -> Stream:
-    return Stream(tars, FRAMES, 12, BATCH, 7)
+def stream_of(tars: Tars) -> SegmentStream:
+    return SegmentStream(tars, FRAMES, 12, BATCH, 7)
 
 
 def batches(
@@ -124,7 +124,7 @@ def test_training_goes_on_at_any_batch(tars: Tars, first: int) -> None:
 
 
 def test_a_run_that_goes_on_does_not_open_the_tars_behind_it(tars: Tars) -> None:
-    stream = Stream(tars, FRAMES, 1, 1, 7)
+    stream = SegmentStream(tars, FRAMES, 1, 1, 7)
     order = next(deals(tars.sizes, 1, 7))[0]
     for tar in order[:5]:
         Path(tars.place, tars.tars[tar].name).unlink()
@@ -236,7 +236,7 @@ def test_a_place_without_tars_is_one_line(tmp_path: Path) -> None:
 
 
 def test_fewer_tars_than_are_read_at_once_are_refused(tars: Tars) -> None:
-    stream = Stream(tars, FRAMES, 12, 18, 7)
+    stream = SegmentStream(tars, FRAMES, 12, 18, 7)
     with pytest.raises(InputError, match=r"8 tars in .*, but 18 are read at once; make smaller"):
         StreamLoader(stream, Share(0, 9), 0, 0)
 

@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
 # Mels [B, M, F], true frames [B], seeds -> waveforms [B, T].
 Run = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
-Stream = Callable[[Iterable[Tensor]], Iterator[Tensor]]  # chunks of a mel [M, F] -> audio [T]
+StreamCall = Callable[[Iterable[Tensor]], Iterator[Tensor]]  # chunks of a mel [M, F] -> audio [T]
 
 
 class System(Protocol):
@@ -65,7 +65,7 @@ class FromMel:
         network: nn.Module | None = None,
         device: torch.device = CPU,
         precision: str = "32",
-        stream: Stream | None = None,
+        stream: StreamCall | None = None,
     ) -> None:
         self.spec, self.run, self.precision, self.stream = spec, run, precision, stream
         self.rate: int | None = spec.sample_rate

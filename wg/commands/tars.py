@@ -9,7 +9,7 @@ from pathlib import Path
 from wg.commands.options import Options
 from wg.data.dump import Dump
 from wg.data.tars import INDEX, plan_tars, write_index, write_tar
-from wg.errors import InputError
+from wg.errors import InputError, stage_label
 from wg.files import check_filled, own
 from wg.processes.pool import in_processes
 from wg.tasks.context import STAMP, read_stamp
@@ -19,7 +19,7 @@ def tars(arguments: Sequence[str]) -> None:
     """Writes a tar for each training shard, and their index: `wg tars DUMP -o FOLDER`."""
     options_parser = Options(prog="wg tars", allow_abbrev=False)
     options_parser.add_argument(
-        "dump", type=Path, help="folder below dump/, of stage 2, that has stage-features.json"
+        "dump", type=Path, help="folder below dump/ that has stage-features.json"
     )
     options_parser.add_argument("-o", "--output", type=Path, required=True, help="folder")
     options_parser.add_argument(
@@ -31,8 +31,8 @@ def tars(arguments: Sequence[str]) -> None:
     stamp = read_stamp(options.dump / STAMP.format(name="features"))
     if stamp is None:
         raise InputError(
-            f"{options.dump}: no finished features there; give the folder below dump/ that stage 2 "
-            "(features) of the recipe wrote"
+            f"{options.dump}: no finished features there; give the folder below dump/ that "
+            f"{stage_label('features')} of the recipe wrote"
         )
     dump, target = Dump(options.dump / "train"), options.output
     check_filled(target, f"-o {target}")

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from wg.data.segments import Draw, Segment, Share, collate, crop
-from wg.data.tars import Recording, Tars
+from wg.data.tars import TarRecording, Tars
 from wg.diffusion.noise import mix_seed
 from wg.errors import InputError
 
@@ -66,7 +66,7 @@ def mixed(size: int, buffer: int, seed: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Stream:
+class SegmentStream:
     """How the segments of tars are drawn."""
 
     tars: Tars
@@ -112,7 +112,7 @@ class Stream:
             for at, recording in found:
                 yield before + at, self._cut(recording, mix_seed(seed, self.tars.firsts[tar] + at))
 
-    def _cut(self, recording: Recording, seed: int) -> Segment:
+    def _cut(self, recording: TarRecording, seed: int) -> Segment:
         entry, audio, mel = recording
         start = seed % (max(0, entry.frames - self.frames) + 1)
         stop, hop = min(entry.frames, start + self.frames), self.tars.spec.hop_length
@@ -124,7 +124,7 @@ class Stream:
 class LaneBatches(IterableDataset[dict[str, object]]):
     """What one loading process makes of each batch: the rows of its lanes."""
 
-    def __init__(self, stream: Stream, share: Share, first: int) -> None:
+    def __init__(self, stream: SegmentStream, share: Share, first: int) -> None:
         self.stream, self.first = stream, first
         self.lanes = lanes_of(stream.batch_size, share.world)
         each = self.lanes // share.world
@@ -147,7 +147,7 @@ class LaneBatches(IterableDataset[dict[str, object]]):
 class StreamLoader:
     """Endless batches of a stream: this process's share, put together from its workers' parts."""
 
-    def __init__(self, stream: Stream, share: Share, first: int, workers: int) -> None:
+    def __init__(self, stream: SegmentStream, share: Share, first: int, workers: int) -> None:
         batches = LaneBatches(stream, share, first)
         if len(stream.tars.tars) < batches.lanes:
             raise InputError(

@@ -62,7 +62,7 @@ class TarJob:
     target: Path
 
 
-class Recording(NamedTuple):
+class TarRecording(NamedTuple):
     """An utterance as a tar has it."""
 
     entry: Utterance
@@ -134,7 +134,9 @@ class Tars:
         """Number of utterances."""
         return self.firsts[-1]
 
-    def read(self, number: int, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Recording]]:
+    def read(
+        self, number: int, wanted: Callable[[int], bool]
+    ) -> Iterator[tuple[int, TarRecording]]:
         """The place in its tar of each wanted utterance, and what is there, in order.
 
         InputError naming a tar that cannot be opened, is cut off, altered, or not the index's.
@@ -166,11 +168,11 @@ class Tars:
                 yield found.audio, found.mel
             left -= share
 
-    def _recording(self, about: dict[str, Any], audio: bytes, mel: bytes) -> Recording:
+    def _recording(self, about: dict[str, Any], audio: bytes, mel: bytes) -> TarRecording:
         if about.pop("crc32") != _sum(audio, mel):
             raise ValueError(f"altered: {about['id']} is not what was written")
         entry = Utterance(**about)
-        return Recording(entry, _tensor(audio), _tensor(mel).T)
+        return TarRecording(entry, _tensor(audio), _tensor(mel).T)
 
 
 def _head(path: Path) -> dict[str, Any] | None:

@@ -147,7 +147,7 @@ def check_stream(context: Context) -> None:
 
 
 def opened_stream(context: Context) -> Tars:
-    """The tars of `features.stream`; InputError for those of other features than stage 2's."""
+    """The tars of `features.stream`; InputError for those of other features than the run's."""
     tars, stamp = stream_of(context), read_stamp(context.dump / STAMP.format(name="features"))
     if stamp is not None and stamp["digest"] != tars.features:
         raise InputError(

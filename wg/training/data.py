@@ -17,7 +17,7 @@ from wg.data.segments import (
     training_loader,
     validation_loader,
 )
-from wg.data.stream import Stream, StreamLoader
+from wg.data.stream import SegmentStream, StreamLoader
 from wg.data.tars import Tars
 
 
@@ -37,7 +37,7 @@ class SegmentData(LightningDataModule):
         config = self.experiment.train
         if isinstance(self.train, Tars):
             buffer = self.experiment.features.buffer
-            stream = Stream(self.train, self.frames, buffer, config.batch_size, config.seed)
+            stream = SegmentStream(self.train, self.frames, buffer, config.batch_size, config.seed)
             return StreamLoader(stream, share, first_batch, config.workers)
         batches = EndlessBatches(
             len(self.train), config.batch_size, config.seed, share, first_batch
