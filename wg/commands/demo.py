@@ -21,6 +21,7 @@ from wg.commands.demo_parts import (
     require_gradio,
     sampling_row,
     sentence,
+    shown,
     sound,
 )
 from wg.commands.demo_text import text_page
@@ -132,17 +133,17 @@ def page_of(name: str, vocoder: Vocoder, examples: list[str], folder: Path) -> A
     with gradio.Blocks(title=name, analytics_enabled=False) as page:
         gradio.Markdown(heading(name, vocoder))
         label = f"recording (the first {LONGEST:g} s of it are used)"
-        recording = gradio.Audio(label=label, type="filepath", elem_id="recording")
+        recording = gradio.Audio(label=label, type="filepath", elem_id="recording", buttons=[])
         if examples:
             gradio.Examples(examples, recording)
         steps, sampler, seed = sampling_row(vocoder)
         button = gradio.Button("speak", variant="primary", elem_id="speak")
         said = gradio.Markdown(elem_id="said")
         with gradio.Row():
-            before = gradio.Audio(label="before", interactive=False, elem_id="before")
-            after = gradio.Audio(label="after", interactive=False, elem_id="after")
-            floor = gradio.Audio(label="Griffin-Lim", interactive=False, elem_id="floor")
-        picture = gradio.Image(label="before and after", interactive=False, elem_id="picture")
+            before = shown(gradio.Audio, "before", "before")
+            after = shown(gradio.Audio, "after", "after")
+            floor = shown(gradio.Audio, "floor", "Griffin-Lim")
+        picture = shown(gradio.Image, "picture", "before and after")
         button.click(
             answer, [recording, steps, sampler, seed], [before, after, floor, picture, said]
         )

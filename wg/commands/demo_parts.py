@@ -37,6 +37,11 @@ def sampling_row(model: TrainedModel) -> tuple[Any, Any, Any]:
     return steps, sampler, seed
 
 
+def shown(kind: Any, name: str, label: str) -> Any:
+    """A player or picture of gradio's to look at; it can be downloaded, and shared with nobody."""
+    return kind(label=label, interactive=False, elem_id=name, buttons=["download"])
+
+
 def own_steps(model: TrainedModel) -> int:
     """Steps of the way to sample that the folder has."""
     return len(model.levels(model.synthesis)) - 1

@@ -14,6 +14,7 @@ from wg.commands.demo_parts import (
     require_gradio,
     sampling_row,
     sentence,
+    shown,
     sound,
 )
 from wg.data.audio import protect_peak
@@ -57,8 +58,8 @@ def text_page(name: str, model: TextToSpeech, folder: Path) -> Any:
         steps, sampler, seed = sampling_row(model)
         button = gradio.Button("speak", variant="primary", elem_id="speak")
         said = gradio.Markdown(elem_id="said")
-        speech = gradio.Audio(label="speech", interactive=False, elem_id="speech")
-        picture = gradio.Image(label="spectrogram", interactive=False, elem_id="picture")
+        speech = shown(gradio.Audio, "speech", "speech")
+        picture = shown(gradio.Image, "picture", "spectrogram")
         asked = [text, speaker, pace, steps, sampler, seed]
         button.click(answer, asked, [speech, picture, said])
     return page
