@@ -87,6 +87,24 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
         read_ratings([path])
 
 
+def test_ratings_of_another_page_are_one_line(tmp_path: Path) -> None:
+    pages = {
+        "a": "mushra,ann,u1,wg,,50\nmushra,ann,u1,gl,,5",
+        "b": "mushra,bo,u1,wg,,50\nmushra,bo,u1,world,,5",
+        "c": "ab,cy,u1,vocos,hifigan,1",
+        "d": "ab,di,u1,wg,gl,1",
+    }
+    for name, lines in pages.items():
+        (tmp_path / f"{name}.csv").write_text(f"{HEAD}{lines}\n")
+    a, b, c, d = (str(tmp_path / f"{name}.csv") for name in pages)
+    line = wg("listen", "summarize", a, b).complaint()
+    assert "b.csv: mushra of wg, world, but the files before are of gl, wg" in line
+    assert "of another page; give the files of one page" in line
+    line = wg("listen", "summarize", d, c).complaint()
+    assert "c.csv: ab of hifigan, vocos, but the files before are of gl, wg" in line
+    assert wg("listen", "summarize", a, d).code == 0
+
+
 def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("listener,rating\nann,5\n")
     with pytest.raises(InputError, match=r"a.csv: columns are not test,listener"):

@@ -87,8 +87,8 @@ def compare(arguments: Sequence[str]) -> None:
         check_output(work)
         check(work, cells)
     if options.list:
-        for cell in cells:
-            print(f"{cell.corpus:16} {cell.system:40} {state(work, cell)}")
+        rows = [[cell.name, state(work, cell)] for cell in cells]
+        print_table(["corpus/system", "state"], rows)
         return
     if options.retry and here.rank == 0:
         for cell in cells:
@@ -180,7 +180,8 @@ def report(work: Workspace, cells: Sequence[Cell]) -> None:
     write_results(work.out, work.bench, found)
     for corpus in work.bench.corpora:
         if mine := finished(found, corpus):
-            print(f"{corpus}, {len(mine[0]['utterances'])} clips:")
+            count = len(mine[0]["utterances"])
+            print(f"{corpus}, {count} clip{'' if count == 1 else 's'}:")
             print_table(*overview(mine, work.bench.metrics))
     print(work.out / "results.md")
     with progress("page"):

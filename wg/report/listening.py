@@ -53,10 +53,15 @@ def read_ratings(paths: Iterable[Path]) -> list[Rating]:
             with open(path, encoding="utf-8", newline="") as file:
                 lines = csv.DictReader(file)
                 if tuple(lines.fieldnames or ()) != COLUMNS:
-                    raise InputError(f"{path}: columns are not {','.join(COLUMNS)}")
-                found += [rating(line, f"{path}, line {n}") for n, line in enumerate(lines, 2)]
+                    raise InputError(
+                        f"{path}: columns are not {','.join(COLUMNS)}; give what a listening page "
+                        "saved"
+                    )
+                new = [rating(line, f"{path}, line {n}") for n, line in enumerate(lines, 2)]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{path}: not a readable CSV file ({error})") from None
+        check_same_page(found, new, path)
+        found += new
     if not found:
         raise InputError("the files hold no rating; save them at the end of a test")
     seen: set[tuple[str, ...]] = set()
@@ -69,6 +74,24 @@ def read_ratings(paths: Iterable[Path]) -> list[Rating]:
             )
         seen.add(key)
     return found
+
+
+def check_same_page(found: Sequence[Rating], new: Sequence[Rating], path: Path) -> None:
+    """InputError for ratings of other systems than those of the files before.
+
+    A trial of mushra has all systems of its page, one of ab two of them.
+    """
+    for test in sorted({item.test for item in found} & {item.test for item in new}):
+        before, now = (
+            {name for item in items if item.test == test for name in (item.system, item.other)}
+            - {""}
+            for items in (found, new)
+        )
+        if before != now if test == "mushra" else not before & now:
+            raise InputError(
+                f"{path}: {test} of {', '.join(sorted(now))}, but the files before are of "
+                f"{', '.join(sorted(before))}: of another page; give the files of one page"
+            )
 
 
 def rating(line: Mapping[str, str | None], where: str) -> Rating:
