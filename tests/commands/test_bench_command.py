@@ -1,4 +1,4 @@
-"""`wg bench latency`, and `wg vocode --chunk`."""
+"""`wg bench latency`, `wg bench` of clips, and `wg vocode --chunk`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 from tiny_recipe import Outcome, TinyRecipe, wg
+
+from wg.mel.recognise import speech_like
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +79,21 @@ def test_a_chunked_input_that_is_no_mel_is_named(ran: TinyRecipe, tmp_path: Path
     line = wg("vocode", *arguments, "--vocoder", str(ran.exp / "vocoder")).complaint()
     assert "--chunk 0: give at least 1 frame" in line
     assert not list(tmp_path.glob("out*"))
+
+
+def test_one_clip_in_forty_columns_has_tables_and_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    soundfile.write(tmp_path / "a.wav", speech_like(22050, 1.0).float().numpy(), 22050)
+    asked = ("bench", str(tmp_path / "a.wav"), "-o", str(tmp_path / "out"))
+    done = wg(*asked, "--only", "griffin-lim,recording", "--jobs", "1")
+    assert done.code == 0, done.err
+    _, table = done.out.split("clips, 1 clip:\n")
+    assert "griffin-lim" in table and "pesq_wb" in table
+    listed = wg(*asked, "--list").out
+    assert listed.count("done") == 2 and "clips/world" in listed
+    lines = [line for line in (table + listed).splitlines() if str(tmp_path) not in line]
+    assert max(map(len, lines)) <= 40
+    assert "nan" not in (tmp_path / "out" / "results.md").read_text()
+    assert (tmp_path / "out" / "page" / "index.html").is_file()
