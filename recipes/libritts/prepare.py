@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wg.config import CorpusConfig
 from wg.data.download import check_own, explained
 from wg.data.libritts import part_cuts, parts_in
+from wg.data.packed import cut_set
 from wg.data.splits import check_disjoint, wanted
 from wg.errors import InputError, nearest
 
@@ -32,8 +33,6 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
     utterances, `train` is all that is read. Recordings without transcript stay, with text None:
     a vocoder needs no text.
     """
-    from lhotse import CutSet
-
     present = _present(corpus_dir)
     splits = _parts(corpus)
     if corpus.hold_out is not None:
@@ -50,7 +49,7 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
                 f"set corpus.{split}=[PART] to one of {', '.join(present)}"
             )
     return {
-        split: CutSet.from_cuts(
+        split: cut_set(
             cut
             for part in parts
             if part in present

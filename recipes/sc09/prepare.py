@@ -11,6 +11,7 @@ from wg.config import CorpusConfig
 from wg.data.audio import recordings_of
 from wg.data.download import check_own, explained
 from wg.data.layout import Transcript, cut_of
+from wg.data.packed import cut_set
 from wg.data.splits import by_split
 from wg.errors import InputError, nearest
 
@@ -37,10 +38,8 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
     shorter than `corpus.samples` are named here and padded by the features stage; longer ones
     are an InputError, or left out with `corpus.skip_bad`.
     """
-    from lhotse import CutSet
-
     recordings = _fitting(_recordings(corpus_dir), corpus)
-    cuts = CutSet.from_cuts(
+    cuts = cut_set(
         cut_of(recording, _transcript(recording.id), corpus.language) for recording in recordings
     )
     known = {recording.id for recording in recordings}

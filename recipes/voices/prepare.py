@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wg.config import CorpusConfig
 from wg.data.layout import Transcript, cut_of, read_layout
 from wg.data.libritts import part_cuts, parts_in
+from wg.data.packed import Chosen, Packed, cut_set
 from wg.data.splits import SPLITS, resolve, wanted
 from wg.errors import InputError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Groups = dict[str, list["DataCut"]]  # cuts by the name that stands for all of them in a split
+Groups = dict[str, list[str]]  # ids by the name that stands for all of them in a split
 
 
 class Source(NamedTuple):
@@ -29,7 +30,7 @@ class Source(NamedTuple):
     name: str
     folders: tuple[str, ...]  # names that its folder may have
     language: str
-    read: Callable[[Path, CorpusConfig], Groups]
+    read: Callable[[Path, CorpusConfig], Iterator[tuple[str, DataCut]]]  # group and cut
 
 
 def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
@@ -39,21 +40,35 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
     and `.test` take ids, ranges of them, `CORPUS` and `libritts-PART`. What belongs to an absent
     corpus or part is passed over with a notice.
     """
-    from lhotse import CutSet
-
     groups: Groups = {}
-    known: dict[str, DataCut] = {}
-    for source, folder in _found(corpus_dir).items():
-        own = source.read(folder, replace(corpus, name=source.name, language=source.language))
-        cuts = [cut for group in own.values() for cut in group]
-        rates = sorted({cut.sampling_rate for cut in cuts})
-        rate = ", ".join(f"{rate} Hz" for rate in rates)
-        print(f"{source.name}: {len(cuts)} utterances of {rate} in {folder}")
-        groups |= own | {source.name: cuts}
-        known |= _by_id(cuts, folder)
+    places: dict[str, int] = {}
+    packed = Packed(_everything(corpus_dir, corpus, groups, places))
     items = {split: _items(split, listed, groups) for split, listed in wanted(corpus).items()}
-    chosen = resolve(known, items)
-    return {split: CutSet.from_cuts(known[name] for name in chosen[split]) for split in SPLITS}
+    chosen = resolve(places, items)
+    return {
+        split: cut_set(Chosen(packed, [places[name] for name in chosen[split]])) for split in SPLITS
+    }
+
+
+def _everything(
+    corpus_dir: Path, corpus: CorpusConfig, groups: Groups, places: dict[str, int]
+) -> Iterator[DataCut]:
+    """Every cut, whose place and groups are noted; InputError where prefixing made two alike."""
+    for source, folder in _found(corpus_dir).items():
+        own = replace(corpus, name=source.name, language=source.language)
+        ids = groups[source.name] = []
+        rates: set[float] = set()
+        for group, cut in source.read(folder, own):
+            if cut.id in places:
+                raise InputError(f"{folder}: two utterances have the id {cut.id}; rename one")
+            places[cut.id] = len(places)
+            ids.append(cut.id)
+            if group != source.name:
+                groups.setdefault(group, []).append(cut.id)
+            rates.add(cut.sampling_rate)
+            yield cut
+        rate = ", ".join(f"{rate} Hz" for rate in sorted(rates))
+        print(f"{source.name}: {len(ids)} utterances of {rate} in {folder}")
 
 
 def download(target: Path, corpus: CorpusConfig) -> Path:
@@ -95,15 +110,6 @@ def _found(corpus_dir: Path) -> dict[Source, Path]:
     return found
 
 
-def _by_id(cuts: list[DataCut], folder: Path) -> dict[str, DataCut]:
-    """The cuts by id; InputError where prefixing made two alike."""
-    found: dict[str, DataCut] = {}
-    for cut in cuts:
-        if found.setdefault(cut.id, cut) is not cut:
-            raise InputError(f"{folder}: two utterances have the id {cut.id}; rename one")
-    return found
-
-
 def _items(split: str, listed: tuple[str, ...], groups: Groups) -> tuple[str, ...]:
     """What is listed, groups as their ids, without what belongs to absent corpora and parts."""
     from lhotse.recipes.libritts import LIBRITTS
@@ -113,7 +119,7 @@ def _items(split: str, listed: tuple[str, ...], groups: Groups) -> tuple[str, ..
     items: list[str] = []
     for item in listed:
         if item in groups:
-            items += [cut.id for cut in groups[item]]
+            items += groups[item]
         elif item in parts and "libritts" not in absent:
             log.warning("corpus.%s: %s skipped because absent", split, item)
         elif item.split("-")[0] not in absent:
@@ -124,19 +130,20 @@ def _items(split: str, listed: tuple[str, ...], groups: Groups) -> tuple[str, ..
     return tuple(items)
 
 
-def _read_layout(folder: Path, corpus: CorpusConfig) -> Groups:
+def _read_layout(folder: Path, corpus: CorpusConfig) -> Iterator[tuple[str, DataCut]]:
     """A corpus of one speaker in the LJSpeech layout."""
-    return {corpus.name: [_prefixed(cut, corpus.name) for cut in list(read_layout(folder, corpus))]}
+    yield from _grouped(corpus.name, read_layout(folder, corpus), corpus.name)
 
 
-def _read_libritts(folder: Path, corpus: CorpusConfig) -> Groups:
+def _read_libritts(folder: Path, corpus: CorpusConfig) -> Iterator[tuple[str, DataCut]]:
     """LibriTTS by its parts."""
-    return {
-        f"{corpus.name}-{part}": [
-            _prefixed(cut, corpus.name) for cut in part_cuts(folder, part, corpus.language)
-        ]
-        for part in parts_in(folder)
-    }
+    for part in parts_in(folder):
+        cuts = part_cuts(folder, part, corpus.language)
+        yield from _grouped(f"{corpus.name}-{part}", cuts, corpus.name)
+
+
+def _grouped(group: str, cuts: Iterable[Any], prefix: str) -> Iterator[tuple[str, DataCut]]:
+    return ((group, _prefixed(cut, prefix)) for cut in cuts)
 
 
 def _prefixed(cut: DataCut, prefix: str) -> DataCut:

@@ -20,6 +20,7 @@ import soundfile
 from torch import Tensor
 
 from wg.data.containers import CONTAINERS, LOSSLESS, LOSSY, truncated
+from wg.data.packed import cut_set
 from wg.data.state import content_of
 from wg.errors import InputError
 from wg.files import write_bytes
@@ -52,8 +53,15 @@ def recordings_of(paths: list[Path]) -> list[Recording]:
     A file without a readable header becomes an empty recording (no samples), so that every
     file reaches `check_audio`, which says what is wrong with it.
     """
+    return list(each_recording(paths))
+
+
+def each_recording(paths: Iterable[Path]) -> Iterator[Recording]:
+    """The same, one after the other."""
+    remaining = iter(paths)
     with ThreadPoolExecutor(8) as pool:  # threads: on a cluster's file system opening is slow
-        return list(pool.map(_recording, paths))
+        while chunk := list(islice(remaining, _CHUNK)):
+            yield from pool.map(_recording, chunk)
 
 
 def _recording(path: Path) -> Recording:
@@ -157,7 +165,7 @@ def _encoded(audio: np.ndarray, sample_rate: int) -> bytes:
 
 
 def check_audio(
-    cuts: CutSet,
+    cuts: Iterable[Any],
     jobs: int,
     sample_rate: int | None,
     skip_bad: bool = False,
@@ -170,28 +178,32 @@ def check_audio(
     clips are left out, unless none is left. `kept`: what was found of them before; of a part of
     the stage, its share of them is looked at and returned.
     """
-    from lhotse import CutSet
+    problems: list[str] = []
+    odd: list[str] = []
+    looked = 0
 
-    everything: list[Any] = list(cuts)
-    wanted = {_name(cut, sample_rate): cut for cut in everything}
+    def usable() -> Iterator[Any]:
+        nonlocal looked
+        named = ((_name(cut, sample_rate), cut) for cut in cuts)
+        found = (kept or Kept()).each(
+            named, lambda some: over_threads(look, map(path_of, some), jobs)
+        )
+        for cut, (problem, content) in found:
+            looked += 1
+            if problem:
+                problems.append(f"{path_of(cut)}: {problem}")
+                continue
+            if said := odd_format(path_of(cut)):
+                odd.append(said)
+            cut.custom = {**(cut.custom or {}), CONTENT: content}
+            yield cut
+
     look = partial(_look, sample_rate)
-    findings = (kept or Kept()).of(
-        wanted, lambda cuts: over_threads(look, map(path_of, cuts), jobs)
-    )
-    paths, problems, usable = [], [], []
-    for name, finding in findings.items():
-        cut, (problem, content) = wanted[name], finding
-        if problem:
-            problems.append(f"{path_of(cut)}: {problem}")
-            continue
-        cut.custom = {**(cut.custom or {}), CONTENT: content}
-        usable.append(cut)
-        paths.append(path_of(cut))
-    good = CutSet.from_cuts(usable)
-    say_formats(paths)
+    good = cut_set(usable())
+    say_formats(odd)
     if problems and not (skip_bad and (len(good) or part())):
         remedy = "no clip would be left" if skip_bad else "--skip-bad leaves such clips out"
-        raise InputError(_message(problems, len(findings), remedy))
+        raise InputError(_message(problems, looked, remedy))
     return good, problems
 
 
@@ -229,9 +241,8 @@ def _look(sample_rate: int | None, path: str) -> Finding:
     return Finding(problem, "" if problem else content_of(Path(path)))
 
 
-def say_formats(paths: list[str]) -> None:
+def say_formats(odd: list[str]) -> None:
     """One notice of the files that are not what their names say, or lossy."""
-    odd = [said for path in paths if (said := odd_format(path))]
     if odd:
         shown = ", ".join(odd[:_LISTED]) + (", ..." if len(odd) > _LISTED else "")
         log.warning("%d files are not what their names say, or lossy: %s", len(odd), shown)
@@ -341,13 +352,11 @@ class SplitSummary:
         return text + (f", {self.untranscribed} without text" if self.untranscribed else "")
 
 
-def summary(cuts: CutSet) -> SplitSummary:
+def summary(cuts: Iterable[Any]) -> SplitSummary:
     """Number of utterances, hours, number of speakers, utterances without text."""
-    everything = list(cuts)
-    spoken = [line for cut in everything for line in cut.supervisions]
-    return SplitSummary(
-        utterances=len(everything),
-        hours=sum(cut.duration for cut in everything) / 3600,
-        speakers=len({line.speaker for line in spoken}),
-        untranscribed=sum(not line.text for line in spoken),
-    )
+    utterances, seconds, speakers, untranscribed = 0, 0.0, set(), 0
+    for cut in cuts:
+        utterances, seconds = utterances + 1, seconds + cut.duration
+        speakers |= {line.speaker for line in cut.supervisions}
+        untranscribed += sum(not line.text for line in cut.supervisions)
+    return SplitSummary(utterances, seconds / 3600, len(speakers), untranscribed)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wg.config import CorpusConfig
-from wg.data.audio import recordings_of
+from wg.data.audio import each_recording
+from wg.data.packed import Packed, cut_set
 from wg.errors import InputError, nearest
 from wg.moved import renamed
 
@@ -31,7 +34,7 @@ _ENDINGS = (".wav", ".flac")
 _COLUMNS = ("id", "text", "normalised", "speaker")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """What a corpus says of one utterance besides its audio."""
 
@@ -41,6 +44,22 @@ class Transcript:
     speaker: str
 
 
+class Transcripts(Mapping[str, Transcript]):
+    """Transcripts by id, in the order of their lines."""
+
+    def __init__(self, places: Mapping[str, int], packed: Packed[Transcript]) -> None:
+        self._places, self._packed = places, packed
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __getitem__(self, name: str) -> Transcript:
+        return self._packed[self._places[name]]
+
+
 def read_layout(corpus_dir: Path, corpus: CorpusConfig) -> CutSet:
     """A cut for each utterance that has both a line and a file, ordered by id.
 
@@ -48,10 +67,9 @@ def read_layout(corpus_dir: Path, corpus: CorpusConfig) -> CutSet:
     name where no column says it) and custom `orig_text`. A partial corpus is accepted with one
     notice. InputError for everything else that is wrong with the folder or the metadata.
     """
-    from lhotse import CutSet
-
     lines = read_metadata(_metadata(corpus_dir), corpus.name, corpus.columns)
-    files = _audio_files(corpus_dir / "wavs")
+    folder = corpus_dir / "wavs"
+    files = _audio_files(folder)
     both = sorted(lines.keys() & files.keys())
     without_audio, without_line = lines.keys() - files.keys(), files.keys() - lines.keys()
     if not both:
@@ -66,8 +84,8 @@ def read_layout(corpus_dir: Path, corpus: CorpusConfig) -> CutSet:
             "audio without metadata line: %s",
             *(corpus_dir, len(both), _count(without_audio), _count(without_line)),
         )
-    recordings = recordings_of([files[name] for name in both])
-    return CutSet.from_cuts(
+    recordings = each_recording(folder / files[name] for name in both)
+    return cut_set(
         cut_of(replace(recording, id=name), lines[name], corpus.language)
         for name, recording in zip(both, recordings, strict=True)
     )
@@ -94,7 +112,7 @@ def cut_of(recording: Recording, transcript: Transcript, language: str) -> DataC
     return cut
 
 
-def read_metadata(path: Path, speaker: str, columns: str | None = None) -> dict[str, Transcript]:
+def read_metadata(path: Path, speaker: str, columns: str | None = None) -> Transcripts:
     """The transcripts of a `metadata.csv` by id; `speaker` stands where no column names one.
 
     `columns` names them, as in `id|speaker|text`; None: as in the LJSpeech layout. Accepts a byte
@@ -102,12 +120,21 @@ def read_metadata(path: Path, speaker: str, columns: str | None = None) -> dict[
     with the line's number, for text that is not UTF-8, a wrong number of columns, or an id that
     comes twice; and where the second column looks like a speaker.
     """
-    named, rows = _names(columns), _rows(path)
+    named = _names(columns)
     if columns is None:
-        _ask_for_speakers(path, list(rows.values()))
-    transcripts: dict[str, Transcript] = {}
-    numbers: dict[str, int] = {}
-    for number, row in rows.items():
+        _ask_for_speakers(path)
+    places: dict[str, int] = {}
+    packed = Packed(_transcripts(path, speaker, columns, named, places))
+    if not places:
+        raise InputError(f"{path}: no lines; write `id|text` for each file of wavs/")
+    return Transcripts(places, packed)
+
+
+def _transcripts(
+    path: Path, speaker: str, columns: str | None, named: tuple[str, ...], places: dict[str, int]
+) -> Iterator[Transcript]:
+    """A transcript for each line, whose place is noted."""
+    for number, row in _rows(path):
         where = f"{path}, line {number}"
         if not 2 <= len(row) <= len(named) or (columns is not None and len(row) != len(named)):
             form = columns or "id|text`, `id|text|normalised` or `id|text|normalised|speaker"
@@ -118,16 +145,15 @@ def read_metadata(path: Path, speaker: str, columns: str | None = None) -> dict[
         if not 1 <= len(name.encode()) <= _LONGEST:
             size = len(name.encode())
             raise InputError(f"{where}: an id of {size} bytes; give one of 1 to {_LONGEST}")
-        if name in numbers:
+        if name in places:
+            at = named.index("id")
+            first = next(n for n, other in _rows(path) if id_of(other[at]) == name)
             raise InputError(
-                f"{path}: id {name} is on line {numbers[name]} and on line {number}; remove one"
+                f"{path}: id {name} is on line {first} and on line {number}; remove one"
             )
-        numbers[name] = number
+        places[name] = len(places)
         spoken = said["normalised"] or text or None
-        transcripts[name] = Transcript(name, spoken, text or None, said["speaker"] or speaker)
-    if not transcripts:
-        raise InputError(f"{path}: no lines; write `id|text` for each file of wavs/")
-    return transcripts
+        yield Transcript(name, spoken, text or None, said["speaker"] or speaker)
 
 
 def id_of(column: str) -> str:
@@ -154,17 +180,28 @@ def _names(columns: str | None) -> tuple[str, ...]:
     return names
 
 
-def _rows(path: Path) -> dict[int, list[str]]:
-    """The columns of each line that is neither blank nor the header, by the line's number."""
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    # Bytes, not str: str.splitlines would also break at U+2028 and other characters of a text.
-    lines = {n: _decode(raw, f"{path}, line {n}") for n, raw in enumerate(content.splitlines(), 1)}
-    lines = {number: line.strip() for number, line in lines.items() if line.strip()}
-    if lines and lines[min(lines)].split("|")[0].strip(' "').lower() == "id":
-        del lines[min(lines)]
-    quoted = all(_is_quoted(line) for line in lines.values())
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The columns of each line that is neither blank nor the header, with the line's number."""
+    quoted = all(_is_quoted(line) for _, line in _lines(path))
     split = _unquoted if quoted else lambda line: line.split("|")
-    return {number: [column.strip() for column in split(line)] for number, line in lines.items()}
+    for number, line in _lines(path):
+        yield number, [column.strip() for column in split(line)]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Those lines, with their numbers."""
+    first = True
+    # Latin-1, in which each byte is a character: UTF-8 is decoded a line at a time, and a text's
+    # U+2028 and its like end no line.
+    with path.open(encoding="latin-1", newline=None) as file:
+        for number, line in enumerate(file, 1):
+            raw = line.encode("latin-1")
+            raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+            text = _decode(raw, f"{path}, line {number}").strip()
+            header = first and text.split("|")[0].strip(' "').lower() == "id"
+            first = first and not text
+            if text and not header:
+                yield number, text
 
 
 def _is_quoted(line: str) -> bool:
@@ -179,14 +216,17 @@ def _unquoted(line: str) -> list[str]:
     return next(csv.reader([line], delimiter="|", skipinitialspace=True))
 
 
-def _ask_for_speakers(path: Path, rows: list[list[str]]) -> None:
+def _ask_for_speakers(path: Path) -> None:
     """InputError where column 2 of several has few values: texts differ, speakers come again."""
-    second = [row[1] for row in rows if len(row) == 3]
-    values = set(second) - {""}
-    if values and 2 * len(values) <= len(second) and len(second) == len(rows):
+    count, values = sum(1 for _ in _lines(path)), set[str]()
+    for _, row in _rows(path):
+        if len(row) != 3 or 2 * len(values) > count:
+            return
+        values |= {row[1]} - {""}
+    if values and 2 * len(values) <= count:
         shown = ", ".join(sorted(values)[:_NAMED]) + (", ..." if len(values) > _NAMED else "")
         raise InputError(
-            f"{path}: column 2 has {len(values)} values in {len(second)} lines ({shown[:80]}); "
+            f"{path}: column 2 has {len(values)} values in {count} lines ({shown[:80]}); "
             "are they speakers? then set 'corpus.columns=id|speaker|text', "
             "else 'corpus.columns=id|text|normalised'"
         )
@@ -214,19 +254,20 @@ def _metadata(corpus_dir: Path) -> Path:
     raise InputError(f"{corpus_dir}: {state}; {hint}")
 
 
-def _audio_files(folder: Path) -> dict[str, Path]:
-    """The WAV and FLAC files of a folder by their name without its ending."""
+def _audio_files(folder: Path) -> dict[str, str]:
+    """The names of the WAV and FLAC files of a folder by what they are without their ending."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; put the WAV or FLAC files there")
-    files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    files: dict[str, str] = {}
+    for file in sorted(os.listdir(folder)):
+        stem, ending = os.path.splitext(file)
         # macOS leaves ._NAME.wav beside the files it copies.
-        if path.suffix.lower() not in _ENDINGS or path.name.startswith("."):
+        if ending.lower() not in _ENDINGS or file.startswith("."):
             continue
-        name = unicodedata.normalize("NFC", path.stem)
+        name = unicodedata.normalize("NFC", stem)
         if name in files:
-            raise InputError(f"{path}: {files[name].name} has the same id; remove one")
-        files[name] = path
+            raise InputError(f"{folder / file}: {files[name]} has the same id; remove one")
+        files[name] = file
     if not files:
         raise InputError(f"{folder}: no WAV or FLAC file; put them there")
     return files

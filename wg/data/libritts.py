@@ -34,7 +34,7 @@ def parts_in(corpus_dir: Path) -> list[str]:
     return [part for part in LIBRITTS if (corpus_dir / part).is_dir()]
 
 
-def part_cuts(corpus_dir: Path, part: str, language: str) -> list[DataCut]:
+def part_cuts(corpus_dir: Path, part: str, language: str) -> Iterator[DataCut]:
     """A cut for every WAV file of a part, ordered by id.
 
     Recordings without transcript stay, with text None.
@@ -51,10 +51,8 @@ def part_cuts(corpus_dir: Path, part: str, language: str) -> list[DataCut]:
     for said in spoken:
         orig_text = (said.custom or {})["orig_text"]
         transcripts[said.id] = Transcript(said.id, said.text, orig_text, said.speaker or "")
-    return [
-        cut_of(recording, transcripts[recording.id], language)
-        for recording in sorted(recordings + rest, key=lambda recording: recording.id)
-    ]
+    for recording in sorted(recordings + rest, key=lambda recording: recording.id):
+        yield cut_of(recording, transcripts[recording.id], language)
 
 
 def _transcribed(

@@ -10,22 +10,23 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from wg.config import CorpusConfig
+from wg.data.packed import Chosen, Packed, cut_set
 from wg.errors import InputError
 
 if TYPE_CHECKING:
     from lhotse import CutSet
-    from lhotse.cut import Cut
 
 SPLITS = ("train", "valid", "test")
 
 
 def by_split(cuts: CutSet, corpus: CorpusConfig) -> dict[str, CutSet]:
     """The cuts of each split, ordered by id, as `corpus.train`, `.valid` and `.test` say."""
-    from lhotse import CutSet
-
-    known = {cut.id: cut for cut in list(cuts)}
-    chosen = resolve(known, wanted(corpus))
-    return {split: CutSet.from_cuts(known[i] for i in chosen[split]) for split in SPLITS}
+    packed = Packed(cuts)
+    places = {cut.id: place for place, cut in enumerate(packed)}
+    chosen = resolve(places, wanted(corpus))
+    return {
+        split: cut_set(Chosen(packed, [places[name] for name in chosen[split]])) for split in SPLITS
+    }
 
 
 def wanted(corpus: CorpusConfig) -> dict[str, tuple[str, ...]]:
@@ -77,14 +78,12 @@ def hold_out(cuts: CutSet, every: int) -> dict[str, CutSet]:
 
     Ids begin with the speaker in most corpora, so that a speaker with n utterances is in all.
     """
-    from lhotse import CutSet
-
-    places = {0: "valid", 1: "test"}
-    chosen: dict[str, list[Cut]] = {split: [] for split in SPLITS}
-    for number, cut in enumerate(list(cuts)):
-        place = number % every
-        chosen[places[place] if place in places else "train"].append(cut)
-    return {split: CutSet.from_cuts(part) for split, part in chosen.items()}
+    packed, held = Packed(cuts), {0: "valid", 1: "test"}
+    chosen: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for place in range(len(packed)):
+        number = place % every
+        chosen[held[number] if number in held else "train"].append(place)
+    return {split: cut_set(Chosen(packed, places)) for split, places in chosen.items()}
 
 
 def check_disjoint(chosen: Mapping[str, Iterable[str]]) -> None:
@@ -99,16 +98,19 @@ def check_disjoint(chosen: Mapping[str, Iterable[str]]) -> None:
                 )
 
 
-def natural(text: str) -> list[tuple[int, int, str]]:
-    """A key that orders numbers within ids by their value: 2 before 10, and 02 as 2."""
+def natural(text: str) -> str:
+    """A key that orders numbers within ids by their value: 2 before 10, and 02 as 2.
+
+    Each number has its length before it, and comes before what is none.
+    """
     parts = re.split("([0-9]+)", text)
-    return [
-        (1, len(digits), digits)
+    return "".join(
+        f"\1{chr(len(digits))}{digits}"
         if (digits := part.lstrip("0")).isdigit() or part[:1] == "0"
-        else (2, 0, part)
+        else f"\2{part}"
         for part in parts
         if part
-    ]
+    )
 
 
 def _select(key: str, item: str, order: list[str]) -> list[str]:

@@ -10,9 +10,14 @@ import glob
 import json
 import os
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from wg.processes.launch import part, share
 
@@ -52,21 +57,53 @@ class Kept:
         """
         number, parts = part() or (1, 1)
         names = list(items)[number - 1 :: parts]
-        known = {name: value for name, value in self._lines(set(names)) if stands(name)}
+        before = _Results(self._files(self.key))
+        known = {name: found[0] for name in names if (found := before.of(name)) and stands(name)}
         new = [name for name in names if name not in known]
-        known |= self._keeping(zip(new, make([items[name] for name in new]), strict=True))
+        with self._noting() as note:
+            for name, result in zip(new, make([items[name] for name in new]), strict=True):
+                note(name, result)
+                known[name] = result
         return {name: known[name] for name in names}
 
-    def _keeping(self, found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-        """Passes results on, and writes them every now and then; of a part, all of them."""
-        waiting, written = [], time.monotonic()
+    def each(
+        self,
+        items: Iterable[tuple[str, Item]],
+        make: Callable[[Sequence[Item]], Iterable[Any]],
+    ) -> Iterator[tuple[Item, Any]]:
+        """Items with their results, as `of`, of more than should be in memory at once."""
+        number, parts = part() or (1, 1)
+        mine = islice(items, number - 1, None, parts)
+        before = _Results(self._files(self.key))
+        with self._noting() as note:
+            while some := list(islice(mine, MANY)):
+                known = [before.of(name) for name, _ in some]
+                new = [item for (_, item), found in zip(some, known, strict=True) if not found]
+                made = iter(make(new))
+                for (name, item), found in zip(some, known, strict=True):
+                    if found:
+                        yield item, found[0]
+                        continue
+                    result = next(made)
+                    note(name, result)
+                    yield item, result
+
+    @contextmanager
+    def _noting(self) -> Iterator[Callable[[str, Any], None]]:
+        """Takes results, and writes them every now and then; of a part, all of them."""
+        waiting: list[str] = []
+        written = time.monotonic()
+
+        def note(name: str, result: Any) -> None:  # noqa: ANN401
+            nonlocal written
+            waiting.append(json.dumps([name, result]) + "\n")
+            if len(waiting) >= MANY or time.monotonic() - written > OFTEN_S:
+                self._add(waiting)
+                waiting.clear()
+                written = time.monotonic()
+
         try:
-            for name, result in found:
-                waiting.append(json.dumps([name, result]) + "\n")
-                if len(waiting) >= MANY or time.monotonic() - written > OFTEN_S:
-                    self._add(waiting)
-                    waiting, written = [], time.monotonic()
-                yield name, result
+            yield note
         finally:
             if part() or time.monotonic() - written > OFTEN_S:
                 self._add(waiting)
@@ -90,17 +127,6 @@ class Kept:
             return []
         name = f"{glob.escape(self.stem.name)}-{key}.*-of-*.jsonl"
         return sorted(self.stem.parent.glob(name), key=lambda path: path.stat().st_mtime)
-
-    def _lines(self, wanted: set[str]) -> Iterator[tuple[str, Any]]:
-        for path in self._files(self.key):
-            with path.open(encoding="utf-8", errors="replace") as file:
-                for line in file:
-                    try:
-                        name, result = json.loads(line)
-                    except (ValueError, TypeError):
-                        continue
-                    if isinstance(name, str) and name in wanted:
-                        yield name, result
 
     def end_part(self, result: Mapping[str, Any]) -> None:
         """Notes that this part of the stage is done, and what the stage gave for it."""
@@ -136,3 +162,44 @@ class Kept:
         """Removes it all, that of other settings too: the stage is finished."""
         for path in self._files("*"):
             path.unlink(missing_ok=True)
+
+
+class _Results:
+    """The results in some files by name, the last of each; where they lie is all that is held."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._files = [path.open("rb") for path in paths]
+        names, places = array("q"), array("q")
+        for number, file in enumerate(self._files):
+            at = 0
+            for line in file:
+                if (entry := _entry(line)) is not None:
+                    names.append(hash(entry[0]))
+                    places.append(at * len(paths) + number)
+                at += len(line)
+        hashes = np.array(names, np.int64)
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self._places = hashes[order], np.array(places, np.int64)[order]
+
+    def __del__(self) -> None:
+        for file in self._files:
+            file.close()
+
+    def of(self, name: str) -> tuple[Any] | None:
+        """The result of a name, alone in a tuple; None where there is none."""
+        last = int(np.searchsorted(self._hashes, hash(name), "right")) - 1
+        if last < 0 or self._hashes[last] != hash(name):
+            return None
+        at, number = divmod(int(self._places[last]), len(self._files))
+        self._files[number].seek(at)
+        entry = _entry(self._files[number].readline())
+        return (entry[1],) if entry is not None and entry[0] == name else None
+
+
+def _entry(line: bytes) -> tuple[str, Any] | None:
+    """Name and result of a line; None for one that is cut off, or something else."""
+    try:
+        name, result = json.loads(line)
+    except (ValueError, TypeError):
+        return None
+    return (name, result) if isinstance(name, str) else None
