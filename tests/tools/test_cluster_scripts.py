@@ -82,6 +82,28 @@ def test_a_slurm_job_that_fails_is_not_queued_again(recipe: TinyRecipe, tmp_path
     assert said.count("wg: error: train.batch_size") == 1 and "Traceback" not in said, said
 
 
+def test_a_second_run_is_refused_while_nodes_are_at_work(
+    recipe: TinyRecipe, tmp_path: Path
+) -> None:
+    assert recipe.run("--stop-stage", "features").code == 0
+    slurm = Slurm(tmp_path / "slurm")
+    _, folder, *options = recipe.arguments("train.max_steps=100000", "train.log_every=1")
+    job = slurm.sbatch(ROOT / "tools" / "slurm.sh", folder, *options, nodes=2)
+    begun(slurm.output, job)
+    for further in ((), ("--nodes", "2")):
+        line = recipe.run_apart(
+            *("--stage", "train", "--stop-stage", "train", "train.max_steps=100000", *further),
+            env={**slurm.environment, "MASTER_ADDR": "127.0.0.1"},
+        ).complaint()
+        assert "another run is at work there" in line
+    second = Slurm(tmp_path / "second")
+    other = second.sbatch(ROOT / "tools" / "slurm.sh", folder, *options, nodes=2)
+    assert other.wait(120) == 2  # all of its tasks end: none waits for the one that was refused
+    assert second.output.read_text("utf-8").count("another run is at work there") == 2
+    slurm.preempt()
+    assert job.wait(120) != 0
+
+
 def test_more_tasks_than_the_run_has_processes_are_refused(
     recipe: TinyRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from wg.errors import InputError
 from wg.models import check_conditioning, config_class
 from wg.processes.devices import Devices
 from wg.processes.launch import as_part, end_with_launcher
-from wg.stages.loop import STAGES, keeping, number_of, run_stages, stage_table
+from wg.stages.loop import STAGES, held, keeping, number_of, run_stages, stage_table
 from wg.tasks.context import Context
 
 OVERRIDES = (
@@ -140,4 +140,5 @@ def stage(arguments: Sequence[str]) -> None:
         chosen.check(one)
     end_with_launcher()
     for one in runs:
-        chosen.run(keeping(chosen, one))
+        with held(chosen, one):
+            chosen.run(keeping(chosen, one))

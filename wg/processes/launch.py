@@ -12,12 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from wg.errors import InputError, Stopped
 
 LAUNCHER = "WG_LAUNCHER"  # environment: the process that started torchrun
 PART = "WG_PART"  # environment: I/N, of jobs that know nothing of each other
+SCRIPT = (
+    0xFFFFFFF0  # SLURM's step ids from here on are no steps of srun, but a job's script and such
+)
 WHOLE = "whole"  # there: what this process does alone, while others of its run wait
 
 
@@ -44,6 +47,36 @@ def place() -> Place:
         numbers = (env["SLURM_PROCID"], env["SLURM_LOCALID"], env["SLURM_NTASKS"])
         return Place(*map(int, numbers))
     return Place(0, 0, 1)
+
+
+def step() -> int | None:
+    """The number of the step of a SLURM job that srun started; None outside of one."""
+    number = int(os.environ.get("SLURM_STEP_ID", SCRIPT))
+    return number if number < SCRIPT else None
+
+
+@dataclass(frozen=True)
+class Member:
+    """The run that a process is of, which may have others on other machines, and its role there.
+
+    "first" takes locks for all, of "any" the one that comes first does, "other" takes none.
+    """
+
+    run: str  # the same in all of its processes; "": there are no others
+    role: Literal["alone", "first", "any", "other"]
+
+
+def member(nodes: int) -> Member:
+    """From the environment, for a run on so many machines."""
+    here, env = place(), os.environ
+    run = ""
+    if "SLURM_JOB_ID" in env:
+        run = f"slurm {env['SLURM_JOB_ID']}.{'script' if step() is None else step()}"
+    elif here.world > 1 or nodes > 1:
+        run = f"torchrun {env.get('MASTER_ADDR')}:{env.get('MASTER_PORT', '29500')}"
+    if here.world > 1:
+        return Member(run, "other" if here.rank else "first")
+    return Member(run, "any" if nodes > 1 else "alone")
 
 
 def part() -> tuple[int, int] | None:

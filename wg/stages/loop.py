@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wg import __version__
 from wg.errors import STAGE_NAMES, InputError, nearest, stage_label
 from wg.processes.kept import Kept
-from wg.processes.launch import WHOLE, as_part, part, place, wait_for_all
+from wg.processes.launch import LAUNCHER, WHOLE, as_part, member, part, place, wait_for_all
 from wg.processes.lock import locked
 from wg.stages import decode, features, pack, phonemes, prepare, score, train
 from wg.stages.places import check_places
@@ -210,14 +211,19 @@ def run_stages(context: Context, first: str, last: str, dry_run: bool) -> None:
         else:
             started = time.monotonic()
             before = digest_of(stage, one)
-            # On several machines the first process of each comes here.
-            alone = place().rank == 0 and context.devices.nodes == 1
-            of_one = keeping(stage, one).kept.path if part() else stage.output(one)
-            with locked(of_one) if alone and of_one else nullcontext():
+            with held(stage, one):
                 finish(stage, one)
             if before == digest_of(stage, one):
                 running.discard(stage.stamp_path(one))  # what depends on it stands
             print(f"stage {number} {stage.name}: {time.monotonic() - started:.1f} s\n", flush=True)
+
+
+def held(stage: Stage, context: Context) -> AbstractContextManager[None]:
+    """The lock of what a stage, or a part of it, writes; the process that ran torchrun has it."""
+    folder = keeping(stage, context).kept.path if part() else stage.output(context)
+    if folder is None or LAUNCHER in os.environ:
+        return nullcontext()
+    return locked(folder, member=member(context.devices.nodes))
 
 
 def expected(jobs: Sequence[tuple[int, Stage, Context]]) -> set[str]:
