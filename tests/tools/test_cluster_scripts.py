@@ -104,10 +104,20 @@ def test_a_second_run_is_refused_while_nodes_are_at_work(
     assert job.wait(120) != 0
 
 
+def test_a_jobs_script_without_srun_trains_alone(
+    recipe: TinyRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"JOB_ID": "7", "NTASKS": "4", "NTASKS_PER_NODE": "4", "NNODES": "1"}
+    for key, value in {**told, "PROCID": "0", "LOCALID": "0", "NODEID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{key}", value)
+    outcome = recipe.run("--stop-stage", "train")
+    assert outcome.code == 0 and "step 8/8" in outcome.out, outcome
+
+
 def test_more_tasks_than_the_run_has_processes_are_refused(
     recipe: TinyRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for key, value in {"NTASKS": "4", "PROCID": "1", "LOCALID": "1"}.items():
+    for key, value in {"STEP_ID": "0", "NTASKS": "4", "PROCID": "1", "LOCALID": "1"}.items():
         monkeypatch.setenv(f"SLURM_{key}", value)
     line = recipe.run("--stage", "train", "--stop-stage", "train", "--nodes", "2").complaint()
     assert "4 processes were started" in line and "are 2; start a task a GPU" in line

@@ -37,15 +37,18 @@ class Place:
 
 
 def place() -> Place:
-    """From the environment of torchrun or srun; a single process otherwise."""
+    """From the environment of torchrun or srun; a single process otherwise.
+
+    As is a job's script itself: sbatch tells it of the job's tasks too, which srun would start.
+    """
     env = os.environ
     if PART in env and env[PART] == WHOLE:
         return Place(0, 0, 1)
     if "LOCAL_RANK" in env:
         return Place(int(env["RANK"]), int(env["LOCAL_RANK"]), int(env["WORLD_SIZE"]))
-    if int(env.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in env:
-        numbers = (env["SLURM_PROCID"], env["SLURM_LOCALID"], env["SLURM_NTASKS"])
-        return Place(*map(int, numbers))
+    if step() is not None and "SLURM_PROCID" in env:
+        tasks = env.get("SLURM_STEP_NUM_TASKS") or env.get("SLURM_NTASKS", "1")
+        return Place(*map(int, (env["SLURM_PROCID"], env["SLURM_LOCALID"], tasks)))
     return Place(0, 0, 1)
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
@@ -23,6 +24,7 @@ from wg.data.dump import Dump
 from wg.data.tars import Tars
 from wg.errors import InputError, stage_label
 from wg.processes.devices import Devices
+from wg.processes.launch import place
 from wg.processes.threads import spinning
 from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
 from wg.training.data import SegmentData
@@ -155,7 +157,8 @@ def fit(
             *make_callbacks(experiment, dumps[1], folder),
             StopInTime(folder / "checkpoints", devices.until),
         ],
-        plugins=[files],
+        # Alone, whatever SLURM says of the job that this process is the script of.
+        plugins=[files, *([LightningEnvironment()] if place().world == 1 else [])],
     )
     found = newest_intact(folder / "checkpoints")
     if found is not None:
