@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
+import signal
 import sys
 import warnings
 from typing import TextIO
@@ -70,6 +72,17 @@ def show_warning(
 
 
 def main() -> int:
+    """`outcome`, and no word where nobody reads the output any more (`wg --help | head -1`)."""
+    try:
+        status = outcome()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is not out yet
+        return 128 + signal.SIGPIPE
+    return status
+
+
+def outcome() -> int:
     """Runs a command; a user's mistake is one line and exit status 2, 1 where the rest is done."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -237,6 +240,15 @@ def test_commands_of_wg_itself() -> None:
     assert wg().code == 0 and "vocode" in wg("--help").out
     assert "command 'recepi' is unknown; did you mean 'recipe'" in wg("recepi").complaint()
     assert "give the stage and the recipe folder" in wg("stage", "train").complaint()
+
+
+def test_output_that_nobody_reads_ends_a_command_without_a_word() -> None:
+    command = [sys.executable, "-m", "wg", "egs"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
+        assert asked.stdout is not None and asked.stderr is not None
+        asked.stdout.close()
+        assert asked.stderr.read() == b""
+    assert asked.returncode == 128 + signal.SIGPIPE
 
 
 def test_a_stage_asked_for_by_wg_stage_runs_without_being_needed(done: TinyRecipe) -> None:
