@@ -27,7 +27,6 @@ class ModelEntry:
     conditions: str | None = "mel"  # what it is conditioned on; None: its config says
     # Values of diffusion.conditioning that it can work with.
     conditioning: tuple[str, ...] = ("continuous", "discrete")
-    domain: str = "wave"  # what it denoises: waveforms, or bins that the mel has whitened
 
 
 REGISTRY: dict[str, ModelEntry] = {
@@ -46,7 +45,6 @@ REGISTRY: dict[str, ModelEntry] = {
         config="wg.models.spectral:SpectralConfig",
         network="wg.models.spectral:SpectralNetwork",
         conditioning=("continuous",),
-        domain="bins",
     ),
     "wavegrad2": ModelEntry(
         config="wg.models.wavegrad2:WaveGrad2Config",
@@ -76,26 +74,16 @@ def conditions_of(config: ModelConfig) -> str:
     return vars(config)["conditions"] if fixed is None else fixed
 
 
-def domain_of(config: ModelConfig) -> str:
-    """What a model denoises: "wave", or "bins" that the mel has whitened."""
-    return getattr(config, "domain", entry(config.name).domain)  # WaveGrad 2's decoder says
-
-
-def gives_mel(config: ModelConfig) -> bool:
-    """Whether a model that takes no mel predicts one that preconditioning and sampling can use."""
-    return getattr(config, "gives_mel", False)
-
-
 def check_conditioning(config: ModelConfig, diffusion: DiffusionConfig) -> None:
     """InputError if the model cannot work with `diffusion.conditioning` or `diffusion.prior`."""
-    if diffusion.of_mel and conditions_of(config) != "mel" and not gives_mel(config):
+    if diffusion.of_mel and conditions_of(config) != "mel" and not config.gives_mel:
         plain = diffusion.prior == "standard"
         key, without = ("precondition", "none") if plain else ("prior", "standard")
         raise InputError(
             f"diffusion.{key} is {vars(diffusion)[key]!r}, which is computed from the mel, but "
             f"this {config.name} has none; set diffusion.{key}={without}"
         )
-    if domain_of(config) == "bins" and diffusion.preconditioning != "mel":
+    if config.domain == "bins" and diffusion.preconditioning != "mel":
         raise InputError(
             f"{config.name} works on bins whitened by the mel; set diffusion.precondition=mel"
         )

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -30,7 +30,7 @@ from wg.errors import InputError, nearest
 from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
 from wg.models.convolution import Conv1d
-from wg.models.network import Network, zero
+from wg.models.network import ModelConfig, Network, zero
 from wg.models.shared import at_least_single
 
 WAVES = 64  # sines, and as many cosines, of a step
@@ -40,7 +40,7 @@ SLOPE = 0.4  # of the upsampler
 
 
 @dataclass(frozen=True)
-class DiffWaveConfig:
+class DiffWaveConfig(ModelConfig):
     """BASE vocoder of the paper; LARGE has 128 channels, both of its SC09 models 256."""
 
     name: str = setting("diffwave", "which model")
@@ -102,10 +102,11 @@ class DiffWaveConfig:
                 f"{self.conditions!r}; leave model.factors out"
             )
 
-    def check(self, mel: MelSpec) -> None:
-        """InputError if the upsampler cannot make the hop."""
-        if self.conditions == "mel":
-            self.resolved_factors(mel.hop_length)
+    def resolved(self, mel: MelSpec) -> DiffWaveConfig:
+        """With factors, if it takes a mel; InputError if they do not make the hop."""
+        if self.conditions != "mel":
+            return self
+        return replace(self, factors=self.resolved_factors(mel.hop_length))
 
     def resolved_factors(self, hop: int) -> tuple[int, ...]:
         """Upsampling factors, checked against the hop or derived from it: 256 -> 16, 16."""

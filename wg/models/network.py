@@ -39,7 +39,10 @@ def zero(layer: nn.Module) -> None:
 
 
 class ModelConfig(Protocol):
-    """A frozen dataclass of a model's sizes, with a default for each key."""
+    """A frozen dataclass of a model's sizes, with a default for each key.
+
+    A model's own inherits from it, and says what is not as here.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -48,9 +51,33 @@ class ModelConfig(Protocol):
         """Its key in the registry."""
         ...
 
+    @property
+    def domain(self) -> str:
+        """What it denoises: "wave", or "bins" that the mel has whitened."""
+        return "wave"
+
+    @property
+    def gives_mel(self) -> bool:
+        """Whether, given no mel, it predicts one that preconditioning and sampling can use."""
+        return False
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Keys that are known once the features are read."""
+        return ()
+
+    @property
+    def decoder_config(self) -> ModelConfig | None:
+        """Of the vocoder that is its decoder, whose weights that can begin with; None: none."""
+        return None
+
     def check(self, mel: MelSpec) -> None:
         """InputError if the model cannot work with these features."""
-        ...
+        self.resolved(mel)
+
+    def resolved(self, mel: MelSpec) -> ModelConfig:
+        """With a value for what is left to be derived from the features."""
+        return self
 
 
 class ClassConfig(ModelConfig, Protocol):

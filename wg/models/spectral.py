@@ -28,7 +28,7 @@ from wg.errors import InputError
 from wg.fields import check_fields, setting
 from wg.mel.frames import OVERLAP, Frames
 from wg.mel.spec import MelSpec
-from wg.models.network import Network, zero
+from wg.models.network import ModelConfig, Network, zero
 
 WAVES = 32  # sines, and as many cosines, of the log-SNR
 SNR_RANGE = 160.0  # dB, over which the slowest of them turns once
@@ -38,7 +38,7 @@ SOFT = 0.1  # of a bin's magnitude 1: what is far below has no phase, nor a loga
 
 
 @dataclass(frozen=True)
-class SpectralConfig:
+class SpectralConfig(ModelConfig):
     """Sizes; the defaults are the small vocoder's."""
 
     name: str = setting("spectral", "which model")
@@ -56,8 +56,10 @@ class SpectralConfig:
     def __post_init__(self) -> None:
         check_fields("model", self)
 
-    def check(self, mel: MelSpec) -> None:
-        """Any rate, window, hop and number of bands will do."""
+    @property
+    def domain(self) -> str:
+        """Bins; any rate, window, hop and number of bands will do."""
+        return "bins"
 
 
 class SpectralCondition(NamedTuple):

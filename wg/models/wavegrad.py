@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -31,7 +31,7 @@ from wg.errors import InputError
 from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
 from wg.models.convolution import Conv1d, channels_together, repeated_conv
-from wg.models.network import Network
+from wg.models.network import ModelConfig, Network
 
 SLOPE = 0.2
 DILATIONS_NEAR_MEL = (1, 2, 4, 8)
@@ -39,7 +39,7 @@ DILATIONS_NEAR_WAVE = (1, 2, 1, 2)
 
 
 @dataclass(frozen=True)
-class WaveGradConfig:
+class WaveGradConfig(ModelConfig):
     """Base model of the paper.
 
     Large doubles the UBlocks (`up_repeats=2`, `dilations="large"`): 23.4M parameters to the
@@ -148,9 +148,9 @@ class WaveGradConfig:
                 "has no kernel; set model.down=strided"
             )
 
-    def check(self, mel: MelSpec) -> None:
-        """InputError if the factors do not make the hop."""
-        self.resolved_factors(mel.hop_length)
+    def resolved(self, mel: MelSpec) -> WaveGradConfig:
+        """With factors; InputError if they do not make the hop."""
+        return replace(self, factors=self.resolved_factors(mel.hop_length))
 
     def resolved_factors(self, hop: int) -> tuple[int, ...]:
         """Upsampling factors, checked against the hop or derived from it."""

@@ -36,7 +36,7 @@ from wg.diffusion.noise import RowDraws
 from wg.errors import InputError, nearest, stage_label
 from wg.fields import setting
 from wg.mel.spec import MelSpec
-from wg.models.network import Network
+from wg.models.network import ModelConfig, Network
 from wg.models.pitch import ORDERS, Ripple, in_hertz, in_octaves
 from wg.models.shared import SharedNorm, at_least_single, share_of
 from wg.models.spectral import SpectralConfig, SpectralNetwork
@@ -188,13 +188,23 @@ class WaveGrad2Config(WaveGradConfig):
 
     @property
     def domain(self) -> str:
-        """What the decoder denoises, see `wg.models.network`."""
+        """What the decoder denoises."""
         return "bins" if self.decoder == "spectral" else "wave"
 
     @property
     def gives_mel(self) -> bool:
         """Whether it predicts a mel that preconditioning and sampling can use."""
         return self.mel_blocks > 0
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The speakers, unless they are named."""
+        return () if self.speakers else ("model.speakers",)
+
+    @property
+    def decoder_config(self) -> ModelConfig | None:
+        """Of a decoder of mels; one of features has no vocoder's weights."""
+        return self.spectral if self.decoder == "spectral" else None
 
     def speaker_index(self, name: str) -> int:
         """Place of a speaker; InputError with the nearest name."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,11 @@ from wg.diffusion.power import POWER
 from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.checkpoint import FREE, IDENTITY
-from wg.inference.folder import checksum, read_config
-from wg.inference.kinds import kind_of
+from wg.inference.folder import checksum
+from wg.inference.kinds import load_trained
 from wg.inference.model import TrainedModel
 from wg.inference.pretrained import local_folder
 from wg.mel.spec import MelSpec
-from wg.models import conditions_of, entry
 from wg.models.network import ModelConfig
 from wg.training.power import fit_power
 
@@ -44,36 +42,20 @@ def open_start(experiment: Experiment) -> TrainedModel:
     source = experiment.train.init_from
     assert source is not None
     try:
-        folder = local_folder(source)
-        stored = read_config(folder)["model"]
-        there = stored["name"] if isinstance(stored, dict) and "name" in stored else "unknown"
-        if there == decoder_of(experiment.model):
-            part = getattr(experiment.model, there)
-            start = kind_of(part).from_pretrained(folder)
-            check_same(start, experiment, part, f"model.{there}.")
-            return start
-        if there != experiment.model.name:
+        start = load_trained(source)
+        here, there, decoder = experiment.model, start.model.name, experiment.model.decoder_config
+        if there == here.name:
+            check_same(start, experiment, here)
+        elif decoder is not None and there == decoder.name:
+            check_same(start, experiment, decoder, f"model.{there}.")
+        else:
             raise InputError(
-                f"{source} is of model {there}, this experiment trains {experiment.model.name}; "
-                f"take a folder of {experiment.model.name}, or an experiment (--model) of {there}"
+                f"{source} is of model {there}, this experiment trains {here.name}; "
+                f"take a folder of {here.name}, or an experiment (--model) of {there}"
             )
-        conditions = entry(there).conditions or stored.get("conditions", "mel")
-        if conditions != (here := conditions_of(experiment.model)):
-            raise InputError(
-                f"{source}: model.conditions is {conditions} there, {here} here; "
-                f"set model.conditions={conditions}, or start from another folder"
-            )
-        start = kind_of(experiment.model).from_pretrained(folder)
-        check_same(start, experiment, experiment.model)
     except InputError as error:
         raise InputError(f"train.init_from: {error}") from None
     return start
-
-
-def decoder_of(model: ModelConfig) -> str | None:
-    """The kind of vocoder that is a model's decoder, whose weights that can begin with."""
-    decoder = getattr(model, "decoder", None)
-    return decoder if hasattr(model, str(decoder)) else None
 
 
 def check_same(
@@ -86,7 +68,7 @@ def check_same(
     """
     there = values_of(start.model, start.mel_spec, start.diffusion)
     here = values_of(model, experiment.mel, experiment.diffusion)
-    free = {*TRAINING, *unread(model)}
+    free = {*TRAINING, *model.unread}
     if start.diffusion.conditioning == "continuous":
         free.add(DRAWN)
     different = [key for key in there if key not in free and there[key] != here[key]]
@@ -102,21 +84,11 @@ def check_same(
         )
 
 
-def unread(model: ModelConfig) -> tuple[str, ...]:
-    """Keys of a model that are known once the features are read."""
-    return () if getattr(model, "speakers", ()) else ("model.speakers",)
-
-
 def values_of(model: ModelConfig, mel: MelSpec, diffusion: DiffusionConfig) -> dict[str, Any]:
     """Flat keys of what makes a model; one left to be derived has its derived value."""
-    flat = flatten(
-        {name: to_dict(part) for name, part in zip(IDENTITY, (model, mel, diffusion), strict=True)}
-    )
-    flat |= {"mel.fmax": mel.top, "diffusion.precondition": diffusion.preconditioning}
-    resolve: Callable[[int], tuple[int, ...]] | None = getattr(model, "resolved_factors", None)
-    if resolve is not None and conditions_of(model) in ("mel", "text"):
-        flat["model.factors"] = list(resolve(mel.hop_length))
-    return flat
+    parts = (model.resolved(mel), mel, diffusion)
+    flat = flatten({name: to_dict(part) for name, part in zip(IDENTITY, parts, strict=True)})
+    return flat | {"mel.fmax": mel.top, "diffusion.precondition": diffusion.preconditioning}
 
 
 def written(value: Any) -> str:

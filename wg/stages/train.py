@@ -22,10 +22,10 @@ from wg.errors import InputError, Stopped
 from wg.files import free_aside, keep_aside, own, write_bytes
 from wg.inference.checkpoint import FREE, find_checkpoint
 from wg.inference.pretrained import local_folder
-from wg.models import build_network, conditions_of, config_class
+from wg.models import build_network, config_class
 from wg.processes.launch import LAUNCHER, place, wait_for_all
 from wg.stages.stage import Stage, changes, relaunch
-from wg.stages.starting import begin, open_start, unread
+from wg.stages.starting import begin, open_start
 from wg.tasks.context import STAMP, Context, read_stamp, stream_of
 from wg.tasks.registry import task_of
 
@@ -69,7 +69,7 @@ def changed_settings(context: Context) -> list[str]:
     before = flatten(to_dict(load_experiment_file(stored, config_class)))
     now = flatten(to_dict(context.experiment))
     sections = tuple(f"{section}." for section in STAGE.keys)
-    free = {*CONTINUES, *unread(context.experiment.model)}
+    free = {*CONTINUES, *context.experiment.model.unread}
     return changes(
         {k: v for k, v in before.items() if k.startswith(sections) and k not in free},
         {k: v for k, v in now.items() if k.startswith(sections) and k not in free},
@@ -121,7 +121,7 @@ def check(context: Context) -> None:
         check_divisible(context.experiment, processes)
     check_memory(context.experiment)
     if context.experiment.features.stream:
-        check_stream(context)
+        task_of(context).check_stream(context)
     source = context.experiment.train.init_from
     if source is not None and not goes_on(context):
         open_start(context.experiment)
@@ -130,20 +130,6 @@ def check(context: Context) -> None:
                 f"train.init_from: {source} lies in {context.exp}, which this run writes to; copy "
                 "it elsewhere, or train by another --model"
             )
-
-
-def check_stream(context: Context) -> None:
-    """InputError for a model that the tars of `features.stream` do not tell enough, or other mels.
-
-    What a text or a class needs besides is in the dump's folder and beside it.
-    """
-    model = context.experiment.model
-    if conditions_of(model) != "mel":
-        raise InputError(
-            f"features.stream: tars are for models of mels, {model.name} here takes "
-            f"{conditions_of(model)}; leave it empty to train from the dump"
-        )
-    stream_of(context)
 
 
 def opened_stream(context: Context) -> Tars:
@@ -174,8 +160,8 @@ def check_memory(experiment: Experiment) -> None:
             f"{train.segment_samples} are {batch / 2**30:.0f} GiB, this machine has "
             f"{memory / 2**30:.0f}; give smaller ones"
         )
-    if conditions_of(experiment.model) == "text":
-        return  # its speakers are known later
+    if experiment.model.unread:
+        return  # its size is known later
     with torch.device("meta"):
         network = build_network(experiment.model, experiment.mel, experiment.diffusion)
     count = sum(parameter.numel() for parameter in network.parameters())

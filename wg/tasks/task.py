@@ -20,6 +20,7 @@ from wg.errors import InputError
 from wg.inference.checkpoint import model_from_checkpoint
 from wg.inference.model import TrainedModel
 from wg.metrics import check_metrics
+from wg.models import conditions_of
 from wg.report.page import PageContent
 from wg.tasks.context import Context, features_of
 from wg.tasks.waveforms import check_baselines
@@ -71,6 +72,17 @@ class Task(ABC, Generic[Model, What]):
 
     def check_training(self, context: Context) -> None:
         """InputError for features that this model cannot be trained, decoded or scored on."""
+
+    def check_stream(self, context: Context) -> None:
+        """InputError unless the tars of `features.stream` tell all that training needs.
+
+        What a text or a class needs besides is in the dump's folder and beside it.
+        """
+        model = context.experiment.model
+        raise InputError(
+            f"features.stream: tars are for models of mels, {model.name} here takes "
+            f"{conditions_of(model)}; leave it empty to train from the dump"
+        )
 
     def check_decode(self, context: Context) -> None:
         """InputError for a way to sample that the model does not have."""

@@ -18,7 +18,6 @@ from wg.errors import InputError
 from wg.inference.text_to_speech import Sentence, TextToSpeech, Voice
 from wg.metrics import METRICS
 from wg.metrics.recogniser import load_recogniser
-from wg.models import gives_mel
 from wg.models.network import TextConfig
 from wg.report.page import PageContent
 from wg.tasks.context import Context, features_of, phonemes_of
@@ -68,7 +67,7 @@ class TextToSpeechTask(Task[TextToSpeech, Text]):
 
     def check_consistency(self, experiment: Experiment) -> None:
         """InputError unless the model predicts a mel that waveforms can be made to agree with."""
-        if not gives_mel(experiment.model):
+        if not experiment.model.gives_mel:
             super().check_consistency(experiment)
         check_invertible(experiment.mel)
 

@@ -15,7 +15,7 @@ from wg.diffusion.consistency import check_invertible
 from wg.diffusion.noise import seed_of
 from wg.inference.vocoder import Vocoder
 from wg.report.page import PageContent
-from wg.tasks.context import Context
+from wg.tasks.context import Context, stream_of
 from wg.tasks.task import WARM_UP, Piece, Task
 from wg.tasks.waveforms import content_of, score_waves, shown
 
@@ -36,6 +36,10 @@ class VocoderTask(Task[Vocoder, Mel]):
     model = Vocoder
     folder = "vocoder"
     card = "card.md"
+
+    def check_stream(self, context: Context) -> None:
+        """InputError for tars that are not there, or of other mels."""
+        stream_of(context)
 
     def check_consistency(self, experiment: Experiment) -> None:
         """InputError for features that no waveform can be made to agree with."""

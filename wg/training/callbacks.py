@@ -21,12 +21,9 @@ from wg.diffusion.noise import PositionalNoise, seed_of
 from wg.diffusion.plan import sampling_levels
 from wg.diffusion.sampling import correction
 from wg.errors import InputError, stage_label
-from wg.models import conditions_of
 from wg.pictures import pixels_of, spectrogram_pair
 from wg.processes.progress import Bar, bar, clock
 from wg.training.diffusion import Diffusion
-
-OF_A_WINDOW = ("mel", "frames", "window_start")  # in a batch of segments
 
 
 class TrainingDiverged(InputError):
@@ -191,9 +188,7 @@ def synthesise(
     seeds = [seed_of(name, experiment.decode.seed) for name in batch["ids"]]
     source, decode = PositionalNoise(seeds, module.device), experiment.decode
     length = batch["mel"].shape[-1] * experiment.mel.hop_length
-    if conditions_of(experiment.model) == "text":  # which hears its own mel, not the recording's
-        batch = {name: value for name, value in batch.items() if name not in OF_A_WINDOW}
-    condition = module.condition(batch)
+    condition = module.sampling_condition(batch)
     wave = module.denoiser.sample(
         condition,
         levels,

@@ -42,6 +42,10 @@ class Diffusion(Base):
         """Everything that does not depend on the noise level."""
         return self.denoiser.condition(batch)
 
+    def sampling_condition(self, batch: Mapping[str, Any]) -> DenoiserCondition:
+        """The same of whole utterances, from nothing that synthesis is not given."""
+        return self.condition(batch)
+
     def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Named losses, each [B], at levels [B] with unit noise [B, T]; their sum is trained on."""
         return {"noise": self.noise_loss(batch, self.condition(batch), level, noise)}

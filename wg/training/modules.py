@@ -21,6 +21,8 @@ from wg.models.network import ModelConfig
 from wg.models.wavegrad2 import WaveGrad2Network
 from wg.training.diffusion import Diffusion
 
+OF_A_WINDOW = {"mel", "frames", "window_start"}  # in a batch of segments
+
 
 class DiffusionModule(Diffusion, LightningModule):
     """A network that is conditioned on what its batch has, and has no loss but the noise's."""
@@ -41,6 +43,10 @@ class WaveGrad2Module(DiffusionModule):
     """WaveGrad 2 (2106.09660): with losses of durations and, if asked for, of mel and pitch."""
 
     network: WaveGrad2Network
+
+    def sampling_condition(self, batch: Mapping[str, Any]) -> DenoiserCondition:
+        """It hears its own mel, not the recording's."""
+        return self.condition({key: batch[key] for key in batch.keys() - OF_A_WINDOW})
 
     def losses(self, batch: Mapping[str, Any], level: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """The noise's and, weighted, those of the durations, the mel and the pitch; each [B]."""
