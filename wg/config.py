@@ -522,8 +522,9 @@ def in_yaml(value: Any) -> str:
 
 def explain(section: str, error: Exception) -> str:
     """First line of an OmegaConf error, with its key."""
-    reason = str(getattr(error, "msg", None) or error).splitlines()[0]
-    key = getattr(error, "full_key", "")
+    known = isinstance(error, OmegaConfBaseException)
+    message, key = (error.msg, error.full_key) if known else (None, None)
+    reason = str(message or error).splitlines()[0]
     return f"{section}.{key}: {reason}" if key else f"{section}: {reason}"
 
 

@@ -15,6 +15,7 @@ from wg.processes.threads import QUIET, spinning
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of four cores, of which nothing else was said."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)  # of macOS
     for name in QUIET:
         monkeypatch.delenv(name, raising=False)
 

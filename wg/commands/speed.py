@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -22,6 +21,7 @@ from wg.commands.sampling import device_of
 from wg.errors import InputError, nearest
 from wg.files import check_names, own
 from wg.processes.progress import progress
+from wg.processes.threads import usable_cores
 from wg.report.table import print_table
 
 NETWORKS = ("ljspeech", "ljspeech/wavegrad", "ljspeech/diffwave")
@@ -118,14 +118,14 @@ def backends_of(text: str) -> list[str]:
 
 def shapes_of(seconds: str, batch: str, threads: str | None, device: torch.device) -> list[Shape]:
     """Every combination; InputError, naming the option, for a value that cannot be."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    counts = str(min(torch.get_num_threads(), cores or 1)) if threads is None else threads
+    cores = usable_cores()
+    counts = str(min(torch.get_num_threads(), cores)) if threads is None else threads
     if device.type != "cpu" and threads is not None:
         raise InputError("--threads: of a CPU; leave it out")
     return [
         Shape(length, size, count)
         for count, length, size in product(
-            values(counts, "--threads", int, 1, cores or 1),
+            values(counts, "--threads", int, 1, cores),
             values(seconds, "--seconds", float, 0.2, LONGEST),
             values(batch, "--batch", int, 1, MOST),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,7 +79,7 @@ class Slices:
             file = path.open("rb", buffering=0)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}; {REMEDY}") from None
-        if hasattr(os, "posix_fadvise"):  # not on macOS
+        if sys.platform == "linux":
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
         if len(self._open) >= OPEN:
             self._open.popitem(last=False)[1].close()

@@ -60,7 +60,7 @@ class MelPower(nn.Module):
         """Weights of before the hidden layer are those of a linear map."""
         if f"{prefix}weight" in state_dict:
             for name in ("inner", "shift", "outer"):
-                state_dict.setdefault(prefix + name, torch.zeros_like(getattr(self, name)))
+                state_dict.setdefault(prefix + name, torch.zeros_like(self.get_buffer(name)))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, mel: Tensor) -> Tensor:

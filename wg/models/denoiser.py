@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from wg.diffusion.power import POWER, MelPower
+from wg.diffusion.power import MelPower
 from wg.diffusion.prior import Prior, SpectralPrior, blurred, deviation
 from wg.diffusion.process import DiffusionConfig
 from wg.diffusion.samplers import Clip, Correct, Noise
@@ -61,7 +61,7 @@ class Denoiser:
         self.diffusion, self.mel = diffusion, mel
         self.run: Callable[..., Tensor] = run or self.network.denoise
         # Of those without one, such as imported models, only the network is asked.
-        self.power: MelPower | None = getattr(network, POWER, None)
+        self.power = next((p for p in network.children() if isinstance(p, MelPower)), None)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -73,7 +73,7 @@ class Denoiser:
         cond = self.network.condition(batch)
         mel, real = batch.get("mel"), batch.get("frames")
         if mel is None:
-            mel, real = getattr(cond, "mel", None), getattr(cond, "frames", None)
+            mel, real = self.network.predicted_mel(cond) or (None, real)
         plain = DenoiserCondition(cond, Prior(), real=real, mel=mel)
         if not self.diffusion.of_mel:
             return plain

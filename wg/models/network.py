@@ -23,6 +23,10 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
+    def predicted_mel(self, cond: Any) -> tuple[Tensor, Tensor] | None:
+        """The mel [B, M, F] in a condition, and its frames [B] that are real; None: it has none."""
+        return None
+
     def denoise(self, x: Tensor, *inputs: Any) -> Tensor:
         """Estimate of the noise in x [B, T]; `inputs`: (noise_input [B], cond).
 

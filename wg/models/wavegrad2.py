@@ -384,6 +384,10 @@ class WaveGrad2Network(Network):
         decoder = self.decoder.enter(seen, frames if padded else None)
         return TextCondition(decoder, features, predicted, durations, frames, mel, pitch)
 
+    def predicted_mel(self, cond: TextCondition) -> tuple[Tensor, Tensor] | None:
+        """What `mel_blocks` predict."""
+        return None if cond.mel is None else (cond.mel, cond.frames)
+
     def pitch_of(self, batch: Mapping[str, Any], predicted: Tensor) -> Tensor:
         """F0 [B, F] in Hz, 0 where unvoiced: that of `batch`, or of what is predicted [B, 2, F]."""
         if "pitch" in batch:

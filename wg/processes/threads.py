@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
 QUIET = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # said by the user already
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def spinning(threads: int) -> str | None:
@@ -13,9 +19,7 @@ def spinning(threads: int) -> str | None:
     GNU OpenMP's threads, those of torch's wheels, spin while they wait for each other. Where other
     work needs their cores, the one that is waited for does not run meanwhile.
     """
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    busy = os.getloadavg()[0]
+    cores, busy = usable_cores(), os.getloadavg()[0]
     chosen = any(name in os.environ for name in QUIET)
     if chosen or threads < 2 or busy + threads < cores + 1:
         return None
