@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,15 @@ import pytest
 import soundfile
 from lhotse import CutSet, SupervisionSegment
 
-from wg.data.audio import check_audio, find_problem, load_audio, recordings_of, summary
+from wg.data.audio import (
+    check_audio,
+    find_problem,
+    load_audio,
+    rate_of,
+    read_mono,
+    recordings_of,
+    summary,
+)
 from wg.errors import InputError
 
 RATE = 16000
@@ -147,6 +156,24 @@ def test_loading_stereo_or_text_is_an_error_that_names_the_file(tmp_path):
     (tmp_path / "text.wav").write_text("hello" * 20)
     with pytest.raises(InputError, match=r"text\.wav: not readable"):
         load_audio(tmp_path / "text.wav")
+
+
+@pytest.mark.parametrize("read", [load_audio, read_mono, rate_of])
+def test_whoever_reads_a_file_that_is_no_audio_names_it(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "torn.wav"
+    path.write_bytes(b"RIFF")
+    with pytest.raises(InputError, match=r"torn\.wav: not readable as audio \(.*\); replace it"):
+        read(path)
+
+
+def test_a_mono_file_is_read_in_double_precision_if_asked(tmp_path: Path) -> None:
+    path, audio = tmp_path / "double.wav", np.array([0.1, -0.7, 1 / 3])
+    soundfile.write(path, audio, 8000, subtype="DOUBLE")
+    assert np.array_equal(read_mono(path, "float64")[0], audio)
+    assert np.array_equal(read_mono(path)[0], audio.astype(np.float32))
+    assert rate_of(path) == 8000
 
 
 def test_the_summary_counts_hours_speakers_and_missing_text(tmp_path):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 
 from wg.bench.environment import environment
@@ -19,7 +18,7 @@ from wg.bench.folders import Pair, Scoring, audio_files, listed, read_at, score_
 from wg.bench.plan import CEILING, Bench, Cell, columns, fingerprint
 from wg.bench.speed import cost
 from wg.bench.systems import System, system_of
-from wg.data.audio import protect_peak, write_audio
+from wg.data.audio import protect_peak, rate_of, write_audio
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError
 from wg.files import write_bytes
@@ -68,7 +67,7 @@ class Workspace:
     def rate(self, corpus: str) -> int:
         """Hz at which a corpus is used. InputError for files of several rates."""
         entry, paths = self.bench.corpora[corpus], self.recordings(corpus).values()
-        rates = {entry.rate or soundfile.info(path).samplerate for path in paths}
+        rates = {entry.rate or rate_of(path) for path in paths}
         if len(rates) > 1:
             raise InputError(
                 f"corpora.{corpus}: files of {' and '.join(map(str, sorted(rates)))} Hz; "

@@ -155,7 +155,7 @@ def usable(
 
 def read_at(path: Path, rate: int | None) -> tuple[np.ndarray, int]:
     """A mono file as float64 [T] at a rate in Hz; None: its own."""
-    wave, own = soundfile.read(path, dtype="float64")
+    wave, own = read_mono(path, "float64")
     return (wave, own) if rate is None else (resample(wave, own, rate), rate)
 
 

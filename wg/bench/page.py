@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from wg.bench.cells import Workspace
 from wg.bench.error_rates import read_texts
 from wg.bench.folders import read_at
 from wg.bench.plan import CEILING, Cell
 from wg.bench.results import Results, amount, finished, pareto_plot
+from wg.data.audio import read_mono
 from wg.files import PAGE, fresh_folder
 from wg.report.page import RECORDING, Audio, PageRow, PageSection, write_parts
 from wg.report.table import number
@@ -119,7 +119,7 @@ def synthesised(
         if r["system"] == system
         for name in r["utterances"]
     }
-    return lambda name: soundfile.read(found[name], dtype="float32") if name in found else None
+    return lambda name: read_mono(found[name]) if name in found else None
 
 
 def scores_of(

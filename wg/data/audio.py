@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import soundfile
@@ -98,9 +98,12 @@ def load_audio(path: Path, start: int = 0, num_samples: int | None = None) -> np
 
 
 def read_channels(
-    path: Path, name: str = "", longest: float | None = None
+    path: Path,
+    name: str = "",
+    longest: float | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
 ) -> tuple[np.ndarray, int]:
-    """Samples [T, C] as float32 and the rate in Hz of a file that holds any; `longest`: in s.
+    """Samples [T, C] and the rate in Hz of a file that holds any; `longest`: in s.
 
     InputError, which calls the file `name`, for one that is absent, empty or cannot be decoded.
     """
@@ -110,18 +113,26 @@ def read_channels(
     with _readable(path, name), soundfile.SoundFile(str(path)) as file:
         rate = file.samplerate
         frames = -1 if longest is None else int(longest * rate)
-        audio = file.read(frames, dtype="float32", always_2d=True)
+        audio = file.read(frames, dtype, always_2d=True)
     if not len(audio):
         raise InputError(f"{name}: holds no samples; replace it")
     return audio, rate
 
 
-def read_mono(path: Path) -> tuple[np.ndarray, int]:
+def read_mono(
+    path: Path, dtype: Literal["float32", "float64"] = "float32"
+) -> tuple[np.ndarray, int]:
     """The same of a file of one channel, [T]; InputError for any other."""
-    audio, rate = read_channels(path)
+    audio, rate = read_channels(path, dtype=dtype)
     if audio.shape[1] != 1:
         raise InputError(f"{path}: {_stereo(audio.shape[1])}")
     return audio[:, 0], rate
+
+
+def rate_of(path: Path) -> int:
+    """Hz of a file; InputError for one that cannot be read."""
+    with _readable(path, str(path)):
+        return soundfile.info(str(path)).samplerate
 
 
 @contextmanager

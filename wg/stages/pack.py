@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
+from wg.data.audio import read_mono
 from wg.errors import InputError, stage_label
 from wg.files import MODEL, PAGE, SEARCHED, fresh_folder
 from wg.inference.checkpoint import find_checkpoint
@@ -95,7 +94,7 @@ def rows_of(pages: Mapping[str, PageContent]) -> list[PageRow]:
 
 def audio_of(context: Context) -> Audio:
     """What was synthesised, by utterance."""
-    return lambda name: soundfile.read(context.decoded / f"{name}.wav", dtype="float32")
+    return lambda name: read_mono(context.decoded / f"{name}.wav")
 
 
 def steps_of(context: Context) -> int:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 
+from wg.data.audio import read_mono
 from wg.data.dump import Dump
 from wg.errors import InputError
 from wg.metrics import generation
@@ -67,7 +67,7 @@ def decoded_audio(context: Context, names: Sequence[str], samples: int) -> torch
     """Generated clips [N, T]; InputError where their length is not the corpus's."""
     clips = []
     for name in names:
-        audio, _ = soundfile.read(context.decoded / f"{name}.wav", dtype="float32")
+        audio, _ = read_mono(context.decoded / f"{name}.wav")
         if len(audio) != samples:
             raise InputError(
                 f"{name}.wav: {len(audio)} samples, recordings have {samples}; set "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import soundfile
 
+from wg.data.audio import read_mono
 from wg.data.phonemes import Phonemes
 from wg.errors import InputError, stage_label
 from wg.metrics.recogniser import (
@@ -90,6 +90,6 @@ def score_letters(context: Context, name: str, recogniser: Recogniser) -> Scores
     dump = opened(context.dump / context.experiment.decode.split)
     index, rate = dump.index_of(name), dump.spec.sample_rate
     text = spoken_letters(dump.utterances[index].text)
-    made = soundfile.read(context.decoded / f"{name}.wav", dtype="float32")[0]
+    made = read_mono(context.decoded / f"{name}.wav")[0]
     waves = {"wg": made, "recording": dump.recording(index).numpy()}
     return {system: error_rates(text, recogniser(wave, rate)) for system, wave in waves.items()}

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 
-from wg.data.audio import as_written, protect_peak
+from wg.data.audio import as_written, protect_peak, read_mono
 from wg.data.dump import Dump
 from wg.diffusion.noise import seed_of
 from wg.errors import InputError, nearest
@@ -78,7 +77,7 @@ def score_utterance(job: ScoreJob, name: str) -> Scores:
     dump = opened(job.dump)
     index = dump.index_of(name)
     path = job.decoded / f"{name}.wav"
-    synthesis, rate = soundfile.read(path, dtype="float32")
+    synthesis, rate = read_mono(path)
     if rate != dump.spec.sample_rate:
         raise InputError(f"{path}: {rate} Hz, features have {dump.spec.sample_rate} Hz")
     reference = dump.recording(index).numpy()

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import soundfile
 import torch
 
 from wg.config import Experiment
+from wg.data.audio import read_mono
 from wg.errors import reason
 from wg.pictures import pixels_of
 
@@ -50,7 +50,7 @@ def to_tensorboard(
         for name, value in scores.items():
             writer.add_scalar(name, value, step)
         for path in sorted((exp / "page" / "wg").rglob("*.wav"))[:SHOWN]:
-            audio, rate = soundfile.read(path, dtype="float32")
+            audio, rate = read_mono(path)
             writer.add_audio(f"decoded/{path.stem}", torch.from_numpy(audio)[None], step, rate)
             pixels = pixels_of(path.with_suffix(".png"))
             writer.add_image(f"decoded/{path.stem}", pixels, step, dataformats="HWC")
