@@ -101,7 +101,8 @@ def test_two_tasks_of_srun_share_the_decoding(ran: TinyRecipe, tmp_path: Path) -
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    slurm = {"SLURM_NTASKS": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    slurm = {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "2"}
+    slurm |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     options = ("--stage", "decode", "--stop-stage", "decode", "decode.clip=0.9")
     started = [
         tasks.start(
