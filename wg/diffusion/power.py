@@ -19,7 +19,8 @@ from wg.mel.frames import Frames
 from wg.mel.spec import MelSpec
 
 POWER = "mel_power"  # name of a network's MelPower
-LATER = {f"{POWER}.{name}" for name in ("inner", "shift", "outer")}  # that old weights lack
+HIDDEN_LAYER = ("inner", "shift", "outer")
+LATER = {f"{POWER}.{name}" for name in HIDDEN_LAYER}  # that old weights lack
 QUIETEST = 1e-11  # power of a bin: what 16 bits round to is about 1e-10
 LOUDEST = 1e3
 EDGE = 2  # frames at either end of a recording whose windows reach beyond it
@@ -59,7 +60,7 @@ class MelPower(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Weights of before the hidden layer are those of a linear map."""
         if f"{prefix}weight" in state_dict:
-            for name in ("inner", "shift", "outer"):
+            for name in HIDDEN_LAYER:
                 state_dict.setdefault(prefix + name, torch.zeros_like(self.get_buffer(name)))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 

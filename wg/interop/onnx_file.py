@@ -42,11 +42,13 @@ class OneEstimate(nn.Module):
         super().__init__()
         self.network, self.denoiser = vocoder.network, vocoder.denoiser
 
-    def forward(self, x: Tensor, mel: Tensor, level: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, mel: Tensor, level: Tensor, noise_input: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Of a mel [B, M, F], a level [1] in float64, and what the network is told of it [1]."""
-        known = self.denoiser.condition({"mel": mel})
-        eps = self.denoiser.estimate(x, level, known, told)
-        return eps, known.prior.colour(x)
+        condition = self.denoiser.condition({"mel": mel})
+        eps = self.denoiser.estimate(x, level, condition, noise_input)
+        return eps, condition.prior.colour(x)
 
 
 class CalledDenoiser(Denoiser):
@@ -61,11 +63,15 @@ class CalledDenoiser(Denoiser):
         return DenoiserCondition(None, CalledPrior(mel=mel), mel=mel)
 
     def estimate(
-        self, x: Tensor, level: Tensor, known: DenoiserCondition, noise_input: Tensor | None = None
+        self,
+        x: Tensor,
+        level: Tensor,
+        condition: DenoiserCondition,
+        noise_input: Tensor | None = None,
     ) -> Tensor:
         """A call, [B, T]."""
-        assert known.mel is not None and noise_input is not None
-        return call(ESTIMATE, x, known.mel, level, noise_input)
+        assert condition.mel is not None and noise_input is not None
+        return call(ESTIMATE, x, condition.mel, level, noise_input)
 
 
 @dataclass(frozen=True)
@@ -110,11 +116,11 @@ def one_estimate(vocoder: Vocoder) -> ir.Model:
     batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
     x, mel = torch.zeros(2, FRAMES * hop), torch.zeros(2, bands, FRAMES)
     level = vocoder.diffusion.levels()[1:2]
-    told = vocoder.diffusion.network_input(level)
+    noise_input = vocoder.diffusion.network_input(level)
     shapes = {"x": {0: batch, 1: hop * frames}, "mel": {0: batch, 2: frames}}
-    shapes |= {"level": {}, "told": {}}
+    shapes |= {"level": {}, "noise_input": {}}
     module = OneEstimate(vocoder).eval()
-    return exported(module, (x, mel, level, told), shapes, [ESTIMATE, COLOUR]).model
+    return exported(module, (x, mel, level, noise_input), shapes, [ESTIMATE, COLOUR]).model
 
 
 def exported(

@@ -362,7 +362,7 @@ class WaveGrad2Network(Network):
 
         mel = pitch = None
         if isinstance(self.mel, MelPredictor):
-            whole = durations.sum(1).round().long().clamp_min(1)
+            whole = frames_of(durations)
             features = upsampled(torch.zeros_like(whole), int(whole.max()))
             if self.pitch is None:
                 mel = at_least_single(self.mel(features, whole, draws))
@@ -400,8 +400,8 @@ class WaveGrad2Network(Network):
     ) -> Tensor:
         """Mel [B, M, F] of features [B, C, F] and F0 [B, F] in Hz: an envelope and ripples."""
         assert self.mel is not None
-        told = torch.stack([in_octaves(pitch), (pitch > 0).to(pitch)], 1).to(features)
-        parts = at_least_single(self.mel(torch.cat([features, told], 1), frames, draws))
+        voice = torch.stack([in_octaves(pitch), (pitch > 0).to(pitch)], 1).to(features)
+        parts = at_least_single(self.mel(torch.cat([features, voice], 1), frames, draws))
         envelope, *depths = parts.chunk(1 + ORDERS, 1)
         return envelope + (torch.stack(depths, 1) * self.ripple(pitch)).sum(1)
 
@@ -443,7 +443,7 @@ class WaveGrad2Network(Network):
             predicted, frames = predicted.transpose(1, 2), spoken.frames
         else:
             predicted, wanted = spoken.mel, batch["utterance_mel"].transpose(1, 2)
-            frames = spoken.durations.sum(1).round().long()
+            frames = frames_of(spoken.durations)
         error = (predicted - wanted).abs().mean(1)
         return (error * within(frames, error.shape[1])).sum(1) / frames
 
@@ -454,7 +454,7 @@ class WaveGrad2Network(Network):
         """
         assert spoken.pitch is not None
         octaves, logit = spoken.pitch.unbind(1)
-        pitch, frames = batch["pitch"].to(octaves), spoken.durations.sum(1).round().long()
+        pitch, frames = batch["pitch"].to(octaves), frames_of(spoken.durations)
         voiced = (pitch > 0).to(octaves)
         missed = F.binary_cross_entropy_with_logits(logit, voiced, reduction="none")
         missed = (missed * within(frames, pitch.shape[1])).sum(1) / frames
@@ -505,11 +505,16 @@ def span_mask(features: Tensor, axis: int, most: int, draws: RowDraws | None = N
 def window_of(batch: Mapping[str, Tensor], durations: Tensor) -> tuple[Tensor, Tensor, int]:
     """First frame [B], real frames [B] and length of the window, or of the whole utterances."""
     if "window_start" not in batch:
-        frames = durations.sum(1).round().long().clamp_min(1)
+        frames = frames_of(durations)
         return torch.zeros_like(frames), frames, int(frames.max())
     start, length = batch["window_start"], batch["mel"].shape[2]
     frames = batch["frames"] if "frames" in batch else torch.full_like(start, length)
     return start, frames, length
+
+
+def frames_of(durations: Tensor) -> Tensor:
+    """Frames [B], at least one, of utterances whose symbols last so many each, [B, N]."""
+    return durations.sum(1).round().long().clamp_min(1)
 
 
 def within(lengths: Tensor, size: int) -> Tensor:

@@ -49,30 +49,29 @@ def fit_power(
     first = (torch.rand(HIDDEN, len(mel) + 1, generator=generator) * 2 - 1) / len(mel) ** 0.5
     parts = [first, torch.zeros(len(target), HIDDEN), weight * spread, bias + weight @ mean]
     first, outer, weight, bias = parts = [part.float().requires_grad_() for part in parts]
+
+    def log_power(batch: Tensor) -> Tensor:
+        hidden = (first[:, :-1] @ batch + first[:, -1:]).tanh()
+        return weight @ batch + outer @ hidden + bias[:, None]
+
     optimizer = torch.optim.Adam(parts, lr=RATE, betas=(0.9, 0.99))
     steps = min(STEPS, 20 * inputs.shape[1] // BATCH)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = RATE * min(1, (step + 1) / 50) * (1 - step / steps)
         chosen = torch.randint(inputs.shape[1], (BATCH,), generator=generator)
-        batch = inputs[:, chosen]
-        hidden = (first[:, :-1] @ batch + first[:, -1:]).tanh()
-        log = weight @ batch + outer @ hidden + bias[:, None]
-        ratio = target[:, chosen].log() - log
+        ratio = target[:, chosen].log() - log_power(inputs[:, chosen])
         near = ratio.clamp(max=math.log(FAR))
         loss = (near.exp() + FAR * (ratio - near) - ratio).sum(0).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    first, outer, weight, bias = (part.detach() for part in parts)
-    hidden = (first[:, :-1] @ inputs + first[:, -1:]).tanh()
-    ratio = target / (weight @ inputs + outer @ hidden + bias[:, None]).exp()
-    bias = bias + ratio.clamp(max=ODD).mean(1).log()
-    weight, inner = weight / spread, first[:, :-1] / spread
-    power.weight.copy_(weight)
-    power.bias.copy_(bias - weight @ mean)
-    power.inner.copy_(inner)
-    power.shift.copy_(first[:, -1] - inner @ mean)
-    power.outer.copy_(outer)
+    with torch.no_grad():
+        ratio = target / log_power(inputs).exp()
+        power.inner.copy_(first[:, :-1] / spread)
+        power.shift.copy_(first[:, -1] - first[:, :-1] / spread @ mean)
+        power.outer.copy_(outer)
+        power.weight.copy_(weight / spread)
+        power.bias.copy_(bias + ratio.clamp(max=ODD).mean(1).log() - weight / spread @ mean)
 
 
 def gathered(
