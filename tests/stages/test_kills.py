@@ -117,7 +117,7 @@ def test_training_killed_midway_goes_on_and_ends_the_same(recipe: TinyRecipe) ->
     assert "step 100/100" not in out
     assert not (recipe.exp / "stage-train.json").exists()
     outcome = recipe.run(*long)
-    assert outcome.code == 0 and f"resuming from {last}" in outcome.out
+    assert outcome.code == 0 and f"resuming from {recipe.exp / 'checkpoints'}" in outcome.out
     ends = [read_checkpoint(r.exp / "checkpoints" / "last.ckpt") for r in (recipe, whole)]
     assert [end["global_step"] for end in ends] == [100, 100]
     for name, value in ends[0]["state_dict"].items():

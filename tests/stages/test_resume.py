@@ -52,6 +52,18 @@ def test_the_newest_sound_checkpoint_is_used(done: TinyRecipe, seed: int) -> Non
     assert read_checkpoint(folder / "last.ckpt")["global_step"] == 12
 
 
+def test_a_run_that_was_ended_between_its_two_files_is_whole(done: TinyRecipe) -> None:
+    folder = done.exp / "checkpoints"
+    (earlier,) = folder.glob("step-0000004-*.ckpt")
+    shutil.copyfile(earlier, folder / "last.ckpt")
+    (newest,) = folder.glob("step-0000008-*.ckpt")
+    (done.exp / "stage-train.json").unlink()
+    outcome = done.run("--stage", "train", "--stop-stage", "train")
+    assert outcome.code == 0, outcome
+    assert f"resuming from {newest}" in outcome.out
+    assert (folder / "last.ckpt").read_bytes() == newest.read_bytes()
+
+
 def test_damaged_ones_are_said_with_the_step_that_is_left(done: TinyRecipe) -> None:
     last = done.exp / "checkpoints" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:1000])

@@ -18,6 +18,7 @@ from tiny import dumps
 from tiny_recipe import TinyRecipe, running, wait_until
 
 from wg.inference.checkpoint import read_checkpoint
+from wg.training.resume import newest_intact
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="this torch has no torch.distributed"
@@ -122,14 +123,15 @@ def test_a_recipe_in_two_processes_is_killed_and_goes_on(recipe: TinyRecipe) -> 
     process.kill()  # this process alone: torchrun and its two find out
     process.wait()
     wait_until(lambda: not running(process.pid, str(recipe.root)))
-    steps = read_checkpoint(last)["global_step"]
-    assert not (recipe.exp / "stage-train.json").exists()
+    newest = newest_intact(recipe.exp / "checkpoints")
+    assert newest is not None and not (recipe.exp / "stage-train.json").exists()
+    steps = newest.step
 
     outcome = recipe.run_apart(
         "train.processes=2", f"train.max_steps={steps + 4}", "--stop-stage", "decode"
     )
     assert outcome.code == 0, outcome
-    assert outcome.out.count(f"resuming from {last}") == 1
+    assert outcome.out.count(f"resuming from {newest.path}") == 1
     assert outcome.out.count(f"step {steps + 4}/{steps + 4}") == 1
     assert read_checkpoint(last)["global_step"] == steps + 4
     assert (recipe.decoded / "tone-09.wav").is_file()

@@ -23,6 +23,7 @@ from wg.config import Experiment, TrainConfig
 from wg.data.dump import Dump
 from wg.data.tars import Tars
 from wg.errors import InputError, stage_label
+from wg.files import write_bytes
 from wg.processes.devices import Devices
 from wg.processes.launch import place
 from wg.processes.threads import spinning
@@ -30,7 +31,7 @@ from wg.training.callbacks import ProgressLines, SampleWriter, StopOnDivergence
 from wg.training.data import SegmentData
 from wg.training.loggers import RankedByLoss, make_loggers
 from wg.training.resume import newest_intact
-from wg.training.saving import AtomicCheckpointIO, StopInTime
+from wg.training.saving import LAST, AtomicCheckpointIO, StopInTime
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
@@ -165,6 +166,8 @@ def fit(
         found.check_fits(module)
         if trainer.is_global_zero:
             print(found.line(), flush=True)
+            if found.path.name != LAST:  # of two files, a run was ended before the second
+                write_bytes(folder / "checkpoints" / LAST, found.path.read_bytes())
     if trainer.is_global_zero and not devices.gpus:
         notice = spinning(torch.get_num_threads())
         if notice is not None:
