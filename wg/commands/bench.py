@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import time
 from argparse import Namespace
@@ -34,6 +33,7 @@ from wg.inference.vocoder import Vocoder
 from wg.processes.devices import Devices
 from wg.processes.launch import end_with_launcher, place, torchrun, wait_for_all
 from wg.processes.progress import progress
+from wg.processes.threads import usable_cores
 from wg.report.table import number, print_table
 
 POLL_S = 1.0
@@ -60,7 +60,7 @@ def parser() -> Options:
     options.add_argument("--list", action="store_true", help="check and list the cells only")
     options.add_argument("--ngpu", type=int, default=0, help="GPUs that share the cells [CPU]")
     options.add_argument("--nodes", type=int, default=1, help="machines [%(default)s]")
-    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="to score with")
+    options.add_argument("--jobs", type=int, default=usable_cores(), help="to score with")
     return options
 
 

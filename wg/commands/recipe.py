@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from wg.errors import InputError
 from wg.models import check_conditioning, config_class
 from wg.processes.devices import Devices
 from wg.processes.launch import as_part, end_with_launcher
+from wg.processes.threads import usable_cores
 from wg.stages.loop import STAGES, held, keeping, number_of, run_stages, stage_table
 from wg.tasks.context import Context
 
@@ -36,7 +36,7 @@ def recipe_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--model", default="wavegrad", help="conf/NAME.yaml [%(default)s]")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs on each machine [0: CPU]")
     parser.add_argument("--nodes", type=int, default=1, help="machines [1]")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes [cores]")
+    parser.add_argument("--jobs", type=int, default=usable_cores(), help="processes [cores]")
     parser.add_argument(
         "--max-time", metavar="HH:MM:SS", help="end training in time, to go on later"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from wg.commands.options import Options
 from wg.diffusion.samplers import sampler
 from wg.errors import InputError, stage_label
 from wg.inference.vocoder import Vocoder
+from wg.processes.threads import usable_cores
 from wg.tuning.search import features_beside, run
 from wg.tuning.trials import SearchJob
 
@@ -36,7 +36,7 @@ def parser() -> Options:
         "--evaluations", type=int, default=SearchJob.evaluations, help="[%(default)s]"
     )
     options.add_argument("--seed", type=int, default=SearchJob.seed, help="[%(default)s]")
-    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes [cores]")
+    options.add_argument("--jobs", type=int, default=usable_cores(), help="processes [cores]")
     return options
 
 

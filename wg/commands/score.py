@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from wg.errors import InputError
 from wg.metrics import METRICS, SIGNAL, check_metrics
 from wg.metrics.pairs import LOWEST_RATE
 from wg.metrics.recogniser import DEFAULT
+from wg.processes.threads import usable_cores
 from wg.report.scores import check_ending, scores_content, write_scores
 from wg.report.table import print_differences, print_scores
 
@@ -56,7 +56,7 @@ def parser() -> Options:
     options.add_argument("--rate", type=int, help="resample both sides to it first, Hz")
     options.add_argument("--as-is", action="store_true", help="do not take a constant delay out")
     options.add_argument("--skip-bad", action="store_true", help="leave out what cannot be scored")
-    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="[%(default)s]")
+    options.add_argument("--jobs", type=int, default=usable_cores(), help="[%(default)s]")
     options.add_argument("-o", "--output", type=Path, help=".json or .parquet to write")
     return options
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from wg.data.tars import INDEX, plan_tars, write_index, write_tar
 from wg.errors import InputError, stage_label
 from wg.files import check_filled, own
 from wg.processes.pool import in_processes
+from wg.processes.threads import usable_cores
 from wg.tasks.context import STAMP, read_stamp
 
 
@@ -23,7 +23,7 @@ def tars(arguments: Sequence[str]) -> None:
     )
     options_parser.add_argument("-o", "--output", type=Path, required=True, help="folder")
     options_parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="processes [cores]"
+        "--jobs", type=int, default=usable_cores(), help="processes [cores]"
     )
     options = options_parser.parse_args(arguments)
     if options.jobs < 1:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from wg.data.audio import recordings_of
 from wg.data.layout import Transcript, cut_of
 from wg.errors import InputError
+from wg.processes.threads import usable_cores
 
 if TYPE_CHECKING:
     from lhotse import Recording, SupervisionSegment
@@ -95,7 +96,7 @@ def _prepare(
 
     if not any((corpus_dir / part).rglob("*.trans.tsv")):
         return [], []
-    jobs = min(8, os.cpu_count() or 1) if files > _MANY_FILES else 1
+    jobs = min(8, usable_cores()) if files > _MANY_FILES else 1
     with _quiet() as messages:
         manifests = prepare_libritts(corpus_dir.absolute(), [part], num_jobs=jobs)[part]
     lost = [text for text in messages if text.startswith("No recording exists")]
