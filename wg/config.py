@@ -224,7 +224,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class DecodeConfig:
-    """Synthesis of a split."""
+    """How stage decode samples: levels, sampler and what corrects the estimates."""
 
     schedule: str = setting(
         "50",

@@ -52,7 +52,7 @@ class AlignerUtterances(Dataset[AlignerItem]):
         return len(self.symbols)
 
     def __getitem__(self, draw: Draw) -> AlignerItem:
-        """One utterance."""
+        """An utterance's mel with its symbols, as `aligner_item` pairs them."""
         index, names = self.symbols[draw.utterance]
         return aligner_item(self.dump.mel(index), names)
 

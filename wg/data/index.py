@@ -102,7 +102,7 @@ class Table:
         return len(self.columns["frames"])
 
     def entry(self, row: int) -> Utterance:
-        """An utterance."""
+        """The utterance of a row, without its audio and mel."""
         return Utterance(
             self.texts["id"][row],
             int(self.columns["samples"][row]),
@@ -206,7 +206,7 @@ def table_of(shards: Iterable[Shard]) -> Table:
 
 
 def write_index(folder: Path, table: Table) -> None:
-    """Writes a split's index."""
+    """Writes a split's index, whole or not at all, for `Table` to be read from."""
     tensors = {name: from_numpy(np.array(column)) for name, column in table.columns.items()}
     write_bytes(folder / INDEX, save(tensors, {"format": _FORMAT, "spec": table.spec}))
 

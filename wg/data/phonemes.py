@@ -13,7 +13,7 @@ from wg.files import write_bytes
 
 @dataclass(frozen=True)
 class Phonemes:
-    """An utterance."""
+    """What an utterance's text is read as, and how long each phoneme of it lasts."""
 
     id: str
     text: str

@@ -50,7 +50,7 @@ class Segments(Dataset[Segment]):
         return len(self.dump)
 
     def __getitem__(self, draw: Draw) -> Segment:
-        """One crop."""
+        """The crop that a draw names: its place comes from the draw's seed, the middle below 0."""
         index, seed = draw.utterance, draw.seed
         entry = self.dump.utterances[index]
         spare = max(0, entry.frames - self.frames)
@@ -145,7 +145,7 @@ class EndlessBatches(Sampler[list[Draw]]):
 
 
 def training_loader(segments: Segments, batches: EndlessBatches, workers: int) -> DataLoader:
-    """Endless training batches."""
+    """Batches without end, in an order that `batches` alone decides, whatever the workers."""
     return DataLoader(
         segments,
         batch_sampler=batches,

@@ -45,7 +45,7 @@ class Rows(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of a row."""
+        """Bytes of a row, in float32."""
         return 4 * torch.Size(self.shape).numel()
 
 

@@ -74,5 +74,5 @@ class MelPower(nn.Module):
 
     @property
     def fitted(self) -> bool:
-        """Whether it knows anything."""
+        """Whether it was fitted or loaded: it begins as NaN."""
         return not bool(self.bias.isnan().any())

@@ -55,7 +55,7 @@ class CalledDenoiser(Denoiser):
     """Stands where a denoiser does; calls `ESTIMATE` and `COLOUR`, which the graph defines."""
 
     def __init__(self) -> None:
-        """Without a network."""
+        """There is no network: `estimate` is a node, defined once for all steps."""
 
     def condition(self, batch: Mapping[str, Any]) -> DenoiserCondition:
         """The mel [B, M, F], for the calls."""
@@ -69,7 +69,7 @@ class CalledDenoiser(Denoiser):
         condition: DenoiserCondition,
         noise_input: Tensor | None = None,
     ) -> Tensor:
-        """A call, [B, T]."""
+        """eps [B, T] of the level and mel, by the node `ESTIMATE`."""
         assert condition.mel is not None and noise_input is not None
         return call(ESTIMATE, x, condition.mel, level, noise_input)
 
@@ -81,7 +81,7 @@ class CalledPrior(Prior):
     mel: Tensor = torch.empty(0)
 
     def colour(self, noise: Tensor) -> Tensor:
-        """A call, [B, T]."""
+        """White noise [B, T] in the mel's colour, by the node `COLOUR`."""
         return call(COLOUR, noise, self.mel)
 
 
@@ -111,7 +111,7 @@ def save_onnx(vocoder: Vocoder, part: Part, synthesis: SamplingConfig, path: Pat
 
 
 def one_estimate(vocoder: Vocoder) -> ir.Model:
-    """The graph of `OneEstimate`."""
+    """The graph of one estimate and of the noise's colour, traced at any batch and length."""
     hop, bands = vocoder.mel_spec.hop_length, vocoder.mel_spec.n_mels
     batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
     x, mel = torch.zeros(2, FRAMES * hop), torch.zeros(2, bands, FRAMES)

@@ -188,7 +188,7 @@ class WaveGrad2Config(WaveGradConfig):
 
     @property
     def domain(self) -> str:
-        """What the decoder denoises."""
+        """What the decoder denoises: bins of a transform, or samples."""
         return "bins" if self.decoder == "spectral" else "wave"
 
     @property
@@ -385,7 +385,7 @@ class WaveGrad2Network(Network):
         return TextCondition(decoder, features, predicted, durations, frames, mel, pitch)
 
     def predicted_mel(self, cond: TextCondition) -> tuple[Tensor, Tensor] | None:
-        """What `mel_blocks` predict."""
+        """The mel [B, M, F] that `mel_blocks` predict and its frames [B]; None without them."""
         return None if cond.mel is None else (cond.mel, cond.frames)
 
     def pitch_of(self, batch: Mapping[str, Any], predicted: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class Bar:
 
 
 class Lines(Bar):
-    """Plain lines."""
+    """Lines where there is no terminal, at growing intervals, so that logs stay short."""
 
     def __init__(self, what: str, total: int | None, done: int = 0) -> None:
         super().__init__(what, total, done)
@@ -84,7 +84,7 @@ class Lines(Bar):
                 self.line(self.state())
 
     def state(self) -> str:
-        """Where it stands."""
+        """What is done, of how much, elapsed and remaining time, and the note."""
         of = "" if self.total is None else f" {self.done}/{self.total}"
         left = "" if self.seconds_left is None else f", {clock(self.seconds_left)} left"
         elapsed = clock(time.monotonic() - self.started)

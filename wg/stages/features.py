@@ -35,7 +35,7 @@ ROUNDED = 2  # frames by which a mel from elsewhere may differ from its audio's
 
 @dataclass(frozen=True)
 class Clip:
-    """An utterance before resampling."""
+    """An utterance as its manifest has it: where its audio lies, before resampling."""
 
     id: str
     path: str
@@ -51,7 +51,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class ShardJob:
-    """One shard to write."""
+    """A shard to write: its clips, and what their audio is made into."""
 
     path: Path
     clips: tuple[Clip, ...]
