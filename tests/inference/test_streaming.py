@@ -84,7 +84,7 @@ def test_the_pieces_join_to_full_synthesis(name: str) -> None:
 
 def test_streams_that_wait_for_seconds_are_refused() -> None:
     voc = vocoder("spectral")
-    with pytest.raises(InputError, match=r"start \d+\.\d s late, over 5 s.*--consistency 0"):
+    with pytest.raises(InputError, match=r"start \d+\.\d s late, over 8 s.*--consistency 0"):
         next(iter(voc.stream([mel(9)], consistency=100)))
 
 

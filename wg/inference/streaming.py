@@ -44,7 +44,7 @@ from wg.inference.receptive_field import ReceptiveField, receptive_field_of
 from wg.mel.frames import Frames
 from wg.models.denoiser import DenoiserCondition
 
-LONGEST_LATENCY = 5.0  # seconds; what waits longer is no streaming
+LONGEST_LATENCY = 8.0  # seconds; what waits longer is no streaming
 
 
 class Buffer:
