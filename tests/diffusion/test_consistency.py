@@ -112,6 +112,15 @@ def test_a_padded_row_is_corrected_as_alone() -> None:
     assert float((both[1, : 40 * 64] - alone[0]).abs().max()) < 1e-4
 
 
+@pytest.mark.parametrize("magnitudes", ["bands", "inverse"])
+def test_autocast_changes_nothing(magnitudes: Any) -> None:
+    wave, options = voice()[None], Consistency(4, magnitudes=magnitudes)
+    mel = log_mel(wave, SPEC)
+    plain = MelConsistency(options, mel, SPEC)(wave.roll(7))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(MelConsistency(options, mel, SPEC)(wave.roll(7)), plain)
+
+
 def test_it_acts_between_its_levels_only() -> None:
     options = Consistency(2, snr_from=0.0, snr_to=20.0)
     assert [options.acts_at(level) for level in (0.5, 0.8, 0.99, 0.999)] == [

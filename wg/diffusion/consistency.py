@@ -108,11 +108,16 @@ class MelConsistency:
         self.share = (self.bank / self.bank.sum(1, keepdim=True)).T.contiguous()  # [M, K']
         if options.magnitudes == "inverse":
             inverse = torch.linalg.pinv(bank.T).float()[self.shown].to(device)  # [K', M]
-            sums = (self.linear @ inverse.T).clamp(min=0)
+            with torch.autocast(device.type, enabled=False):
+                sums = (self.linear @ inverse.T).clamp(min=0)
             self.target = sums if spec.power == 1 else sums.sqrt()  # [B, F, K']
 
     def __call__(self, x_0: Tensor) -> Tensor:
-        """The estimate [B, T], corrected."""
+        """The estimate [B, T], corrected; in float32 under autocast too."""
+        with torch.autocast(x_0.device.type, enabled=False):
+            return self._corrected(x_0)
+
+    def _corrected(self, x_0: Tensor) -> Tensor:
         spectrum = self.frames.spectrum(x_0.float())
         wanted: Tensor | None = None
         if self.options.magnitudes == "inverse":
