@@ -52,6 +52,14 @@ def oracle(signal: Tensor) -> Generator:
     return Generator(Oracle(signal), PLAIN, MEL, TRAINING, SYNTHESIS)
 
 
+def test_what_is_made_can_be_changed_in_place() -> None:
+    made = generator(PLAIN)
+    clip = made(seeds=[3])
+    for wave in (clip, made.denoise(clip, 5), made.interpolate((clip[0], clip[0]), 0.5, 5)):
+        wave *= 0.5
+        assert not wave.is_inference()
+
+
 def test_a_sample_depends_on_its_seed_alone() -> None:
     made = generator(PLAIN)
     together = made(seeds=[3, 4, 5])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -151,6 +152,28 @@ def test_info_says_what_it_is() -> None:
     }
 
 
+def test_a_wave_can_be_changed_and_differentiated(vocoder: Vocoder) -> None:
+    mel = random_mel(6)
+    for wave in (vocoder(mel), vocoder(mel[None])[0], *vocoder.stream([mel], consistency=0)):
+        wave /= wave.abs().max()
+        gain = torch.ones(1, requires_grad=True)
+        (gain * wave).square().sum().backward()
+        assert gain.grad is not None and float(wave.abs().max()) == 1
+
+
+def test_an_array_of_any_layout_is_a_mel(vocoder: Vocoder) -> None:
+    mel = random_mel(6).numpy()
+    readonly = mel.copy()
+    readonly.flags.writeable = False
+    layouts = (readonly, mel[::-1].copy()[::-1], np.asfortranarray(mel), mel.astype(">f4"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for same in layouts:
+            assert np.array_equal(vocoder(same), vocoder(mel))
+            (wave,) = vocoder.stream([same], consistency=0)
+            assert torch.equal(wave, *vocoder.stream([mel], consistency=0))
+
+
 def test_one_frame_is_a_mel(vocoder: Vocoder) -> None:
     assert vocoder(random_mel(1)).shape == (64,)
 
@@ -163,7 +186,7 @@ MELS: dict[str, tuple[Callable[[], Any], str]] = {
     "empty": (lambda: torch.zeros(10, 0), r"mel of shape \[10, 0\]"),
     "no batch": (lambda: torch.zeros(0, 10, 4), r"mel of shape \[0, 10, 4\]"),
     "integer": (lambda: torch.zeros(10, 9, dtype=torch.int64), "mel of torch.int64; a mel holds"),
-    "integer array": (lambda: np.zeros((10, 9), np.int16), "mel of torch.int16"),
+    "integer array": (lambda: np.zeros((10, 9), np.int16), "mel of int16"),
     "objects": (lambda: np.array([[None]]), "mel of object"),
     "list": (lambda: [[0.0]], "mel is a list; give a torch tensor or numpy array"),
     "a million frames": (

@@ -13,7 +13,7 @@ from torch import Tensor
 from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.process import diffuse
 from wg.errors import InputError
-from wg.inference.model import SamplingConfig, TrainedModel
+from wg.inference.model import SamplingConfig, TrainedModel, released
 from wg.models.denoiser import DenoiserCondition
 from wg.models.network import ClassConfig
 
@@ -46,7 +46,7 @@ class Generator(TrainedModel):
         condition = self._condition(len(seeds), classes)
         levels = self.levels(options)
         noise = PositionalNoise(seeds, self.device)
-        return self.reverse(condition, levels, noise, options, options.samples)
+        return released(self.reverse(condition, levels, noise, options, options.samples))
 
     @torch.inference_mode()
     def denoise(
@@ -61,8 +61,9 @@ class Generator(TrainedModel):
         condition = self._condition(len(wave), classes)
         levels = self._levels(step)
         noise = PositionalNoise([seed + row for row in range(len(wave))], self.device)
-        return self.reverse(
-            condition, levels, noise, self.synthesis, wave.shape[1], wave.to(self.device)
+        start = wave.to(self.device)
+        return released(
+            self.reverse(condition, levels, noise, self.synthesis, wave.shape[1], start)
         )
 
     @torch.inference_mode()
@@ -93,7 +94,8 @@ class Generator(TrainedModel):
         level = levels[-1:].expand(2)
         x = diffuse(both.to(self.device), level, source(0, both.shape[1]).expand(2, -1))
         mixed = (1 - share) * x[:1] + share * x[1:]
-        return self.reverse(condition, levels, source, self.synthesis, mixed.shape[1], mixed)[0]
+        length = mixed.shape[1]
+        return released(self.reverse(condition, levels, source, self.synthesis, length, mixed)[0])
 
     def _levels(self, step: int) -> Tensor:
         """Training levels 1 .. l_step."""

@@ -276,6 +276,12 @@ class TrainedModel:
         return cls(*model_parts(source, revision))
 
 
+def released(wave: Tensor) -> Tensor:
+    """A wave of inference mode as a tensor that its owner may change in place and differentiate."""
+    with torch.inference_mode(False):
+        return wave.clone()
+
+
 def check_stored(synthesis: SamplingConfig) -> None:
     """InputError for a `synthesis` of a config.json that is none."""
     schedule, samples = synthesis.schedule, synthesis.samples

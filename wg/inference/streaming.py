@@ -39,7 +39,7 @@ from wg.diffusion.samplers import (
 )
 from wg.diffusion.sampling import correction
 from wg.errors import InputError
-from wg.inference.model import SamplingConfig, TrainedModel
+from wg.inference.model import SamplingConfig, TrainedModel, released
 from wg.inference.receptive_field import ReceptiveField, receptive_field_of
 from wg.mel.frames import Frames
 from wg.models.denoiser import DenoiserCondition
@@ -136,8 +136,8 @@ class Stream:
                 begin = piece
         self.mel.forget(audio.end - max(reach.behind for reach in self.reaches))
         if audio.end == done:
-            return torch.zeros(0)
-        made = audio.part(done, audio.end)[0]
+            return released(torch.zeros(0))
+        made = released(audio.part(done, audio.end)[0])
         audio.forget(audio.end)
         return made
 
@@ -211,9 +211,7 @@ def checked(given: Tensor | np.ndarray, number: int, vocoder: TrainedModel) -> T
     if not isinstance(given, Tensor | np.ndarray):
         kind = type(given).__name__
         raise InputError(f"chunk {number}: a {kind}; give a torch tensor or numpy array")
-    if isinstance(given, np.ndarray) and given.dtype.kind != "f":
-        raise InputError(f"chunk {number}: {given.dtype}; a mel holds floating-point numbers")
-    chunk = torch.as_tensor(given)
+    chunk = from_array(given, f"chunk {number}:") if isinstance(given, np.ndarray) else given
     if not chunk.is_floating_point():
         raise InputError(f"chunk {number}: {chunk.dtype}; a mel holds floating-point numbers")
     if chunk.ndim != 2 or chunk.shape[0] != bands or not chunk.shape[1]:
@@ -224,3 +222,10 @@ def checked(given: Tensor | np.ndarray, number: int, vocoder: TrainedModel) -> T
     if not torch.isfinite(chunk).all():
         raise InputError(f"chunk {number}: NaN or infinite values; look at what computed it")
     return chunk.to(vocoder.device, torch.float32)
+
+
+def from_array(array: np.ndarray, name: str = "mel of") -> Tensor:
+    """A copy [...] of floats in any byte order and layout; InputError with `name` for others."""
+    if array.dtype.kind != "f":
+        raise InputError(f"{name} {array.dtype}; a mel holds floating-point numbers")
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from wg.diffusion.noise import PositionalNoise, mix_seed
 from wg.errors import InputError
-from wg.inference.model import SamplingConfig, TrainedModel
+from wg.inference.model import SamplingConfig, TrainedModel, released
 from wg.models.network import TextConfig
 from wg.text.frontend import text_to_symbols
 from wg.text.pronounce import Lexicon
@@ -165,7 +165,7 @@ class TextToSpeech(TrainedModel):
         correct = self.correction(condition, options)
         waves = self.reverse(condition, levels, noise, options, max(samples), correct=correct)
         return [
-            Speech(wave[:length], durations[: len(utterance.symbols)])
+            Speech(released(wave[:length]), released(durations[: len(utterance.symbols)]))
             for wave, length, durations, utterance in zip(
                 waves, samples, cond.durations, utterances, strict=True
             )

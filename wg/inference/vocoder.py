@@ -16,8 +16,8 @@ from wg.diffusion.noise import PositionalNoise
 from wg.diffusion.sampling import Progress
 from wg.diffusion.schedules import Schedule
 from wg.errors import InputError, InputWarning
-from wg.inference.model import SamplingConfig, TrainedModel
-from wg.inference.streaming import stream
+from wg.inference.model import SamplingConfig, TrainedModel, released
+from wg.inference.streaming import from_array, stream
 from wg.mel.recognise import oddity
 from wg.moved import renamed
 
@@ -78,7 +78,7 @@ class Vocoder(TrainedModel):
         if frames is not None:
             ends = frames[:, None] * self.mel_spec.hop_length
             wave = wave * (torch.arange(length, device=wave.device) < ends)
-        wave = wave if given.ndim == 3 else wave[0]
+        wave = released(wave if given.ndim == 3 else wave[0])
         return wave.cpu().numpy() if isinstance(mel, np.ndarray) else wave  # pyright: ignore
 
     def stream(
@@ -152,13 +152,6 @@ class Vocoder(TrainedModel):
         return tensors
 
 
-def from_array(array: np.ndarray) -> Tensor:
-    """A tensor [...] of an array of any byte order; InputError for one of no numbers."""
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"mel of {array.dtype}; a mel holds floating-point numbers")
-    return torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
-
-
 def whole_seeds(seed: int | Sequence[int], count: int) -> list[int]:
     """Seeds of so many utterances, of one for all or one each; InputError for what is none."""
     try:
@@ -171,13 +164,6 @@ def whole_seeds(seed: int | Sequence[int], count: int) -> list[int]:
     if any(not -(2**63) <= value < 2**63 for value in seeds):
         raise InputError(f"seed {seed!r}: beyond 64 bits; give a smaller number")
     return seeds
-
-
-def as_tensor(array: np.ndarray) -> Tensor:
-    """A copy [...] of a numeric array; InputError for any other."""
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"mel of {array.dtype}; a mel holds floating-point numbers")
-    return torch.from_numpy(np.array(array))
 
 
 if not TYPE_CHECKING:
