@@ -15,7 +15,7 @@ from tiny_recipe import Outcome, wg
 from tiny_vocoder import tiny_vocoder
 
 from wg.mel.extract import log_mel
-from wg.mel.hub import changed, named
+from wg.mel.hub import changed, named, squared
 from wg.mel.recognise import speech_like
 from wg.mel.spec import MelSpec
 from wg.metrics.perceptual import resample
@@ -151,6 +151,17 @@ CONVENTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str]] = {
         "by its values: linear",
         "--mel log=none",
     ),
+    "half precision": (lambda w: log_mel(w, OWN).astype(np.float16), LN, "it fits as it is"),
+    "power": (
+        lambda w: log_mel(w, squared(changed(named("tacotron2"), "log=none"))),
+        "by its values: linear power|power differ; compute it again",
+        "measured: tacotron2, but for power, log|framing, power, magnitude_eps differ",
+    ),
+    "power in dB": (  # librosa's power_to_db
+        lambda w: log_mel(w, squared(changed(OWN, "log=ln,gain=4.342945"))),
+        "values: dB, of this",
+        "but for power, |no exact conversion of this mel: power",
+    ),
     "normalised": (
         lambda w: (log_mel(w, OWN) + 5) / 2,
         f"{NORMALISED}|{UNKNOWN_STATISTICS}",
@@ -197,7 +208,7 @@ def hifigan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_convention_is_named_and_never_refused_wrongly(
     hifigan: Path, clip: str, convention: str
 ) -> None:
-    """72 mels, each without and with its audio."""
+    """90 mels, each without and with its audio."""
     wave = speech_clip(clip)
     soundfile.write(hifigan / "clip.wav", wave, RATE, subtype="FLOAT")
     make, unheard, heard = CONVENTIONS[convention]
@@ -215,7 +226,7 @@ def test_a_vocoder_warns_once_of_a_mel_that_it_was_not_trained_on(hifigan: Path)
 
     vocoder = Vocoder.from_pretrained(hifigan / "voc")
     mel = log_mel(wave().float(), changed(OWN, "log=log10"))
-    with pytest.warns(UnlikelyMel, match="look like log10 mels, .* wg check-mel says how"):
+    with pytest.warns(UnlikelyMel, match="look like log10 mels, .* wg check-mel says what"):
         vocoder(mel, steps=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -115,7 +115,7 @@ def by_values(mel: Tensor, wanted: MelSpec, options: argparse.Namespace) -> None
             "JSON spec (docs/mels.md)"
         )
     if blocking[name]:
-        raise InputError(f"if it is {name}, {refusal(specs[name], wanted, blocking[name])}")
+        raise InputError(f"if it is {title(name)}, {refusal(specs[name], wanted, blocking[name])}")
     if name == OWN:
         print("it fits as it is, if its bands and frames are this vocoder's too")
     else:

@@ -194,6 +194,11 @@ def changed(own: MelSpec, text: str) -> MelSpec:
     return replace(own, **(_UNCHANGED | values))
 
 
+def squared(spec: MelSpec) -> MelSpec:
+    """The same with bands of squares in place of magnitudes, or the other way round."""
+    return replace(spec, power=2 if spec.power == 1 else 1)
+
+
 def _number(key: str, text: str) -> float:
     try:
         return float(text)

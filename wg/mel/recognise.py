@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from wg.mel.extract import linear_mel
-from wg.mel.hub import OWN, SPECS, VARIANTS, changed
+from wg.mel.hub import OWN, SPECS, VARIANTS, changed, squared
 from wg.mel.spec import MelSpec
 
 QUANTILES = (0.3, 0.5, 0.7, 0.9, 0.99)
@@ -30,9 +30,11 @@ FEWEST = 16  # frames of which something can be told
 ENOUGH = 100  # frames, a second or more, of which something is told unasked
 LOOKED_AT = 1 << 16  # values, evenly spread, that the quantiles are of
 BEYOND = 1.0  # nepers by which predictions overshoot what a spec can give
+ROUNDED = 1e-3  # share of a bound by which values saved in half precision pass it
 STRAY = 0.01  # share of values further out than that, which no mel of a spec has
 NORMALISED = "normalised"  # to mean 0 and deviation 1 over a corpus
 BY_BAND = "normalised band by band"
+POWER = "power"  # squares where the vocoder has magnitudes, as librosa's melspectrogram makes them
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,13 @@ def likely(guesses: list[Guess]) -> list[Guess]:
 
 
 def readings(own: MelSpec) -> dict[str, MelSpec]:
-    """What the values of a mel of `own`'s analysis can be: its own, other logs, normalised."""
+    """What values of `own`'s bands can be: its own, other logs, of squares, normalised."""
     found = {OWN: own}
     for name in VARIANTS:
         other = changed(own, name)
         if own.mean or _values(other) != _values(own):
             found[name] = other
-    return found | _normalised(own)
+    return found | {POWER: squared(changed(own, "log=none"))} | _normalised(own)
 
 
 def oddity(mel: Tensor, own: MelSpec) -> str | None:
@@ -89,14 +91,14 @@ def oddity(mel: Tensor, own: MelSpec) -> str | None:
     if guesses and guesses[0].distance < min(ALIKE, distances.get(OWN, LIKELY) - UNLIKE):
         return (
             f"the mel's values look like {title(guesses[0].name)} mels, not like this vocoder's "
-            "own; wg check-mel says how to convert them (docs/mels.md)"
+            "own; wg check-mel says what to do (docs/mels.md)"
         )
     return None
 
 
 def title(name: str) -> str:
     """A reading or a named spec in words."""
-    return VARIANTS.get(name, name)
+    return (VARIANTS | {POWER: "linear power (no logarithm)"}).get(name, name)
 
 
 def _values(spec: MelSpec) -> tuple[str, float, float]:
@@ -131,10 +133,13 @@ def _normalised(own: MelSpec) -> dict[str, MelSpec]:
 
 def _possible(mel: Tensor, spec: MelSpec) -> bool:
     """Whether every value lies between the spec's silence and its upper clip."""
-    slack = 1e-3 * spec.gain
     low = replace(spec, zero=None).compress(torch.zeros(spec.n_mels, 1))
     high = spec.compress(torch.full((spec.n_mels, 1), 1e6))
-    return bool((mel >= low - slack).all() and (mel <= high + slack).all())
+
+    def slack(bound: Tensor) -> Tensor:
+        return ROUNDED * bound.abs().clamp(min=spec.gain)
+
+    return bool((mel >= low - slack(low)).all() and (mel <= high + slack(high)).all())
 
 
 def _distance(mel: Tensor, spec: MelSpec) -> float:

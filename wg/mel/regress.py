@@ -19,7 +19,7 @@ from torch import Tensor
 
 from wg.errors import InputError
 from wg.mel.extract import linear_mel
-from wg.mel.hub import SPECS, VARIANTS, changed
+from wg.mel.hub import SPECS, VARIANTS, changed, squared
 from wg.mel.spec import MelSpec, obstacles
 
 FITS = 0.01  # nepers left over by a spec that is the right one
@@ -74,11 +74,13 @@ def explain(
         )
     if own is not None and (fit := _as_own(mel.double(), wave.double(), rate, own)):
         return fit
-    found = [
-        fit
-        for spec in _candidates(mel, wave, rate, specs.values())
-        if (fit := _fit(mel.double(), wave.double(), spec)) is not None
-    ]
+    found: list[Fit] = []
+    for known in (specs.values(), map(squared, specs.values())):
+        for spec in _candidates(mel, wave, rate, list(known)):
+            if (fit := _fit(mel.double(), wave.double(), spec)) is not None:
+                found.append(fit)
+        if any(fit.good for fit in found):
+            break
     return min(found, key=_rank, default=None)
 
 
