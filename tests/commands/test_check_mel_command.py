@@ -236,6 +236,14 @@ def test_a_vocoder_warns_once_of_a_mel_that_it_was_not_trained_on(hifigan: Path)
     arguments = ("vocode", str(hifigan / "mel.npy"), "-o", str(hifigan / "out.wav"))
     outcome = wg(*arguments, "--vocoder", str(hifigan / "voc"), "--steps", "1")
     assert outcome.code == 0 and outcome.err.startswith("wg: warning: ") and "log10" in outcome.err
+    (hifigan / "many").mkdir()
+    for name in ("a.npy", "b.npy"):
+        np.save(hifigan / "many" / name, mel.numpy())
+    many = ("vocode", str(hifigan / "many"), "-o", str(hifigan / "spoken"), "--steps=1")
+    told = wg(*many, "--vocoder", str(hifigan / "voc")).err.splitlines()
+    assert [line.split(": ")[2] for line in told] == [
+        str(hifigan / "many" / name) for name in ("a.npy", "b.npy")
+    ]
     outcome = wg(*arguments, "--vocoder", str(hifigan / "voc"), "--mel", "log=log10", "--steps=1")
     assert outcome.code == 0 and not outcome.err
     line = wg(*arguments, "--vocoder", str(hifigan / "voc"), "--mel", "log=log11").complaint()

@@ -206,6 +206,14 @@ def test_of_a_folder_with_a_broken_file_the_rest_is_done(ran: TinyRecipe, tmp_pa
     assert vocode(ran, folder, "-o", tmp_path / "out").code == 0  # over its own
 
 
+def test_many_files_are_not_written_into_what_looks_like_one(
+    ran: TinyRecipe, tmp_path: Path
+) -> None:
+    line = vocode(ran, ran.corpus / "wavs", "-o", tmp_path / "out.wav").complaint()
+    assert f"-o {tmp_path / 'out.wav'}: of several inputs or a folder; give a folder" in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_would_be_lost_among_many_files_is_refused(ran: TinyRecipe, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -218,7 +226,9 @@ def test_what_would_be_lost_among_many_files_is_refused(ran: TinyRecipe, tmp_pat
 
 
 def test_a_file_that_is_neither_audio_nor_a_mel_is_named(ran: TinyRecipe, tmp_path: Path) -> None:
-    for name, words in (("a.wav", "not readable as audio"), ("a.npy", "not a plain .npy array")):
+    array = "not a plain .npy array; save the mel by numpy.save"
+    said = {"a.wav": "not readable as audio", "a.npy": array, "a.npz": array, "a.pt": array}
+    for name, words in said.items():
         (tmp_path / name).write_text("words")
         line = vocode(ran, tmp_path / name, "-o", tmp_path / "out.wav").complaint()
         assert f"{tmp_path / name}: {words}" in line

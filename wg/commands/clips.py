@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from numpy.lib.format import MAGIC_PREFIX
 from torch import Tensor
 
 from wg.data.audio import protect_peak, read_channels, write_audio
@@ -44,15 +45,17 @@ def open_array(path: Path) -> np.ndarray:
     """The floats [...] of a .npy file, left on disk; InputError for a pickle and other numbers."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    with path.open("rb") as file:
+        if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+            raise InputError(f"{path}: not a plain .npy array; save the mel by numpy.save")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{path}: not a plain .npy array ({error})") from None
-    if isinstance(array, np.ndarray) and not array.ndim:
+    if not array.ndim:
         raise InputError(f"{path}: holds one number; a mel has bands and frames")
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-        kind = array.dtype if isinstance(array, np.ndarray) else "several arrays"
-        raise InputError(f"{path}: holds {kind}; a mel holds floating-point numbers")
+    if array.dtype.kind != "f":
+        raise InputError(f"{path}: holds {array.dtype}; a mel holds floating-point numbers")
     return array
 
 

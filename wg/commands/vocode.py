@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,13 +23,14 @@ from wg.errors import InputError, PartlyDone, stage_label
 from wg.files import MODEL_FILES, check_file, check_names, check_sidecar, own, write_json
 from wg.inference.model import SamplingConfig
 from wg.inference.pretrained import DEFAULT, SHIPPED
-from wg.inference.vocoder import Vocoder
+from wg.inference.vocoder import UnlikelyMel, Vocoder
 from wg.mel.extract import log_mel
 from wg.mel.hub import changed, named
 from wg.mel.spec import MelSpec, obstacles, refusal
 from wg.processes.progress import progress
 
 READ = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".npy")  # of the files in a folder
+ARRAYS = (".npy", ".npz", ".pt", ".pth")  # no audio; the last three are refused as mels
 DESCRIBED = ("vocoder", "sampler", "levels", "seed")  # in the JSON beside a wav
 
 
@@ -101,6 +103,8 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
         check_sidecar(described(job), DESCRIBED, [job.source, *others], options.force)
         return [job]
     jobs = [Job(path, options.output / name) for path, name in named_outputs(inputs)]
+    if options.output.suffix.lower() == ".wav":
+        raise InputError(f"-o {options.output}: of several inputs or a folder; give a folder")
     files = {job.target.relative_to(options.output) for job in jobs}
     names = [str(name) for file in files for name in (file, file.with_suffix(".json"))]
     check_names(options.output, names, others, options.force)
@@ -138,7 +142,7 @@ def read_mel(
     path: Path, options: argparse.Namespace, spec: MelSpec, say: Callable[[str], object]
 ) -> np.ndarray:
     """The mel [M, F] of an audio file, or the array in a .npy file, which stays on disk."""
-    if path.suffix == ".npy":
+    if path.suffix.lower() in ARRAYS:
         mel = open_array(path)
         if mel.ndim == 3 and len(mel) == 1:
             return mel[0]
@@ -256,7 +260,7 @@ class FileVocoder:
             mel = read_mel(path, options, vocoder.mel_spec, say)
             convert = converter(options, vocoder.mel_spec)
             if options.chunk is None:
-                yield vocoder(convert(mel), self.synthesis, seed=options.seed)
+                yield self.spoken(path, convert(mel))
             else:
                 chunks = map(convert, split(mel, options.chunk))
                 yield from vocoder.stream(chunks, self.synthesis, options.seed)
@@ -264,6 +268,15 @@ class FileVocoder:
             if str(error).startswith((str(path), "--")):
                 raise
             raise InputError(f"{path}: {error}") from None
+
+    def spoken(self, path: Path, mel: Tensor) -> Tensor:
+        """Audio [T] of a mel; a warning of unlikely values names the file."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnlikelyMel)
+            wave = self.vocoder(mel, self.synthesis, seed=self.options.seed)
+        if problem := self.vocoder.oddity(mel):
+            warnings.warn(f"{path}: {problem}", UnlikelyMel, stacklevel=2)
+        return wave
 
     def description(self) -> dict[str, Any]:
         """What makes the same wav again."""

@@ -100,16 +100,22 @@ class Vocoder(TrainedModel):
         options = (synthesis or self.synthesis).override(steps, schedule, sampler, consistency)
         return stream(self, chunks, options, whole_seeds(seed, 1)[0])
 
+    def oddity(self, mel: Tensor) -> str | None:
+        """Why values [M, F] are probably not what this vocoder was trained on; None: they may be.
+
+        Nothing is said where torchaudio is not installed, which inference needs for nothing else.
+        """
+        try:
+            return oddity(mel, self.mel_spec)
+        except ModuleNotFoundError:
+            return None
+
     def _look_at(self, mel: Tensor, lengths: Sequence[int] | Tensor | None) -> None:
         """Warns, once, of a mel [M, F] whose values are not what this vocoder was trained on."""
         if self._warned:
             return
         end = mel.shape[-1] if lengths is None else int(lengths[0])
-        try:
-            problem = oddity(mel[:, :end], self.mel_spec)
-        except ModuleNotFoundError:  # torchaudio, which inference needs for nothing else
-            return
-        if problem:
+        if problem := self.oddity(mel[:, :end]):
             self._warned = True
             warnings.warn(problem, UnlikelyMel, stacklevel=4)
 
