@@ -101,6 +101,14 @@ def test_saving_and_loading_changes_nothing(vocoder: Vocoder, tmp_path: Path) ->
     ]
 
 
+def test_saving_keeps_the_card_that_is_there(vocoder: Vocoder, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("Scores that took hours.\n")
+    vocoder.save_pretrained(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "Scores that took hours.\n"
+    vocoder.save_pretrained(tmp_path, "# another\n")
+    assert (tmp_path / "README.md").read_text() == "# another\n"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -28,9 +28,9 @@ SECTIONS = ("model", "mel", "diffusion", "synthesis")
 
 
 def write_folder(
-    folder: Path, weights: Mapping[str, Tensor], sections: Mapping[str, Any], card: str
+    folder: Path, weights: Mapping[str, Tensor], sections: Mapping[str, Any], card: str | None
 ) -> None:
-    """Writes the three files; `sections` are plain values, `card` is the text of README.md."""
+    """Writes the three files; `sections` are plain values, `card` is README.md, None: as it is."""
     assert sections.keys() == {*SECTIONS, "history"}
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.contiguous() for name, value in weights.items()}
@@ -38,7 +38,8 @@ def write_folder(
         save_file(state, temporary, metadata={"format": "pt"})
         config = {"format": FORMAT, **sections, "sha256": checksum(temporary)}
     write_bytes(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
-    write_bytes(folder / "README.md", card.encode())
+    if card is not None:
+        write_bytes(folder / "README.md", card.encode())
     # safetensors writes for the owner alone.
     shutil.copymode(folder / "config.json", folder / "model.safetensors")
 

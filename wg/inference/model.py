@@ -240,7 +240,7 @@ class TrainedModel:
         return finite(wave, options.schedule)
 
     def save_pretrained(self, folder: Path | str, card: str | None = None) -> None:
-        """Writes the folder; `card` is the text of its README.md, None: a short one."""
+        """Writes the folder; `card`: its README.md; None: the one that is there, or a short one."""
         sections = {
             "model": asdict(self.model),
             "mel": self.mel_spec.to_dict(),
@@ -248,7 +248,8 @@ class TrainedModel:
             "synthesis": asdict(self.synthesis),
             "history": self.history.to_dict(),
         }
-        text = self._card() if card is None else card
+        kept = card is None and (Path(folder) / "README.md").is_file()
+        text = None if kept else self._card() if card is None else card
         write_folder(Path(folder), self.network.state_dict(), sections, text)
 
     def _card(self) -> str:
