@@ -13,8 +13,6 @@ from wg.errors import InputError
 if TYPE_CHECKING:
     from lhotse import CutSet
 
-_URL = "https://github.com/rhasspy/dataset-voice-kerstin"
-
 
 def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
     """The cuts of train, valid and test."""
@@ -22,8 +20,9 @@ def read(corpus_dir: Path, corpus: CorpusConfig) -> dict[str, CutSet]:
 
 
 def download(target: Path, corpus: CorpusConfig) -> Path:
-    """InputError: the corpus is published as WebM and has to be converted by hand."""
+    """InputError: Kerstin is published as WebM, which has to be converted by hand."""
+    source = f" from {corpus.url}" if corpus.url else ""
     raise InputError(
-        f"{target}: kerstin is not downloaded; get it from {_URL}, convert its audio to "
+        f"{target}: {corpus.name} is not downloaded; get it{source}, convert its audio to "
         "wavs/ID.flac beside metadata.csv, and pass --corpus-dir"
     )

@@ -199,8 +199,11 @@ def test_lhotse_is_asked_for_the_right_corpus(tmp_path, monkeypatch):
 
 
 def test_a_corpus_that_cannot_be_downloaded_says_where_it_is(tmp_path):
-    with pytest.raises(InputError, match=r"github\.com/rhasspy.*--corpus-dir"):
-        KERSTIN.download(tmp_path, CORPUS)
+    mine = CorpusConfig("myvoice", url="https://example.org")
+    with pytest.raises(InputError, match=r"myvoice is not downl.*example\.org, .*--corpus-dir"):
+        KERSTIN.download(tmp_path, mine)
+    with pytest.raises(InputError, match=r"get it, convert its audio"):
+        KERSTIN.download(tmp_path, replace(mine, url=""))
 
 
 def test_the_real_clips_are_read_with_and_without_transcript():
