@@ -128,7 +128,11 @@ def test_a_missing_or_empty_folder_is_named(tmp_path):
     with pytest.raises(InputError, match="wavs: no such folder"):
         read_layout(tmp_path, CORPUS)
     (tmp_path / "wavs").mkdir()
-    with pytest.raises(InputError, match="wavs: no WAV or FLAC file"):
+    with pytest.raises(InputError, match="wavs: no WAV or FLAC file; put them there"):
+        read_layout(tmp_path, CORPUS)
+    (tmp_path / "wavs" / "1").mkdir()
+    (tmp_path / "wavs" / "1" / "a.wav").touch()
+    with pytest.raises(InputError, match="no WAV or FLAC file; move those of .*wavs/1 there"):
         read_layout(tmp_path, CORPUS)
 
 

@@ -269,7 +269,9 @@ def _audio_files(folder: Path) -> dict[str, str]:
             raise InputError(f"{folder / file}: {files[name]} has the same id; remove one")
         files[name] = file
     if not files:
-        raise InputError(f"{folder}: no WAV or FLAC file; put them there")
+        inner = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in _ENDINGS)
+        remedy = f"move those of {inner[0].parent} there" if inner else "put them there"
+        raise InputError(f"{folder}: no WAV or FLAC file; {remedy}")
     return files
 
 
