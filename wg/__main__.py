@@ -88,6 +88,9 @@ def outcome() -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"wg {__version__}")
+        return 0
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning

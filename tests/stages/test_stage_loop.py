@@ -13,6 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from tiny_recipe import Outcome, TinyRecipe, wg
 
+from wg import __version__
 from wg.inference.checkpoint import read_checkpoint
 from wg.stages.loop import STAGES, number_of
 from wg.stages.stage import changes
@@ -238,6 +239,7 @@ def test_a_folder_that_is_no_recipe_is_named(recipe: TinyRecipe) -> None:
 
 def test_commands_of_wg_itself() -> None:
     assert wg().code == 0 and "vocode" in wg("--help").out
+    assert wg("--version").out == f"wg {__version__}\n"
     assert "command 'recepi' is unknown; did you mean 'recipe'" in wg("recepi").complaint()
     assert "give the stage and the recipe folder" in wg("stage", "train").complaint()
 
