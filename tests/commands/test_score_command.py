@@ -221,6 +221,7 @@ def test_many_missing_partners_are_listed(folders: tuple[Path, Path]) -> None:
     [
         (("--syn", "{empty}"), "no audio files (it has none)"),
         (("--syn", "{empty}/none"), "no such folder"),
+        (("--syn", "{other}/x.wav"), "x.wav: a file; give the folder it is in"),
         (("--syn", "{syn}", "--match", "("), "not a regular expression"),
         (("--syn", "{syn}", "--match", "voice-(.)"), "none of its 3 audio files matches"),
         (("--syn", "{syn}", "--match", "(clip)"), "the same id 'clip'"),

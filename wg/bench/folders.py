@@ -60,7 +60,8 @@ def audio_files(folder: Path, match: str = "stem") -> dict[str, Path]:
     folder, no file, a bad expression, and an id that two files have.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        kind = "a file; give the folder it is in" if folder.is_file() else "no such folder"
+        raise InputError(f"{folder}: {kind}")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     found: dict[str, Path] = {}
     for path in paths:
