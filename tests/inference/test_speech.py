@@ -26,6 +26,7 @@ from wg.inference.text_to_speech import (
     join,
 )
 from wg.inference.vocoder import Vocoder
+from wg.mel.bank import weights
 from wg.models import build_network
 from wg.models.wavegrad2 import WaveGrad2Config
 from wg.text.symbols import VERSION
@@ -182,6 +183,14 @@ def test_saving_and_loading_changes_nothing(voices: TextToSpeech, tmp_path: Path
     assert torch.equal(loaded("Hello.", BERT), voices("Hello.", BERT))
     with pytest.raises(InputError, match="reads text: use wg speak"):
         Vocoder.from_pretrained(tmp_path / "speech")
+
+
+def test_a_process_can_begin_with_loading_a_model_that_has_a_filterbank(tmp_path: Path) -> None:
+    made = tiny_speech(BY_A_PITCH)
+    made.save_pretrained(tmp_path / "speech", "card")
+    weights.cache_clear()  # as in a new process
+    loaded = TextToSpeech.from_pretrained(tmp_path / "speech")
+    assert torch.equal(loaded("Hello."), made("Hello."))
 
 
 def test_symbols_are_found_by_name_in_the_table_of_the_model(single: TextToSpeech) -> None:

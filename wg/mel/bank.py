@@ -41,7 +41,8 @@ def weights(bands: Bands) -> Tensor:
 
     # torchaudio lays its bins up to rate // 2, half a hertz low at an odd rate. Twice the rate
     # and twice the bins put bin k at exactly k * rate / n_fft; the upper half is cut off.
-    with _Float64(), warnings.catch_warnings():
+    # On the CPU, whatever the default device of the first caller is: all share it.
+    with torch.device("cpu"), _Float64(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its warning about empty bands: an error below
         bank = melscale_fbanks(
             n_freqs=bands.n_fft + 1,
