@@ -36,6 +36,9 @@ class Conv1d(nn.Conv1d):
 
     def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """[B, C_in, L] -> [B, C_out, L / stride], with some of the layer's weights."""
+        if self._one_product(x):
+            rows = weight[..., 0].expand(len(x), -1, -1)
+            return rows @ x if bias is None else torch.baddbmm(bias[:, None], rows, x)
         if not channels_together(x) or self.padding_mode != "zeros":
             return self._conv_forward(x, weight, bias)
         (stride,), (padding,), (dilation,) = self.stride, self.padding, self.dilation
@@ -46,6 +49,12 @@ class Conv1d(nn.Conv1d):
         out = F.conv2d(together(x), together(weight), bias, *sizes, self.groups)
         # Of one channel in, torch cannot tell the order.
         return out.contiguous(memory_format=torch.channels_last).squeeze(2)
+
+    def _one_product(self, x: Tensor) -> bool:
+        """Whether it is a product of a matrix: in training on a CPU of one tap, where it pays."""
+        plain = self.kernel_size == self.stride == (1,) and self.groups == 1
+        training = torch.is_grad_enabled() and not torch.compiler.is_exporting()
+        return x.device.type == "cpu" and training and plain and self.padding == (0,)
 
 
 def channels_together(x: Tensor) -> bool:
