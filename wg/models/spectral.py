@@ -224,9 +224,10 @@ def apply(taps: Tensor, y: Tensor) -> Tensor:
     late, wide = F.pad(in_cells(y), (AHEAD, AHEAD)), F.pad(y, (0, 0, 1, 1))
     around = [late[..., i : i + frames] for i in range(2 * AHEAD + 1)]
     around += [in_cells(wide[:, :, first : first + bins]).contiguous() for first in (0, 2)]
-    real, imaginary = both(taps.select(1, TAPS))
-    for i, there in enumerate(around):
-        a, b = both(taps.select(1, i))
+    # All at once: taken one by one, the gradient of each would be an image of all.
+    parts = taps.flatten(1, 2).unbind(1)
+    *pairs, (real, imaginary) = zip(parts[::2], parts[1::2], strict=True)
+    for (a, b), there in zip(pairs, around, strict=True):
         x, y = both(there)
         real = real.addcmul(a, x).addcmul(b, y, value=-1)
         imaginary = imaginary.addcmul(a, y).addcmul(b, x)
