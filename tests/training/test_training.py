@@ -104,8 +104,11 @@ def test_a_warm_average_reaches_its_decay() -> None:
     average = warming_average(0.99)
     for n in (1, 100, 890, 891, 5000):
         decay = min(0.99, (1 + n) / (10 + n))
-        got = average(torch.zeros(1), torch.ones(1), torch.tensor(n)).item()
-        assert got == pytest.approx(1 - decay, rel=1e-6)
+        averaged, count = torch.zeros(1), torch.zeros(1, dtype=torch.long)
+        average([averaged], [torch.ones(1)], torch.tensor(n))
+        assert averaged.item() == pytest.approx(1 - decay, rel=1e-6)
+        average([count], [torch.tensor([n])], torch.tensor(n))
+        assert count.item() == n
 
 
 def test_validation_is_the_same_number_for_the_same_weights(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from wg.config import Experiment, TrainConfig
 from wg.data.dump import Dump
@@ -33,6 +33,7 @@ from wg.training.loggers import RankedByLoss, make_loggers
 from wg.training.resume import newest_intact
 from wg.training.saving import LAST, AtomicCheckpointIO, StopInTime
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
     "bf16": "bf16-mixed",
@@ -40,16 +41,20 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
-def warming_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def warming_average(decay: float) -> Callable[[Tensors, Tensors, Tensor], None]:
     """a <- d a + (1 - d) w with d = min(decay, (1 + n) / (10 + n)), after n weights w.
 
     The warm-up of TensorFlow's ExponentialMovingAverage. n is stored with the average, so that a
     resumed run goes on as it would have.
     """
 
-    def average(averaged: Tensor, weights: Tensor, n: Tensor) -> Tensor:
+    def average(averaged: Tensors, weights: Tensors, n: Tensor) -> None:
         share = (9 / (10 + n)).clamp(min=1 - decay)
-        return averaged + share * (weights - averaged)
+        for mean, now in zip(averaged, weights, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, share.to(mean))
+            else:  # a count
+                mean.copy_(now)
 
     return average
 
@@ -76,7 +81,9 @@ def make_callbacks(experiment: Experiment, valid: Dump, folder: Path) -> list[Ca
         # After the sample writer: at the end of a validation it takes the average out again.
         warmed = train.ema_warmup is not False
         callbacks.append(
-            WeightAveraging(avg_fn=(warming_average if warmed else get_ema_avg_fn)(train.ema))
+            WeightAveraging(
+                multi_avg_fn=(warming_average if warmed else get_ema_multi_avg_fn)(train.ema)
+            )
         )
     return [*callbacks, LearningRateMonitor("step"), checkpoint]
 
