@@ -1,12 +1,14 @@
 """What the networks' arithmetic gains on a CPU over the same networks as ports compute them.
 
-`python benchmarks/cpu_speed.py [wavegrad | diffwave] [--rounds 5] [--threads 1]`: CPU seconds a
-second of audio for 6 steps of the recipe's network (random weights), medians. Each way runs in a
-process of its own, as its user would have it, and they take turns, so that a slow moment hits all.
+`python benchmarks/cpu_speed.py [wavegrad | diffwave] [--rounds 5] [--threads 1] [--ways ...]`: CPU
+seconds a second of audio for 6 steps of the recipe's network (random weights), medians. Each way
+runs in a process of its own, as its user would have it, and they take turns, so that a slow moment
+hits all.
 
 - ports: eager float32, `nn.Conv1d`'s order, all anew in each step, as lmnt's WaveGrad and DiffWave;
   kept: the same, in a process that keeps freed memory.
 - fp32: `wg`; optimised: after `Vocoder.optimize()`; bf16: after `optimize("bf16")`.
+- openvino, openvino-bf16 (not by default): `wg export onnx --part step`, run by OpenVINO.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -24,14 +27,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wg.bench.backends import installed
 from wg.config import load_experiment
 from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
+from wg.interop.onnx_file import save_onnx
 from wg.models import build_network, config_class
 from wg.processes.memory import keep_freed
 
 SECONDS, STEPS = 2, 6
 WAYS = ("ports", "kept", "fp32", "optimised", "bf16")
+HINTS = {"openvino": "f32", "openvino-bf16": "bf16"}
 
 
 def plain(layer: Any, x: Tensor) -> Tensor:
@@ -93,6 +99,21 @@ def diffwave(network: Any, x: Tensor, step: Tensor, mel: Tensor) -> Tensor:
 REFERENCES = {"wavegrad": wavegrad, "diffwave": diffwave}
 
 
+def exported(vocoder: Vocoder, hint: str, inputs: dict[str, Tensor]) -> Callable[[], Tensor]:
+    """A step's graph by OpenVINO."""
+    settings = {
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_PRECISION_HINT": hint,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "step.onnx"
+        save_onnx(vocoder, "step", SamplingConfig(), path)
+        step = installed("openvino").Core().compile_model(str(path), "CPU", settings)
+    given = {name: value.numpy() for name, value in inputs.items()}
+    return lambda: torch.from_numpy(step(given)[0]).flatten(1)
+
+
 def call_of(model: str, way: str) -> Callable[[], Tensor]:
     """One step of a network."""
     overrides = ["model.upsampler=shared"] if model == "diffwave" else []
@@ -111,6 +132,9 @@ def call_of(model: str, way: str) -> Callable[[], Tensor]:
         keep_freed()
     if way in ("ports", "kept"):
         return lambda: REFERENCES[model](network, x, told, mel)
+    if way in HINTS:
+        hops = x.unflatten(1, (frames, -1))
+        return exported(vocoder, HINTS[way], {"x": hops, "told": told, "mel": mel})
     if way != "fp32":
         vocoder.optimize("bf16" if way == "bf16" else "fp32")
     cond = network.condition({"mel": mel.to(vocoder.dtype)})
@@ -135,31 +159,33 @@ def main() -> None:
     options.add_argument("models", nargs="*", default=list(REFERENCES))
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--ways", default=",".join(WAYS), help="the first is held against")
     given = options.parse_args()
+    ways = given.ways.split(",")
     spawn = multiprocessing.get_context("spawn")
     for model in given.models:
         turns = []
-        for way in WAYS:
+        for way in ways:
             here, there = spawn.Pipe()
             spawn.Process(
                 target=serve, args=(model, way, given.threads, there), daemon=True
             ).start()
             turns.append(here)
-        times: dict[str, list[float]] = {way: [] for way in WAYS}
+        times: dict[str, list[float]] = {way: [] for way in ways}
         outputs = {}
         for _ in range(given.rounds):
-            for way, turn in zip(WAYS, turns, strict=True):
+            for way, turn in zip(ways, turns, strict=True):
                 turn.send(True)
                 taken, outputs[way] = turn.recv()
                 times[way].append(taken)
         for turn in turns:
             turn.send(False)
-        base = statistics.median(times["ports"])
+        base = statistics.median(times[ways[0]])
         for way, taken in times.items():
-            median, wanted = statistics.median(taken), outputs["ports"]
+            median, wanted = statistics.median(taken), outputs[ways[0]]
             differs = abs(outputs[way] - wanted).max() / abs(wanted).max()
             print(
-                f"{model:9} {way:10} {median:6.3f} CPU-s/s ({min(taken):.3f} to {max(taken):.3f})  "
+                f"{model:9} {way:13} {median:6.3f} CPU-s/s ({min(taken):.3f} to {max(taken):.3f})  "
                 f"{base / median:.2f} times as fast  differs by {differs:.1e} of the greatest"
             )
 
