@@ -22,7 +22,7 @@ from wg.commands.sampling import add_device, add_sampling, chosen, placed
 from wg.errors import InputError, PartlyDone, stage_label
 from wg.files import MODEL_FILES, check_file, check_names, check_sidecar, own, write_json
 from wg.inference.model import SamplingConfig
-from wg.inference.pretrained import DEFAULT, SHIPPED
+from wg.inference.pretrained import DEFAULT, SHIPPED, shipped_for
 from wg.inference.vocoder import UnlikelyMel, Vocoder
 from wg.mel.extract import log_mel
 from wg.mel.hub import changed, named
@@ -149,6 +149,12 @@ def read_mel(
         if mel.ndim == 3:
             raise InputError(
                 f"mel of shape {list(mel.shape)}; save one mel a file, [bands, frames]: mel[0], ..."
+            )
+        others = shipped_for(len(mel)) if mel.ndim == 2 and spec.n_mels not in mel.shape else []
+        if others:
+            raise InputError(
+                f"mel of shape {list(mel.shape)}; this vocoder takes [{spec.n_mels}, frames]; of "
+                f"{len(mel)} bands are those of --vocoder {' or '.join(others)}"
             )
         return mel
     if options.mel is not None:

@@ -7,6 +7,7 @@ imported with every vocoder; these are the same files.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from wg.errors import InputError, nearest, reason
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
-SHIPPED = ("ljspeech", "voices")  # vocoders in that folder
+SHIPPED = ("ljspeech", "voices", "voices-24k")  # vocoders in that folder
 DEFAULT = "ljspeech"
 FILES = ("config.json", "model.safetensors", "README.md")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -64,6 +65,12 @@ def shipped(name: str) -> Path:
                 "incomplete: install wg again"
             )
     return folder
+
+
+def shipped_for(bands: int) -> list[str]:
+    """Names of the vocoders that ship whose mels have so many bands."""
+    configs = {name: json.loads((shipped(name) / FILES[0]).read_text("utf-8")) for name in SHIPPED}
+    return [name for name, config in configs.items() if config["mel"]["n_mels"] == bands]
 
 
 def push(folder: Path, repo_id: str, private: bool, token: str | None) -> str:
