@@ -42,12 +42,15 @@ def replace_block(text: str, name: str, content: str) -> str:
 def summary_block(entries: Sequence[CatalogueEntry]) -> str:
     """What README.md says of results: a table a task, ours and the best floor, in Markdown.
 
-    Of each experiment what was measured last: older rows may be of another configuration.
+    Of each experiment what was measured last, in all schedules that were measured at one commit:
+    older rows may be of another configuration.
     """
     rows: Rows = []
     for entry in entries:
-        newest = max((item.date for item in entry.latest), default="")
-        rows += [(entry, item) for item in entry.latest if item.date == newest]
+        if entry.measured:
+            last = entry.measured[-1]
+            same = (item for item in entry.latest if item.commit == last.commit)
+            rows += [(entry, item) for item in same]
     parts = []
     for title, metrics in TASKS.items():
         mine = [(entry, item) for entry, item in rows if metrics[0] in item.scores["wg"]]
