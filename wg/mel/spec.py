@@ -267,8 +267,9 @@ def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
 def obstacles(source: MelSpec, to: MelSpec, accept: Collection[str] = ()) -> list[str]:
     """Fields in which the specs differ and that no conversion undoes; []: `convert` works.
 
-    InputError for an `accept` that is none of `ACCEPTABLE`.
+    `accept`: one name or several; InputError for one that is none of `ACCEPTABLE`.
     """
+    accept = (accept,) if isinstance(accept, str) else accept
     for name in accept:
         if name not in ACCEPTABLE:
             raise InputError(f"accept {name!r}; {nearest(name, ACCEPTABLE)}")
