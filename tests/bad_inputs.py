@@ -266,13 +266,13 @@ def desk(root: Path) -> None:
 
 
 def snapshot(root: Path) -> dict[str, object]:
-    """Files and links below a folder, by content."""
+    """Files and links below a folder, by content, but for what Python keeps of a prepare.py."""
     return {
         os.fsencode(path.relative_to(root)).decode("latin-1"): os.readlink(path)
         if path.is_symlink()
         else path.read_bytes()
         for path in root.rglob("*")
-        if path.is_symlink() or path.is_file()
+        if (path.is_symlink() or path.is_file()) and path.parent.name != "__pycache__"
     }
 
 

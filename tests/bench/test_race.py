@@ -395,7 +395,7 @@ def test_consistency_is_the_network_s_own_unless_given() -> None:
     own = candidate_of("ljspeech", "6", None, CPU)
     none = candidate_of("ljspeech", "6", 0, CPU)
     assert isinstance(own, OurNetwork) and isinstance(none, OurNetwork)
-    assert own.synthesis.consistency and own.synthesis.consistency.iterations == 16
+    assert own.synthesis.consistency and own.synthesis.consistency.iterations == 24
     assert none.synthesis.consistency and none.synthesis.consistency.iterations == 0
     assert isinstance(own.synthesis, SamplingConfig)
     with pytest.raises(InputError, match="steps is 0"):

@@ -324,16 +324,16 @@ def test_metrics_that_one_row_lacks_leave_its_cell_empty() -> None:
 
 
 def test_readme_shows_of_each_experiment_what_was_measured_last() -> None:
-    def measured(schedule: str, date: str) -> Measured:
+    def measured(schedule: str, date: str, commit: str) -> Measured:
         scores = {"wg": {"pesq_wb": Statistics(2.0)}}
-        return Measured("run.sh", date, "cpu", schedule, 1, 2.0, scores)
+        return Measured("run.sh", date, "cpu", schedule, 1, 2.0, scores, commit=commit)
 
-    days = ("2026-01-02", "2026-01-09", "2026-01-09")
-    rows = tuple(measured(f"{n}-steps", day) for n, day in enumerate(days))
+    days = (("2026-01-02", "b"), ("2026-01-09", "a"), ("2026-01-09", "b"), ("2026-01-09", "b"))
+    rows = tuple(measured(f"{n}-steps", *day) for n, day in enumerate(days))
     row = CatalogueEntry(*("mini", "wavegrad", "mini", "wavegrad", "c", ()), measured=rows)
     shown = [line.split("|")[2].strip() for line in summary_block([row]).splitlines()[4:]]
-    assert shown == ["1-steps", "2-steps"]
-    assert all(f"{n}-steps" in results_block([row]) for n in range(3))
+    assert shown == ["2-steps", "3-steps"]
+    assert all(f"{n}-steps" in results_block([row]) for n in range(4))
 
 
 def test_metrics_defined_nowhere_and_diagnostics_have_no_column() -> None:

@@ -42,14 +42,15 @@ def replace_block(text: str, name: str, content: str) -> str:
 def summary_block(entries: Sequence[CatalogueEntry]) -> str:
     """What README.md says of results: a table a task, ours and the best floor, in Markdown.
 
-    Of each experiment what was measured last, in all schedules that were measured at one commit:
-    older rows may be of another configuration.
+    Of each experiment what was measured last, at one commit of one day: older rows may be of
+    another configuration.
     """
     rows: Rows = []
     for entry in entries:
         if entry.measured:
             last = entry.measured[-1]
-            same = (item for item in entry.latest if item.commit == last.commit)
+            when = last.date, last.commit
+            same = (item for item in entry.latest if (item.date, item.commit) == when)
             rows += [(entry, item) for item in same]
     parts = []
     for title, metrics in TASKS.items():
