@@ -28,6 +28,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SPEECH = REPOSITORY / "../shared/data/ljspeech/LJSpeech-1.1/wavs/LJ001-0002.wav"
 MOST = 25e6  # bytes of all weights
 MELS = {"ljspeech": (22050, 80), "voices": (22050, 80), "voices-24k": (24000, 128)}  # rate, bands
+BETWEEN = {"ljspeech": 80, "voices": 80, "voices-24k": 29}  # its LS-MSE and Griffin-Lim's
 
 
 def tone(path: Path, seconds: float = 0.5) -> Path:
@@ -55,14 +56,14 @@ def test_a_shipped_vocoder_loads_by_name_and_says_what_it_is(name: str) -> None:
 def test_it_speaks(name: str) -> None:
     vocoder = Vocoder.from_pretrained(name)
     rate, hop = vocoder.mel_spec.sample_rate, vocoder.mel_spec.hop_length
-    clip = read_at(SPEECH, rate)[0].astype(np.float32)[: 40_000 // hop * hop]
+    clip = read_at(SPEECH, rate)[0].astype(np.float32)[: hop * 160]
     mel = log_mel(torch.from_numpy(clip), vocoder.mel_spec)
     wave = vocoder(mel, seed=1).numpy()
     floor = griffin_lim(mel, vocoder.mel_spec, 32, 0).numpy()
     names = ("pesq_wb", "stoi", "ls_mse")
     ours, theirs = (score(clip, made, rate, names) for made in (wave, floor))
     assert ours["pesq_wb"] > max(3.6, theirs["pesq_wb"]) and ours["stoi"] > 0.98
-    assert ours["ls_mse"] < min(80, theirs["ls_mse"])
+    assert ours["ls_mse"] < BETWEEN[name] < theirs["ls_mse"]
 
 
 def test_vocode_works_offline_without_a_recipe(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from tiny_recipe import TinyRecipe, running, wait_until
 
 from wg.inference.checkpoint import read_checkpoint
+from wg.training.resume import newest_intact
 
 
 def shards(recipe: TinyRecipe) -> dict[str, dict[str, object]]:
@@ -115,9 +116,10 @@ def test_training_killed_midway_goes_on_and_ends_the_same(recipe: TinyRecipe) ->
     process.kill()
     out, _ = process.communicate()
     assert "step 100/100" not in out
-    assert not (recipe.exp / "stage-train.json").exists()
+    newest = newest_intact(recipe.exp / "checkpoints")
+    assert newest is not None and not (recipe.exp / "stage-train.json").exists()
     outcome = recipe.run(*long)
-    assert outcome.code == 0 and f"resuming from {recipe.exp / 'checkpoints'}" in outcome.out
+    assert outcome.code == 0 and f"resuming from {newest.path}\n" in outcome.out
     ends = [read_checkpoint(r.exp / "checkpoints" / "last.ckpt") for r in (recipe, whole)]
     assert [end["global_step"] for end in ends] == [100, 100]
     for name, value in ends[0]["state_dict"].items():

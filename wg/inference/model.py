@@ -248,9 +248,9 @@ class TrainedModel:
             "synthesis": asdict(self.synthesis),
             "history": self.history.to_dict(),
         }
-        kept = card is None and (Path(folder) / "README.md").is_file()
-        text = None if kept else self._card() if card is None else card
-        write_folder(Path(folder), self.network.state_dict(), sections, text)
+        if card is None and not (Path(folder) / "README.md").is_file():
+            card = self._card()
+        write_folder(Path(folder), self.network.state_dict(), sections, card)
 
     def _card(self) -> str:
         facts = "\n".join(f"- {key}: {value}" for key, value in self.info().items())

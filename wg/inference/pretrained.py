@@ -7,12 +7,12 @@ imported with every vocoder; these are the same files.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from wg.errors import InputError, nearest, reason
+from wg.inference.folder import read_config
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SHIPPED = ("ljspeech", "voices", "voices-24k")  # vocoders in that folder
@@ -69,8 +69,7 @@ def shipped(name: str) -> Path:
 
 def shipped_for(bands: int) -> list[str]:
     """Names of the vocoders that ship whose mels have so many bands."""
-    configs = {name: json.loads((shipped(name) / FILES[0]).read_text("utf-8")) for name in SHIPPED}
-    return [name for name, config in configs.items() if config["mel"]["n_mels"] == bands]
+    return [name for name in SHIPPED if read_config(shipped(name))["mel"]["n_mels"] == bands]
 
 
 def push(folder: Path, repo_id: str, private: bool, token: str | None) -> str:
