@@ -91,21 +91,21 @@ class MelConsistency:
     ) -> None:
         self.options, self.real, self.frames = options, frames, Frames.own(spec)
         check_invertible(spec)
-        bank = weights(spec.bands)
+        bank = weights(spec.bands)  # [K, M]
         device = mel.device
-        self.bank = bank.float().to(device)  # [K, M]
         self.power = spec.power
         unit = float(spec.hann.square().sum().sqrt())
         # Frames have windows of unit energy; the mel's magnitudes may not.
         scale = spec.magnitude_divisor / unit
         linear = spec.decompress(mel.float()) * scale**spec.power  # [B, M, F]
-        self.linear = linear.transpose(1, 2)  # [B, F, M]
+        self.linear = linear.transpose(1, 2).contiguous()  # [B, F, M]
         # Bins in which the mel shows something, one span of them; the estimate's own magnitudes
         # stay elsewhere.
-        shown = (self.bank.sum(1) > 0).nonzero().flatten()
+        shown = (bank.sum(1) > 0).nonzero().flatten()
         self.shown = slice(int(shown[0]), int(shown[-1]) + 1)
-        self.bank = self.bank[self.shown].contiguous()  # [K', M]
-        self.share = (self.bank / self.bank.sum(1, keepdim=True)).T.contiguous()  # [M, K']
+        own = bank.float().to(device)[self.shown]  # [K', M]
+        self.bands = Banded(own)
+        self.share = Banded((own / own.sum(1, keepdim=True)).T)  # [M, K']
         if options.magnitudes == "inverse":
             inverse = torch.linalg.pinv(bank.T).float()[self.shown].to(device)  # [K', M]
             with torch.autocast(device.type, enabled=False):
@@ -115,42 +115,61 @@ class MelConsistency:
     def __call__(self, x_0: Tensor) -> Tensor:
         """The estimate [B, T], corrected; in float32 under autocast too."""
         with torch.autocast(x_0.device.type, enabled=False):
-            return self._corrected(x_0)
+            return self._corrected(x_0.float()).to(x_0)
 
-    def _corrected(self, x_0: Tensor) -> Tensor:
-        spectrum = self.frames.spectrum(x_0.float())
+    def _corrected(self, x: Tensor) -> Tensor:
         wanted: Tensor | None = None
         if self.options.magnitudes == "inverse":
-            wanted = spectrum.abs()
+            wanted = self.frames.spectrum(x).abs()
             wanted[..., self.shown] = self.target
         before: Tensor | None = None
         for _ in range(self.options.iterations):
-            rebuilt = self.frames.spectrum(
-                self.frames.wave(self._projected(spectrum, wanted), self.real)
-            )
-            if before is None:
-                spectrum = rebuilt.clone()
-            else:  # rebuilt + momentum (rebuilt - before)
-                pair = torch.view_as_real(before), torch.view_as_real(rebuilt)
-                spectrum = torch.view_as_complex(pair[0].lerp(pair[1], 1 + self.options.momentum))
-            before = rebuilt
-        return self.frames.wave(self._projected(spectrum, wanted), self.real).to(x_0)
+            wave = self._projected(x, wanted)
+            # wave + momentum (wave - before): spectra are linear in waves, which are a quarter
+            # of their size.
+            x = wave if before is None else before.lerp(wave, 1 + self.options.momentum)
+            before = wave
+        return self._projected(x, wanted)
 
-    def _projected(self, spectrum: Tensor, wanted: Tensor | None) -> Tensor:
-        """The same bins [B, F, K], now with their own phases and the magnitudes wanted.
+    def _projected(self, x: Tensor, wanted: Tensor | None) -> Tensor:
+        """The wave [B, T] nearest to x's bins with their own phases and the magnitudes wanted.
 
-        Those are given, or are their own, scaled to the bands of the mel.
+        Those are given, [B, F, K], or are their own, scaled to the bands of the mel.
         """
+        spectrum = self.frames.spectrum(x)
         if wanted is not None:
-            return spectrum.mul_(wanted / spectrum.abs().clamp_(min=TINY))
-        squares = torch.view_as_real(spectrum[..., self.shown]).square()
+            spectrum.mul_(wanted / spectrum.abs().clamp_(min=TINY))
+        else:
+            spectrum[..., self.shown] *= self._gain(spectrum[..., self.shown])
+        return self.frames.wave(spectrum, self.real)
+
+    def _gain(self, shown: Tensor) -> Tensor:
+        """What brings bins [B, F, K'] nearer to the mel, [B, F, K']."""
+        squares = torch.view_as_real(shown).square()
         magnitude = squares[..., 0] + squares[..., 1]
         if self.power == 1:
             magnitude.sqrt_()  # faster than abs, which minds overflow
-        bands = (magnitude @ self.bank).clamp_(min=TINY)
-        gain = (self.linear / bands).clamp_(1 / GAIN, GAIN) @ self.share
-        spectrum[..., self.shown] *= gain if self.power == 1 else gain.sqrt_()
-        return spectrum
+        bands = self.bands(magnitude).clamp_(min=TINY)
+        gain = self.share((self.linear / bands).clamp_(1 / GAIN, GAIN))
+        return gain if self.power == 1 else gain.sqrt_()
+
+
+class Banded:
+    """Products with a matrix [R, C] whose entries lie about its diagonal, as a filterbank's do.
+
+    On a CPU in blocks of columns, each with the span of rows in which it has entries.
+    """
+
+    def __init__(self, matrix: Tensor, blocks: int = 4) -> None:
+        self.blocks: list[tuple[slice, Tensor]] = []
+        for block in matrix.chunk(blocks if matrix.device.type == "cpu" else 1, 1):
+            rows = block.any(1).nonzero().flatten().tolist() or [0]
+            span = slice(rows[0], rows[-1] + 1)
+            self.blocks.append((span, block[span].contiguous()))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x [..., R] @ matrix, [..., C]."""
+        return torch.cat([x[..., rows] @ block for rows, block in self.blocks], -1)
 
 
 def check_invertible(spec: MelSpec) -> None:
