@@ -96,7 +96,7 @@ def read_mel(path: Path, wanted: MelSpec) -> Tensor:
 
 def by_values(mel: Tensor, wanted: MelSpec, options: argparse.Namespace) -> None:
     """The verdict on a mel [M, F] without audio: a guess at log and scaling, not at the bands."""
-    specs = readings(wanted) | SPECS
+    specs = {**readings(wanted), **SPECS}
     found = [guess.name for guess in likely(recognise(mel, specs))]
     blocking = {name: obstacles(specs[name], wanted, options.accept) for name in found}
     lost = {name for name in found[1:] if name in (NORMALISED, BY_BAND)}  # no guess that helps

@@ -28,7 +28,7 @@ LEAST = 1e-12  # linear mel; 0 has no log
 UNLIKE = 0.55  # nepers; so much nearer, another reading is taken for the right one unasked
 FEWEST = 16  # frames of which something can be told
 ENOUGH = 100  # frames, a second or more, of which something is told unasked
-LOOKED_AT = 1 << 16  # values, evenly spread, that the quantiles are of
+LOOKED_AT = 1 << 13  # values, evenly spread, that the quantiles are of
 BEYOND = 1.0  # nepers by which predictions overshoot what a spec can give
 ROUNDED = 1e-3  # share of a bound by which values saved in half precision pass it
 STRAY = 0.01  # share of values further out than that, which no mel of a spec has
@@ -65,7 +65,8 @@ def likely(guesses: list[Guess]) -> list[Guess]:
     return [guess for guess in guesses if guess.distance < guesses[0].distance + ALIKE]
 
 
-def readings(own: MelSpec) -> dict[str, MelSpec]:
+@lru_cache
+def readings(own: MelSpec) -> Mapping[str, MelSpec]:
     """What values of `own`'s bands can be: its own, other logs, of squares, normalised."""
     found = {OWN: own}
     for name in VARIANTS:
@@ -107,12 +108,19 @@ def _values(spec: MelSpec) -> tuple[str, float, float]:
 
 def _outside(mel: Tensor, spec: MelSpec) -> float:
     """Share of the values that lie below silence or above full scale by more than `BEYOND`."""
+    low, high = _range(spec)
+    return float(((mel < low) | (mel > high)).double().mean())
+
+
+@lru_cache
+def _range(spec: MelSpec) -> tuple[Tensor, Tensor]:
+    """Silence and full scale, `BEYOND` further out, each [M, 1]."""
     loudest = replace(spec, clip_max=None).compress(torch.full((spec.n_mels, 1), _ceiling(spec)))
     slack = BEYOND * spec.slope if spec.log != "none" else 1e-3 * float(loudest.max())
     silence = spec.silence.double()[:, None]
     scale = 1 if spec.std is None else 1 / torch.tensor(spec.std, dtype=torch.float64)[:, None]
     low = torch.minimum(silence, replace(spec, zero=None).silence.double()[:, None])
-    return float(((mel < low - slack * scale) | (mel > loudest + slack * scale)).double().mean())
+    return low - slack * scale, loudest + slack * scale
 
 
 def _ceiling(spec: MelSpec) -> float:
@@ -133,13 +141,20 @@ def _normalised(own: MelSpec) -> dict[str, MelSpec]:
 
 def _possible(mel: Tensor, spec: MelSpec) -> bool:
     """Whether every value lies between the spec's silence and its upper clip."""
+    low, high = _bounds(spec)
+    return bool((mel >= low).all() and (mel <= high).all())
+
+
+@lru_cache
+def _bounds(spec: MelSpec) -> tuple[Tensor, Tensor]:
+    """Silence and the upper clip, as far out as rounding moves them, each [M, 1]."""
     low = replace(spec, zero=None).compress(torch.zeros(spec.n_mels, 1))
     high = spec.compress(torch.full((spec.n_mels, 1), 1e6))
 
     def slack(bound: Tensor) -> Tensor:
         return ROUNDED * bound.abs().clamp(min=spec.gain)
 
-    return bool((mel >= low - slack(low)).all() and (mel <= high + slack(high)).all())
+    return low - slack(low), high + slack(high)
 
 
 def _distance(mel: Tensor, spec: MelSpec) -> float:
