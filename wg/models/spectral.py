@@ -16,7 +16,7 @@ Shapes: B batch, M mels, K bins (`wg.mel.frames`), N = K / 4 cells, F frames, C 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,12 +28,14 @@ from wg.errors import InputError
 from wg.fields import check_fields, setting
 from wg.mel.frames import OVERLAP, Frames
 from wg.mel.spec import MelSpec
+from wg.models.convolution import channels_together
 from wg.models.network import ModelConfig, Network, zero
 
 WAVES = 32  # sines, and as many cosines, of the log-SNR
 SNR_RANGE = 160.0  # dB, over which the slowest of them turns once
 AHEAD = 2  # frames to either side that a bin's filter reaches, besides the two bins beside it
 TAPS = 2 * AHEAD + 3
+PLACES = 4096  # cells of a frame whose taps, 2 MB, are made and applied at once
 SOFT = 0.1  # of a bin's magnitude 1: what is far below has no phase, nor a logarithm
 
 
@@ -100,7 +102,8 @@ class Block(nn.Module):
         else:
             y = torch.addcmul(shift, self.norm(rows), 1 + scale)
         y = self.first(masked(y.permute(0, 3, 1, 2), mask))
-        return self.second(masked(F.silu(y), mask)).add_(x)
+        y = F.silu(y, inplace=not torch.is_grad_enabled())
+        return self.second(masked(y, mask)).add_(x)
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -164,15 +167,28 @@ class SpectralNetwork(Network):
         x = self.enter(masked(image.to(self.place), cond.mask)) + cond.maps
         for block in self.blocks:
             x = block(x, embedded, cond.mask)
-        assert self.leave.bias is not None
-        # A product, not the convolution that it is: its channels come out one after another.
-        out = self.leave.weight.flatten(1) @ x.flatten(2) + self.leave.bias[:, None]
-        taps = out.unflatten(1, (TAPS + 1, 2, OVERLAP)).unflatten(-1, x.shape[2:]).to(y)
         # The less noise, the less is to be said: without it early training fails near l = 1.
         spread = 2 * (1 + (2 * level).exp()).rsqrt().to(y)[:, None, None, None, None]
-        filtered = spread * apply(taps, y_kept)
+        filtered = spread * self.filtered(x, y_kept)
         filtered = filtered.transpose(2, 3).flatten(2, 3)  # [B, 2, 4 N, F]
         return F.pad(filtered, (0, 0, 0, y.shape[2] - self.bins))
+
+    def filtered(self, x: Tensor, y: Tensor) -> Tensor:
+        """Bins y [B, 2, 4 N, F] through the filters that x [B, C, N, F] says, [B, 2, 4, N, F].
+
+        On a CPU some cells at a time: taps of all are the largest tensor of a step.
+        """
+        size = max(1, PLACES // (len(x) * x.shape[3])) if channels_together(x) else self.cells
+        pieces = zip(x.split(size, 2), *(there.split(size, 3) for there in around(y)), strict=True)
+        return torch.cat([apply(self.taps(part), there) for part, *there in pieces], 3)
+
+    def taps(self, x: Tensor) -> Tensor:
+        """[B, C, N, F] -> [B, TAPS + 1, 2, 4, N, F], in float32."""
+        assert self.leave.bias is not None
+        # A product, not the convolution that it is: its channels come out one after another.
+        rows = self.leave.weight.flatten(1).expand(len(x), -1, -1)
+        out = torch.baddbmm(self.leave.bias[:, None], rows, x.flatten(2))
+        return out.unflatten(1, (TAPS + 1, 2, OVERLAP)).unflatten(-1, x.shape[2:]).float()
 
     def fitted(self, bins: Tensor) -> Tensor:
         """[B, R, K, F] as [B, R, 4 N, F]: zeros added, or the highest bins left out."""
@@ -215,19 +231,23 @@ def in_cells(bins: Tensor) -> Tensor:
     return bins.unflatten(2, (-1, OVERLAP)).transpose(2, 3)
 
 
-def apply(taps: Tensor, y: Tensor) -> Tensor:
-    """Bins y [B, 2, 4 N, F] filtered by complex taps [B, TAPS + 1, 2, 4, N, F], in cells.
+def around(y: Tensor) -> list[Tensor]:
+    """What a bin's taps see of bins y [B, 2, 4 N, F], each [B, 2, 4, N, F]."""
+    frames, bins = y.shape[3], y.shape[2]
+    late, wide = F.pad(in_cells(y), (AHEAD, AHEAD)), F.pad(y, (0, 0, 1, 1))
+    seen = [late[..., i : i + frames] for i in range(2 * AHEAD + 1)]
+    return seen + [in_cells(wide[:, :, first : first + bins]).contiguous() for first in (0, 2)]
+
+
+def apply(taps: Tensor, seen: Sequence[Tensor]) -> Tensor:
+    """Bins [B, 2, 4, N, F] of complex taps [B, TAPS + 1, 2, 4, N, F] on what each of them sees.
 
     The last tap is added as it is.
     """
-    frames, bins = y.shape[3], y.shape[2]
-    late, wide = F.pad(in_cells(y), (AHEAD, AHEAD)), F.pad(y, (0, 0, 1, 1))
-    around = [late[..., i : i + frames] for i in range(2 * AHEAD + 1)]
-    around += [in_cells(wide[:, :, first : first + bins]).contiguous() for first in (0, 2)]
     # All at once: taken one by one, the gradient of each would be an image of all.
     parts = taps.flatten(1, 2).unbind(1)
     *pairs, (real, imaginary) = zip(parts[::2], parts[1::2], strict=True)
-    for (a, b), there in zip(pairs, around, strict=True):
+    for (a, b), there in zip(pairs, seen, strict=True):
         x, y = both(there)
         real = real.addcmul(a, x).addcmul(b, y, value=-1)
         imaginary = imaginary.addcmul(a, y).addcmul(b, x)
