@@ -140,7 +140,8 @@ class MelConsistency:
         if wanted is not None:
             spectrum.mul_(wanted / spectrum.abs().clamp_(min=TINY))
         else:
-            spectrum[..., self.shown] *= self._gain(spectrum[..., self.shown])
+            shown = spectrum[..., self.shown]
+            shown.mul_(self._gain(shown))
         return self.frames.wave(spectrum, self.real)
 
     def _gain(self, shown: Tensor) -> Tensor:

@@ -162,7 +162,7 @@ class SpectralNetwork(Network):
         log_snr [B, K, F] is each bin's own, log(l^2 P / (s^2 N)); level [B] is log(l / s).
         """
         embedded = self.level(waves(level).to(self.place))
-        y_kept = masked(self.fitted(y), cond.mask)
+        y_kept = masked(self.fitted(y).contiguous(), cond.mask)
         image = self.image(features(y_kept, self.fitted(log_snr[:, None])))
         x = self.enter(masked(image.to(self.place), cond.mask)) + cond.maps
         for block in self.blocks:
