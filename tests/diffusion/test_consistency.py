@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wg.diffusion.consistency import Consistency, MelConsistency, check_invertible
+from wg.diffusion.consistency import Banded, Consistency, MelConsistency, check_invertible
 from wg.diffusion.sampling import correction
 from wg.errors import InputError
 from wg.mel.bank import weights
@@ -119,6 +119,15 @@ def test_autocast_changes_nothing(magnitudes: Any) -> None:
     plain = MelConsistency(options, mel, SPEC)(wave.roll(7))
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(MelConsistency(options, mel, SPEC)(wave.roll(7)), plain)
+
+
+def test_products_with_a_filterbank_leave_out_zeros_alone() -> None:
+    bank = weights(SPEC.bands).clone()
+    bank[:, 3] = 0  # a band without a bin
+    for matrix in (bank, bank.T):
+        x, product = torch.rand(2, 5, len(matrix)).double(), Banded(matrix)
+        torch.testing.assert_close(product(x), x @ matrix)
+        assert sum(block.numel() for _, block in product.blocks) < 0.6 * matrix.numel()
 
 
 def test_it_acts_between_its_levels_only() -> None:
