@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
 import sys
 
 import pytest
@@ -47,3 +49,24 @@ def test_nothing_is_said_where_cores_are_free_or_one_thread_waits_for_none(
 def test_a_process_can_keep_what_it_frees() -> None:
     assert keep_freed() in (True, False)
     assert bytearray(1 << 26)[-1] == 0
+
+
+PAGES = """
+import resource, torch
+from wg.processes.memory import keep_some
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(5_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+keep_some()
+print(faults(), faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc")
+def test_a_vocoders_process_clears_the_pages_of_tensors_once() -> None:
+    done = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=True)
+    first, second = map(int, done.stdout.split())
+    assert second < first / 10

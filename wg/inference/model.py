@@ -38,7 +38,7 @@ from wg.models.denoiser import Denoiser, DenoiserCondition
 from wg.models.network import ModelConfig, Network
 from wg.moved import renamed
 from wg.processes.devices import computes_in_bfloat16
-from wg.processes.memory import keep_freed
+from wg.processes.memory import keep_freed, keep_some
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -121,6 +121,7 @@ class TrainedModel:
         self.diffusion, self.synthesis = diffusion, synthesis
         self.history = history or History()
         self._compiled: Callable[..., Tensor] | None = None
+        keep_some()
 
     def __repr__(self) -> str:
         said = self.info()
