@@ -176,19 +176,20 @@ class SpectralNetwork(Network):
     def filtered(self, x: Tensor, y: Tensor) -> Tensor:
         """Bins y [B, 2, 4 N, F] through the filters that x [B, C, N, F] says, [B, 2, 4, N, F].
 
-        On a CPU some cells at a time: taps of all are the largest tensor of a step.
+        On a CPU some cells at a time: taps of all are the largest tensor of a step. Compiled, all,
+        or each length would be compiled anew.
         """
-        size = max(1, PLACES // (len(x) * x.shape[3])) if channels_together(x) else self.cells
+        in_pieces = channels_together(x) and not torch.compiler.is_compiling()
+        size = max(1, PLACES // (len(x) * x.shape[3])) if in_pieces else self.cells
         pieces = zip(x.split(size, 2), *(there.split(size, 3) for there in around(y)), strict=True)
-        return torch.cat([apply(self.taps(part), there) for part, *there in pieces], 3)
+        return torch.cat([apply(self.taps(part).to(y), there) for part, *there in pieces], 3)
 
     def taps(self, x: Tensor) -> Tensor:
-        """[B, C, N, F] -> [B, TAPS + 1, 2, 4, N, F], in float32."""
+        """[B, C, N, F] -> [B, TAPS + 1, 2, 4, N, F]."""
         assert self.leave.bias is not None
         # A product, not the convolution that it is: its channels come out one after another.
-        rows = self.leave.weight.flatten(1).expand(len(x), -1, -1)
-        out = torch.baddbmm(self.leave.bias[:, None], rows, x.flatten(2))
-        return out.unflatten(1, (TAPS + 1, 2, OVERLAP)).unflatten(-1, x.shape[2:]).float()
+        out = self.leave.weight.flatten(1) @ x.flatten(2) + self.leave.bias[:, None]
+        return out.unflatten(1, (TAPS + 1, 2, OVERLAP)).unflatten(-1, x.shape[2:])
 
     def fitted(self, bins: Tensor) -> Tensor:
         """[B, R, K, F] as [B, R, 4 N, F]: zeros added, or the highest bins left out."""
