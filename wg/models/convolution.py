@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wg.models import winograd
+
 
 class Conv1d(nn.Conv1d):
     """`nn.Conv1d`, on a CPU with the channels of a place together: [B, C, L] of strides (., 1, C).
@@ -43,6 +45,9 @@ class Conv1d(nn.Conv1d):
             return self._conv_forward(x, weight, bias)
         (stride,), (padding,), (dilation,) = self.stride, self.padding, self.dilation
         assert isinstance(padding, int)
+        keeps = self.kernel_size == (3,) and stride == self.groups == 1 and padding == dilation
+        if keeps and winograd.pays(x, weight):
+            return winograd.winograd(x, weight, bias, dilation)
         if self.kernel_size == (1,):
             dilation = 2  # which says nothing of one tap; else torch on one thread takes a product
         sizes = (1, stride), (0, padding), (1, dilation)
