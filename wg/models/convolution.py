@@ -81,6 +81,8 @@ def repeated_conv(layer: nn.Conv1d, x: Tensor, factor: int) -> Tensor:
     outputs, as c, b + c, a + b + c .. a + b + c, a + b, a: one transposed convolution.
     """
     first, middle, last = layer.weight.unbind(-1)
+    if factor > 2 and channels_together(x):
+        return three_products(x, (first, first + middle + last, last), layer.bias, factor)
     early, late = middle + last, first + middle
     taps = [last, early, *[late + last] * (factor - 2), late, first]
     weight = torch.stack(taps, -1).transpose(0, 1)  # [C_in, C_out, factor + 2]
@@ -88,3 +90,27 @@ def repeated_conv(layer: nn.Conv1d, x: Tensor, factor: int) -> Tensor:
         return F.conv_transpose1d(x, weight, layer.bias, factor, 1)
     out = F.conv_transpose2d(together(x), together(weight), layer.bias, (1, factor), (0, 1))
     return out.squeeze(2)
+
+
+def three_products(
+    x: Tensor, taps: tuple[Tensor, Tensor, Tensor], bias: Tensor | None, factor: int
+) -> Tensor:
+    """`repeated_conv` by `taps` a, a + b + c and c, [C_out, C_in], whatever the factor.
+
+    All repetitions of an input x make (a + b + c) x, the first of them a (x_before - x) more, the
+    last c (x_after - x) more.
+    """
+    padded = F.pad(x.transpose(1, 2), (0, 0, 1, 1)).transpose(1, 2)
+    differences = padded[..., :-2] - x, padded[..., 2:] - x
+    first, every, last = (tap[..., None] for tap in taps)
+    middle = one_tap(x, every, bias).transpose(1, 2)  # [B, L, C_out]
+    out = middle[:, :, None].repeat(1, 1, factor, 1)
+    out[:, :, 0] += one_tap(differences[0], first).transpose(1, 2)
+    out[:, :, -1] += one_tap(differences[1], last).transpose(1, 2)
+    return out.flatten(1, 2).transpose(1, 2)
+
+
+def one_tap(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """[B, C_in, L] -> [B, C_out, L] by weight [C_out, C_in, 1], where `channels_together`."""
+    # Dilated, which says nothing of one tap: else torch on one thread takes a product.
+    return F.conv2d(together(x), together(weight), bias, dilation=(1, 2)).squeeze(2)
