@@ -45,15 +45,17 @@ class Conv1d(nn.Conv1d):
             return self._conv_forward(x, weight, bias)
         (stride,), (padding,), (dilation,) = self.stride, self.padding, self.dilation
         assert isinstance(padding, int)
+        if self.in_channels == 1:
+            span = dilation * (weight.shape[2] - 1) + 1
+            seen = F.pad(x[:, 0], (padding, padding)).unfold(1, span, stride)[..., ::dilation]
+            return F.linear(seen, weight[:, 0], bias).transpose(1, 2)
         keeps = self.kernel_size == (3,) and stride == self.groups == 1 and padding == dilation
         if keeps and winograd.pays(x, weight):
             return winograd.winograd(x, weight, bias, dilation)
         if self.kernel_size == (1,):
-            dilation = 2  # which says nothing of one tap; else torch on one thread takes a product
+            dilation = 2  # as in `one_tap`
         sizes = (1, stride), (0, padding), (1, dilation)
-        out = F.conv2d(together(x), together(weight), bias, *sizes, self.groups)
-        # Of one channel in, torch cannot tell the order.
-        return out.contiguous(memory_format=torch.channels_last).squeeze(2)
+        return F.conv2d(together(x), together(weight), bias, *sizes, self.groups).squeeze(2)
 
     def _one_product(self, x: Tensor) -> bool:
         """Whether it is a product of a matrix: in training on a CPU of one tap, where it pays."""
