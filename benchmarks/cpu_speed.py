@@ -1,9 +1,9 @@
 """What the networks' arithmetic gains on a CPU over the same networks as ports compute them.
 
-`python benchmarks/cpu_speed.py [wavegrad | diffwave] [--rounds 5] [--threads 1] [--ways ...]`: CPU
-seconds a second of audio for 6 steps of the recipe's network (random weights), medians. Each way
-runs in a process of its own, as its user would have it, and they take turns, so that a slow moment
-hits all.
+`python benchmarks/cpu_speed.py [wavegrad | diffwave] [--rounds 5] [--threads 1] [--wall]
+[--ways ...]`: CPU seconds a second of audio for 6 steps of the recipe's network (random weights),
+medians; `--wall`: seconds of the wall, for several threads on a quiet machine. Each way runs in a
+process of its own, as its user would have it, and they take turns, so that a slow moment hits all.
 
 - ports: eager float32, `nn.Conv1d`'s order, all anew in each step, as lmnt's WaveGrad and DiffWave;
   kept: the same, in a process that keeps freed memory.
@@ -142,15 +142,17 @@ def call_of(model: str, way: str) -> Callable[[], Tensor]:
 
 
 @torch.inference_mode()
-def serve(model: str, way: str, threads: int, turn: Connection) -> None:
+def serve(model: str, way: str, threads: int, wall: bool, turn: Connection) -> None:
     """Answers each turn with its time and output."""
     torch.set_num_threads(threads)
+    clock = time.perf_counter if wall else time.process_time
     call = call_of(model, way)
     call()
+    turn.send(None)  # ready: what starts must not disturb what is timed
     while turn.recv():
-        started = time.process_time()
+        started = clock()
         out = call()
-        turn.send(((time.process_time() - started) * STEPS / SECONDS, out.float().numpy()))
+        turn.send(((clock() - started) * STEPS / SECONDS, out.float().numpy()))
 
 
 def main() -> None:
@@ -159,17 +161,18 @@ def main() -> None:
     options.add_argument("models", nargs="*", default=list(REFERENCES))
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--wall", action="store_true", help="not CPU seconds")
     options.add_argument("--ways", default=",".join(WAYS), help="the first is held against")
     given = options.parse_args()
-    ways = given.ways.split(",")
+    ways, unit = given.ways.split(","), "s/s" if given.wall else "CPU-s/s"
     spawn = multiprocessing.get_context("spawn")
     for model in given.models:
         turns = []
         for way in ways:
             here, there = spawn.Pipe()
-            spawn.Process(
-                target=serve, args=(model, way, given.threads, there), daemon=True
-            ).start()
+            told = model, way, given.threads, given.wall, there
+            spawn.Process(target=serve, args=told, daemon=True).start()
+            here.recv()
             turns.append(here)
         times: dict[str, list[float]] = {way: [] for way in ways}
         outputs = {}
@@ -185,7 +188,7 @@ def main() -> None:
             median, wanted = statistics.median(taken), outputs[ways[0]]
             differs = abs(outputs[way] - wanted).max() / abs(wanted).max()
             print(
-                f"{model:9} {way:13} {median:6.3f} CPU-s/s ({min(taken):.3f} to {max(taken):.3f})  "
+                f"{model:9} {way:13} {median:6.3f} {unit} ({min(taken):.3f} to {max(taken):.3f})  "
                 f"{base / median:.2f} times as fast  differs by {differs:.1e} of the greatest"
             )
 
