@@ -6,7 +6,8 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from wg.models.upsampling import CONVENTIONS, Predictor, gaussian_weights
 
@@ -72,6 +73,24 @@ def test_gradients_reach_durations_and_ranges() -> None:
     (gaussian_weights(durations, ranges, REAL, WHOLE, 10) @ value).sum().backward()
     for gradient in (durations.grad, ranges.grad):
         assert isinstance(gradient, Tensor) and torch.isfinite(gradient).all() and gradient.any()
+
+
+def test_the_predictors_layers_are_torchs_lstm() -> None:
+    torch.manual_seed(0)
+    predictor, x, lengths = Predictor(6, 4), torch.randn(3, 5, 6), torch.tensor([2, 5, 1])
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    assert isinstance(predictor.lstm, nn.LSTM)
+    hidden, _ = pad_packed_sequence(predictor.lstm(packed)[0], batch_first=True)
+    expected = predictor.projection(hidden)[..., 0]
+    given = list(predictor.parameters())
+    made = predictor(x, lengths)
+    torch.testing.assert_close(made, expected)
+    for ours, theirs in zip(
+        torch.autograd.grad(made.square().sum(), given),
+        torch.autograd.grad(expected.square().sum(), given),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("length", [1, 3])

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from wg.diffusion.noise import RowDraws
-from wg.models.zoneout import ZoneoutLSTM
+from wg.models.zoneout import ZoneoutLSTM, both_ways
 
 
 class Convention(NamedTuple):
@@ -61,12 +61,14 @@ class Predictor(nn.Module):
         if isinstance(self.lstm, nn.ModuleList):
             for layer in self.lstm:
                 x = layer(x, lengths, draws)
-            return self.projection(x.to(self.projection.weight))[..., 0]
-        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        hidden, _ = pad_packed_sequence(
-            self.lstm(packed)[0], batch_first=True, total_length=x.shape[1]
-        )
-        return self.projection(hidden)[..., 0]
+        elif x.device.type == "cpu":
+            for layer in range(self.lstm.num_layers):
+                x = both_ways(self.lstm, layer, x, lengths)
+        else:
+            packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            hidden, _ = self.lstm(packed)
+            x, _ = pad_packed_sequence(hidden, batch_first=True, total_length=x.shape[1])
+        return self.projection(x.to(self.projection.weight))[..., 0]
 
 
 def places_of(durations: Tensor, lengths: Tensor, start: Tensor, frames: int) -> Tensor:

@@ -254,10 +254,14 @@ class MelBlock(nn.Module):
         self.wide, self.narrow = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
 
     def forward(self, x: Tensor, frames: Tensor, dropout: float, draws: RowDraws | None) -> Tensor:
-        """x [B, C, F], of which `frames` [B] are real."""
-        real = within(frames, x.shape[2])[:, None].to(x)
-        y = self.norm(self.conv(x * real).transpose(1, 2))
-        y = self.narrow(F.silu(self.wide(y)))
+        """x [B, C, F], of which `frames` [B] are real; the others stay as they are."""
+        real = within(frames, x.shape[2])
+        places = real.flatten().nonzero()[:, 0]  # padding is not worth the products
+        y = self.conv(x * real[:, None].to(x)).transpose(1, 2)
+        rows = self.norm(y.flatten(0, 1)[places])
+        rows = self.narrow(F.silu(self.wide(rows)))
+        y = rows.new_zeros(real.numel(), rows.shape[1]).index_copy(0, places, rows)
+        y = y.unflatten(0, real.shape)
         y = dropped(y, dropout if self.training else 0.0, frames, draws)
         return x + y.transpose(1, 2)
 
