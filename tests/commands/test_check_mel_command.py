@@ -236,6 +236,9 @@ def test_a_vocoder_warns_once_of_a_mel_that_it_was_not_trained_on(hifigan: Path)
     arguments = ("vocode", str(hifigan / "mel.npy"), "-o", str(hifigan / "out.wav"))
     outcome = wg(*arguments, "--vocoder", str(hifigan / "voc"), "--steps", "1")
     assert outcome.code == 0 and outcome.err.startswith("wg: warning: ") and "log10" in outcome.err
+    assert wg(*arguments, "--vocoder", str(hifigan / "voc"), "--steps=1", "--chunk=9").err == (
+        outcome.err
+    )
     (hifigan / "many").mkdir()
     for name in ("a.npy", "b.npy"):
         np.save(hifigan / "many" / name, mel.numpy())

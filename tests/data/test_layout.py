@@ -105,6 +105,7 @@ def test_a_whole_corpus_gives_no_notice(tmp_path, caplog):
         ("a|eins\n|zwei\nc|drei", "line 2"),
         ("a|eins\nb|für\n".encode("latin-1"), r"line 2: not UTF-8; convert.*iconv"),
         ("a|eins\nb|zwei\n".encode("utf-16"), r"line 1: not UTF-8"),
+        (b"a|eins\nb|zw\0ei\n", r"line 2: has a zero byte, as UTF-16 has"),
         ("", "no lines"),
         ("x|eins\ny|zwei\n", r"no file in wavs/ belongs .*3 files, 2 lines.*x\.wav"),
     ],

@@ -31,6 +31,7 @@ from wg.processes.progress import progress
 
 READ = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".npy")  # of the files in a folder
 ARRAYS = (".npy", ".npz", ".pt", ".pth")  # no audio; the last three are refused as mels
+LOOKED_AT = 20_000  # frames of a mel, for unlikely values
 DESCRIBED = ("vocoder", "sampler", "levels", "seed")  # in the JSON beside a wav
 
 
@@ -266,23 +267,19 @@ class FileVocoder:
             mel = read_mel(path, options, vocoder.mel_spec, say)
             convert = converter(options, vocoder.mel_spec)
             if options.chunk is None:
-                yield self.spoken(path, convert(mel))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UnlikelyMel)
+                    wave = vocoder(convert(mel), self.synthesis, seed=options.seed)
+                yield wave
             else:
                 chunks = map(convert, split(mel, options.chunk))
                 yield from vocoder.stream(chunks, self.synthesis, options.seed)
+            if problem := vocoder.oddity(convert(mel[:, :LOOKED_AT])):
+                warnings.warn(f"{path}: {problem}", UnlikelyMel, stacklevel=2)
         except InputError as error:
             if str(error).startswith((str(path), "--")):
                 raise
             raise InputError(f"{path}: {error}") from None
-
-    def spoken(self, path: Path, mel: Tensor) -> Tensor:
-        """Audio [T] of a mel; a warning of unlikely values names the file."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UnlikelyMel)
-            wave = self.vocoder(mel, self.synthesis, seed=self.options.seed)
-        if problem := self.vocoder.oddity(mel):
-            warnings.warn(f"{path}: {problem}", UnlikelyMel, stacklevel=2)
-        return wave
 
     def description(self) -> dict[str, Any]:
         """What makes the same wav again."""

@@ -236,9 +236,14 @@ def _decode(raw: bytes, where: str) -> str:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:  # also what UTF-16 looks like
-        raise InputError(f"{where}: not UTF-8; convert the file (iconv -f ENCODING -t UTF-8)")
+        raise InputError(
+            f"{where}: not UTF-8; convert the file (iconv -f ENCODING -t UTF-8)"
+        ) from None
+    if "\0" in text:
+        raise InputError(
+            f"{where}: has a zero byte, as UTF-16 has; convert the file (iconv -f UTF-16 -t UTF-8) "
+            "or take it out"
+        )
     return text
 
 
