@@ -336,6 +336,18 @@ def test_readme_shows_of_each_experiment_what_was_measured_last() -> None:
     assert all(f"{n}-steps" in results_block([row]) for n in range(4))
 
 
+def test_readme_shows_the_recordings_beside_what_no_floor_has() -> None:
+    scores = {
+        "wg": {"wer": Statistics(0.4), "mcd_dtw": Statistics(6.0)},
+        "griffin-lim-1": {"mcd_dtw": Statistics(7.0)},
+        "recording": {"wer": Statistics(0.1)},
+    }
+    item = Measured("run.sh", "2026-01-01", "cpu", "6-steps", 1, 2.0, scores)
+    row = CatalogueEntry(*("mini", "wavegrad2", "mini", "wavegrad2", "c", ()), measured=(item,))
+    shown = [line.split("|")[3:5] for line in summary_block([row]).splitlines()[4:]]
+    assert shown == [[" wg ", " 0.4 "], [" recording ", " 0.1 "]]
+
+
 def test_metrics_defined_nowhere_and_diagnostics_have_no_column() -> None:
     scores = {
         "wg": {"stoi": Statistics(0.5), "gpe": Statistics(None), "delay_ms": Statistics(1.0)},

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from wg.errors import InputError
 from wg.metrics import COLUMNS
 from wg.report.catalogue import CatalogueEntry, Measured
+from wg.report.page import RECORDING
 from wg.report.table import cell, heading, markdown, number
 
 Rows = list[tuple[CatalogueEntry, Measured]]
@@ -62,13 +63,17 @@ def summary_block(entries: Sequence[CatalogueEntry]) -> str:
 
 
 def summary_table(rows: Rows, metrics: Sequence[str]) -> str:
-    """Two rows a measurement, of seven columns: ours, and the best floor by the first metric."""
+    """Two rows a measurement, of seven columns: ours, and the best floor by the first metric.
+
+    Of what no floor has, as error rates of words, the recordings' own is the second.
+    """
     header = ["experiment", "schedule", "system", *map(heading, metrics), "RTF ↓"]
     lines = []
     for entry, item in rows:
-        floors = [name for name in item.scores if name.startswith(FLOORS)]
+        having = [name for name in item.scores if metrics[0] in item.scores[name]]
+        floors = [name for name in having if name.startswith(FLOORS)]
         best = sorted(floors, key=lambda name: badness(item, name, metrics[0]))[:1]
-        for system in ("wg", *best):
+        for system in ("wg", *(best or (name for name in having if name == RECORDING))):
             scores, ours = item.scores[system], system == "wg"
             values = [cell(vars(scores[name])) if name in scores else "" for name in metrics]
             place = [entry.name, item.schedule] if ours else ["", ""]
