@@ -60,16 +60,16 @@ def test_two_renderings_are_equal_however_many_processes_speak(tmp_path):
     assert (one / "metadata.csv").read_bytes() == (three / "metadata.csv").read_bytes()
 
 
-def test_it_is_eight_minutes_with_every_voice_in_every_split(corpus_dir):
+def test_it_is_24_minutes_with_every_voice_in_every_split(corpus_dir):
     splits = MINI.read(corpus_dir, CORPUS)
     found = {split: summary(cuts) for split, cuts in splits.items()}
     assert {split: s.utterances for split, s in found.items()} == {
-        "train": 130,
+        "train": 420,
         "valid": 10,
-        "test": 10,
+        "test": 20,
     }
     assert all(s.speakers == 5 for s in found.values())
-    assert 7 < sum(s.hours for s in found.values()) * 60 < 9
+    assert 23 < sum(s.hours for s in found.values()) * 60 < 26
 
 
 def test_every_clip_is_usable_speech_without_long_silence_around_it(corpus_dir):
@@ -85,7 +85,7 @@ def test_every_clip_is_usable_speech_without_long_silence_around_it(corpus_dir):
 
 def test_numbers_are_written_out_in_the_normalised_text(corpus_dir):
     lines = [line.split("|") for line in (corpus_dir / "metadata.csv").read_text().splitlines()]
-    assert len({text for _, text, _, _ in lines}) == 150
+    assert len({text for _, text, _, _ in lines}) == 450
     assert not any(char.isdigit() for _, _, normalised, _ in lines for char in normalised)
     assert sum(any(char.isdigit() for char in text) for _, text, _, _ in lines) >= 5
 

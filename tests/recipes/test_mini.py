@@ -69,7 +69,7 @@ def check_results(done: subprocess.CompletedProcess[str], exp: Path) -> None:
 def test_mini_runs_from_nothing_to_the_page(tmp_path: Path) -> None:
     done = run("mini", tmp_path, *BRIEF, *TINY)
     check_results(done, tmp_path / "exp" / "mini-wavegrad")
-    assert "train: 130 utterances" in done.stdout and "5 speakers" in done.stdout
+    assert "train: 420 utterances" in done.stdout and "5 speakers" in done.stdout
     again = run("mini", tmp_path, *BRIEF, *TINY)
     assert again.returncode == 0 and again.stdout.count("[skipped: up to date]") == 7
 
