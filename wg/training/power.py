@@ -44,34 +44,36 @@ def fit_power(
     mel, target = gathered(clips, count, spec)
     weight, bias = linear_map(mel, target)
     mean, spread = mel.mean(1), mel.std(1, correction=0).clamp(min=1e-3)
-    inputs, target = ((mel - mean[:, None]) / spread[:, None]).float(), target.float()
+    # A frame's values side by side: batches are of frames, drawn at random.
+    inputs = ((mel - mean[:, None]) / spread[:, None]).float().T.contiguous()  # [N, M]
+    log_target = target.float().log_().T.contiguous()  # [N, K]
     generator = torch.Generator().manual_seed(0)
     first = (torch.rand(HIDDEN, len(mel) + 1, generator=generator) * 2 - 1) / len(mel) ** 0.5
     parts = [first, torch.zeros(len(target), HIDDEN), weight * spread, bias + weight @ mean]
     first, outer, weight, bias = parts = [part.float().requires_grad_() for part in parts]
 
     def log_power(batch: Tensor) -> Tensor:
-        hidden = (first[:, :-1] @ batch + first[:, -1:]).tanh()
-        return weight @ batch + outer @ hidden + bias[:, None]
+        hidden = (batch @ first[:, :-1].T + first[:, -1]).tanh()
+        return batch @ weight.T + hidden @ outer.T + bias
 
     optimizer = torch.optim.Adam(parts, lr=RATE, betas=(0.9, 0.99))
-    steps = min(STEPS, 20 * inputs.shape[1] // BATCH)
+    steps = min(STEPS, 20 * len(inputs) // BATCH)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = RATE * min(1, (step + 1) / 50) * (1 - step / steps)
-        chosen = torch.randint(inputs.shape[1], (BATCH,), generator=generator)
-        ratio = target[:, chosen].log() - log_power(inputs[:, chosen])
+        chosen = torch.randint(len(inputs), (BATCH,), generator=generator)
+        ratio = log_target[chosen] - log_power(inputs[chosen])
         near = ratio.clamp(max=math.log(FAR))
-        loss = (near.exp() + FAR * (ratio - near) - ratio).sum(0).mean()
+        loss = (near.exp() + FAR * (ratio - near) - ratio).sum(1).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        ratio = target / log_power(inputs).exp()
+        ratio = (log_target - log_power(inputs)).exp()
         power.inner.copy_(first[:, :-1] / spread)
         power.shift.copy_(first[:, -1] - first[:, :-1] / spread @ mean)
         power.outer.copy_(outer)
         power.weight.copy_(weight / spread)
-        power.bias.copy_(bias + ratio.clamp(max=ODD).mean(1).log() - weight / spread @ mean)
+        power.bias.copy_(bias + ratio.clamp(max=ODD).mean(0).log() - weight / spread @ mean)
 
 
 def gathered(
