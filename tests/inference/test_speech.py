@@ -56,6 +56,22 @@ def test_an_utterance_sounds_the_same_alone_and_in_a_batch(voices: TextToSpeech)
 
 
 @pytest.mark.parametrize(
+    "config",
+    [TINY, VOICES, replace(VOICES, zoneout=0.0), THROUGH_A_MEL, BY_A_PITCH],
+    ids=["one", "voices", "no zoneout", "spectral", "pitch"],
+)
+def test_it_speaks_in_bfloat16(config: WaveGrad2Config) -> None:
+    sentence = Sentence(LONG, ANNA if config.speakers else Voice())
+    (single,) = tiny_speech(config).utter([sentence])
+    (speech,) = tiny_speech(config).bfloat16().utter([sentence])
+    assert speech.wave.isfinite().all() and speech.wave.any()
+    # A recurrence in 16 bits would lose more.
+    torch.testing.assert_close(
+        speech.durations.float(), single.durations.float(), atol=0.1, rtol=0.05
+    )
+
+
+@pytest.mark.parametrize(
     "config", [BY_A_MEL, THROUGH_A_MEL, BY_A_PITCH], ids=["wavegrad", "spectral", "pitch"]
 )
 def test_an_utterance_by_a_predicted_mel_sounds_the_same_alone(config: WaveGrad2Config) -> None:

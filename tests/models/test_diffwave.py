@@ -314,3 +314,17 @@ def test_a_gate_in_pieces_is_the_gate(width: int, monkeypatch: pytest.MonkeyPatc
     condition = torch.randn(2, 6, width).bfloat16() if width else None
     with torch.inference_mode():
         assert torch.equal(gated(y, condition), gate(y, condition))
+
+
+def test_a_compiled_gate_is_of_any_length() -> None:
+    made = []
+
+    def counted(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> torch.fx.GraphModule:
+        made.append(graph)
+        return graph
+
+    compiled = torch.compile(gated, dynamic=True, backend=counted)
+    with torch.inference_mode():
+        for length in (5000, 9000, 20_000, 40_000):
+            compiled(torch.zeros(1, 6, length).bfloat16(), None)
+    assert len(made) == 1

@@ -31,7 +31,7 @@ from wg.processes.progress import progress
 
 READ = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".npy")  # of the files in a folder
 ARRAYS = (".npy", ".npz", ".pt", ".pth")  # no audio; the last three are refused as mels
-LOOKED_AT = 20_000  # frames of a mel, for unlikely values
+FRAMES_LOOKED_AT = 20_000  # of a long mel, for unlikely values
 DESCRIBED = ("vocoder", "sampler", "levels", "seed")  # in the JSON beside a wav
 
 
@@ -274,7 +274,7 @@ class FileVocoder:
             else:
                 chunks = map(convert, split(mel, options.chunk))
                 yield from vocoder.stream(chunks, self.synthesis, options.seed)
-            if problem := vocoder.oddity(convert(mel[:, :LOOKED_AT])):
+            if problem := vocoder.oddity(convert(mel[:, :FRAMES_LOOKED_AT])):
                 warnings.warn(f"{path}: {problem}", UnlikelyMel, stacklevel=2)
         except InputError as error:
             if str(error).startswith((str(path), "--")):

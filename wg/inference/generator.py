@@ -38,7 +38,7 @@ class Generator(TrainedModel):
 
         A clip depends on its seed and class, not on the batch. T is `synthesis.samples`.
         """
-        options = synthesis or self.synthesis
+        options = self.chosen(synthesis)
         if options.samples is None or options.samples < 1:
             raise InputError(f"length of {options.samples} samples; give at least 1")
         if not len(seeds):

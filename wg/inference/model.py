@@ -193,6 +193,15 @@ class TrainedModel:
             "sampler": self.synthesis.sampler,
         }
 
+    def chosen(self, synthesis: SamplingConfig | None) -> SamplingConfig:
+        """`synthesis`, or the model's own; InputError for what is not one."""
+        if not isinstance(synthesis, SamplingConfig | None):
+            raise InputError(
+                f"synthesis is {synthesis!r}; give a SamplingConfig, such as SamplingConfig('6') "
+                "for 6 steps"
+            )
+        return synthesis or self.synthesis
+
     def levels(self, options: SamplingConfig) -> Tensor:
         """Levels [N + 1] that these options go through, starting from noise.
 

@@ -155,7 +155,7 @@ class TextToSpeech(TrainedModel):
 
         Either all utterances say their durations, or none.
         """
-        options = synthesis or self.synthesis
+        options = self.chosen(synthesis)
         condition = self.denoiser.condition(self._batch(utterances))
         cond = condition.cond
         hop = self.mel_spec.hop_length

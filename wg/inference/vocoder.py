@@ -61,7 +61,7 @@ class Vocoder(TrainedModel):
         becomes silence.
         An utterance's waveform depends on its mel and seed, not on the batch around it.
         """
-        options = self._chosen(synthesis).override(steps, schedule, sampler, consistency)
+        options = self.chosen(synthesis).override(steps, schedule, sampler, consistency)
         given: Tensor = from_array(mel) if isinstance(mel, np.ndarray) else mel
         batch = self._batch(given, lengths)
         self._look_at(batch["mel"][0], lengths)
@@ -97,7 +97,7 @@ class Vocoder(TrainedModel):
         The pieces join to what one call over the whole mel gives, to rounding. How to sample is
         said as in that call.
         """
-        options = self._chosen(synthesis).override(steps, schedule, sampler, consistency)
+        options = self.chosen(synthesis).override(steps, schedule, sampler, consistency)
         return stream(self, chunks, options, whole_seeds(seed, 1)[0])
 
     def oddity(self, mel: Tensor) -> str | None:
@@ -109,15 +109,6 @@ class Vocoder(TrainedModel):
             return oddity(mel, self.mel_spec)
         except ModuleNotFoundError:
             return None
-
-    def _chosen(self, synthesis: SamplingConfig | None) -> SamplingConfig:
-        """`synthesis`, or the vocoder's own; InputError for what is not one."""
-        if not isinstance(synthesis, SamplingConfig | None):
-            raise InputError(
-                f"synthesis is {synthesis!r}; give a SamplingConfig, or name what it is, as in "
-                "steps=6"
-            )
-        return synthesis or self.synthesis
 
     def _look_at(self, mel: Tensor, lengths: Sequence[int] | Tensor | None) -> None:
         """Warns, once, of a mel [M, F] whose values are not what this vocoder was trained on."""

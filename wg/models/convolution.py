@@ -71,6 +71,14 @@ def channels_together(x: Tensor) -> bool:
     return x.device.type == "cpu" and known and free
 
 
+def in_pieces(x: Tensor) -> bool:
+    """Whether work on x may go piece by piece, as fits a CPU's cache.
+
+    Compiled it may not: each number of pieces would be compiled anew.
+    """
+    return channels_together(x) and not torch.compiler.is_compiling()
+
+
 def together(x: Tensor) -> Tensor:
     """[B, C, L] -> [B, C, 1, L] in the order of `torch.channels_last`."""
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)

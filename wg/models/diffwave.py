@@ -29,7 +29,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from wg.errors import InputError, nearest
 from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
-from wg.models.convolution import Conv1d, channels_together
+from wg.models.convolution import Conv1d, in_pieces
 from wg.models.network import ModelConfig, Network, zero
 from wg.models.shared import at_least_single
 
@@ -238,7 +238,7 @@ def gated(y: Tensor, projection: Tensor | None) -> Tensor:
 
     On a CPU in bfloat16 some places at a time, so that their float32 stays in the cache.
     """
-    if not channels_together(y) or y.dtype != torch.bfloat16:
+    if not in_pieces(y) or y.dtype != torch.bfloat16:
         return gate(y, projection)
     batch, channels, length = y.shape
     out = y.new_empty(batch, length, channels // 2).transpose(1, 2)
@@ -260,8 +260,8 @@ def gate(y: Tensor, projection: Tensor | None) -> Tensor:
     """
     turn = turned(y)
     y = y * turn if projection is None else torch.addcmul(projection, y, turn)
-    main, gate = torch.sigmoid(at_least_single(y)).chunk(2, 1)
-    return torch.addcmul(gate, main, gate, value=-2).to(y.dtype)
+    main, opened = torch.sigmoid(at_least_single(y)).chunk(2, 1)
+    return torch.addcmul(opened, main, opened, value=-2).to(y.dtype)
 
 
 class ResidualLayer(nn.Module):

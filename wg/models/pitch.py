@@ -26,19 +26,19 @@ class Ripple(nn.Module):
     """cos(2 pi n f / F0), n = 1 .. ORDERS, as the mel's bands see it: none in wide ones."""
 
     bank: Tensor  # [M, K], each band's weights sum to 1
-    hertz: Tensor  # [K]
 
     def __init__(self, mel: MelSpec) -> None:
         super().__init__()
         bank = filterbank(mel).T
-        hertz = torch.linspace(0, mel.sample_rate / 2, bank.shape[1])
+        self.spacing = mel.sample_rate / 2 / (bank.shape[1] - 1)  # of the bins, in Hz
         self.register_buffer("bank", bank / bank.sum(1, keepdim=True), persistent=False)
-        self.register_buffer("hertz", hertz, persistent=False)
 
     def forward(self, pitch: Tensor) -> Tensor:
         """Ripples [B, ORDERS, M, F] of F0 [B, F] in Hz; 0 where it is 0, unvoiced."""
-        phase = 2 * math.pi * self.hertz[:, None] / pitch.clamp_min(1.0)[:, None]  # [B, K, F]
-        bands = [self.bank @ (order * phase).cos() for order in range(1, ORDERS + 1)]
+        bank = self.bank.to(pitch)  # but frequencies never in a network's 16 bits
+        hertz = self.spacing * torch.arange(bank.shape[1], device=pitch.device, dtype=pitch.dtype)
+        phase = 2 * math.pi * hertz[:, None] / pitch.clamp_min(1.0)[:, None]  # [B, K, F]
+        bands = [bank @ (order * phase).cos() for order in range(1, ORDERS + 1)]
         return torch.stack(bands, 1) * (pitch > 0)[:, None, None]
 
 

@@ -28,14 +28,14 @@ from wg.errors import InputError
 from wg.fields import check_fields, setting
 from wg.mel.frames import OVERLAP, Frames
 from wg.mel.spec import MelSpec
-from wg.models.convolution import channels_together
+from wg.models.convolution import in_pieces
 from wg.models.network import ModelConfig, Network, zero
 
 WAVES = 32  # sines, and as many cosines, of the log-SNR
 SNR_RANGE = 160.0  # dB, over which the slowest of them turns once
 AHEAD = 2  # frames to either side that a bin's filter reaches, besides the two bins beside it
 TAPS = 2 * AHEAD + 3
-PLACES = 4096  # cells of a frame whose taps, 2 MB, are made and applied at once
+PLACES = 4096  # cells of a frame whose taps, 1 MB, are made and applied at once
 SOFT = 0.1  # of a bin's magnitude 1: what is far below has no phase, nor a logarithm
 
 
@@ -176,11 +176,9 @@ class SpectralNetwork(Network):
     def filtered(self, x: Tensor, y: Tensor) -> Tensor:
         """Bins y [B, 2, 4 N, F] through the filters that x [B, C, N, F] says, [B, 2, 4, N, F].
 
-        On a CPU some cells at a time: taps of all are the largest tensor of a step. Compiled, all,
-        or each length would be compiled anew.
+        On a CPU some cells at a time: taps of all are the largest tensor of a step.
         """
-        in_pieces = channels_together(x) and not torch.compiler.is_compiling()
-        size = max(1, PLACES // (len(x) * x.shape[3])) if in_pieces else self.cells
+        size = max(1, PLACES // (len(x) * x.shape[3])) if in_pieces(x) else self.cells
         pieces = zip(x.split(size, 2), *(there.split(size, 3) for there in around(y)), strict=True)
         return torch.cat([apply(self.taps(part).to(y), there) for part, *there in pieces], 3)
 

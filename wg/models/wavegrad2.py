@@ -375,7 +375,7 @@ class WaveGrad2Network(Network):
                 mel = self.with_harmonics(features, whole, self.pitch_of(batch, pitch), draws)
         if isinstance(self.decoder, SpectralNetwork):
             assert mel is not None
-            given = dict(batch) if "mel" in batch else {"mel": mel, "frames": frames}
+            given = dict(batch) if "mel" in batch else {"mel": mel.to(x), "frames": frames}
             return TextCondition(
                 self.decoder.condition(given), mel, predicted, durations, frames, mel, pitch
             )

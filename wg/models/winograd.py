@@ -29,7 +29,7 @@ WEIGHTS = (  # G, for the points 0, 1, -1, 2, -2, infinity
 def pays(x: Tensor, weight: Tensor) -> bool:
     """Whether it is faster for x [B, C_in, L] and weight [C_out, C_in, 3], and as exact.
 
-    In 16 bits it is neither; what is compiled must not depend on the length.
+    In 16 bits its error is four times as large; what is compiled must not depend on the length.
     """
     single = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     (c_out, c_in, _), length = weight.shape, x.shape[2]
@@ -77,7 +77,7 @@ def fours(seen: Tensor, products: Tensor, bias: Tensor | None, out: Tensor, piec
 
     def product(i: int, bias: Tensor | None = None) -> Tensor:
         places = piece.view(1, 1, -1, c_in).permute(0, 3, 1, 2)
-        # Dilated, of one tap: see `Conv1d.convolved`.
+        # Dilated, as in `wg.models.convolution.one_tap`.
         made = F.conv2d(places, products[i], bias, dilation=(1, 2))
         return made.permute(0, 2, 3, 1).view(y0.shape)
 

@@ -41,8 +41,9 @@ class ZoneoutLSTM(nn.LSTM):
             return both_ways(self, 0, x, lengths)
         # A recurrence in half precision loses what it should keep.
         with torch.autocast(x.device.type, enabled=False):
-            x = at_least_single(x)
-            return self._both_ways(x, lengths, self._kept(x, lengths, draws))
+            seen = at_least_single(x)
+            made = self._both_ways(seen, lengths, self._kept(seen, lengths, draws))
+            return made.to(self.weight_ih_l0)
 
     def _kept(self, x: Tensor, lengths: Tensor, draws: RowDraws | None) -> Tensor:
         """How much of each unit of h and c stays: [2, N, 2, B, H]."""
@@ -68,7 +69,7 @@ class ZoneoutLSTM(nn.LSTM):
     def _both_ways(self, x: Tensor, lengths: Tensor, kept: Tensor) -> Tensor:
         real, turn = turning(x, lengths)
         turned = x.gather(1, turn.expand_as(x))
-        given = dict(self.named_parameters())
+        given = {name: at_least_single(weight) for name, weight in self.named_parameters()}
         gates = torch.stack(
             [
                 F.linear(
@@ -102,11 +103,11 @@ def both_ways(lstm: nn.LSTM, layer: int, x: Tensor, lengths: Tensor) -> Tensor:
     """A bidirectional layer, x [B, N, C], `lengths` [B] -> [B, N, 2 H], zero beyond them.
 
     A direction after the other, since oneDNN, with which a CPU is several times as fast, takes no
-    packed sequences. In the weights' precision, whatever autocast says.
+    packed sequences. The recurrence is in float32 at least, whatever the weights are in.
     """
-    given = dict(lstm.named_parameters())
+    given = {name: at_least_single(weight) for name, weight in lstm.named_parameters()}
     with torch.autocast(x.device.type, enabled=False):
-        x = x.to(lstm.weight_ih_l0)
+        x = x.to(at_least_single(lstm.weight_ih_l0))
         real, turn = turning(x, lengths)
         start = x.new_zeros(1, len(x), lstm.hidden_size)
         made = []
@@ -116,7 +117,8 @@ def both_ways(lstm: nn.LSTM, layer: int, x: Tensor, lengths: Tensor) -> Tensor:
             rest = (True, 1, 0.0, lstm.training, False, True)
             made.append(torch.lstm(seen, (start, start), weights, *rest)[0])
         ahead, back = made
-        return torch.cat([ahead, back.gather(1, turn.expand_as(back))], -1) * real
+        both = torch.cat([ahead, back.gather(1, turn.expand_as(back))], -1) * real
+        return both.to(lstm.weight_ih_l0)
 
 
 def turning(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
