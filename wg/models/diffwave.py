@@ -17,7 +17,7 @@ defaults. The paper prints step frequencies that rise to 10^4; the author's code
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast
 
@@ -244,8 +244,9 @@ def gated(y: Tensor, projection: Tensor | None) -> Tensor:
     out = y.new_empty(batch, length, channels // 2).transpose(1, 2)
     size = max(1, PLACES // batch)
     pieces = y.split(size, 2)
-    everywhere = projection is None or projection.shape[2] == 1
-    told = [projection] * len(pieces) if everywhere else projection.split(size, 2)
+    told: Sequence[Tensor | None] = [projection] * len(pieces)
+    if projection is not None and projection.shape[2] > 1:
+        told = projection.split(size, 2)
     for target, piece, condition in zip(out.split(size, 2), pieces, told, strict=True):
         target.copy_(gate(piece, condition))
     return out

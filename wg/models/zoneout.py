@@ -43,7 +43,7 @@ class ZoneoutLSTM(nn.LSTM):
         with torch.autocast(x.device.type, enabled=False):
             seen = at_least_single(x)
             made = self._both_ways(seen, lengths, self._kept(seen, lengths, draws))
-            return made.to(self.weight_ih_l0)
+            return made.to(next(self.parameters()))
 
     def _kept(self, x: Tensor, lengths: Tensor, draws: RowDraws | None) -> Tensor:
         """How much of each unit of h and c stays: [2, N, 2, B, H]."""
@@ -107,18 +107,18 @@ def both_ways(lstm: nn.LSTM, layer: int, x: Tensor, lengths: Tensor) -> Tensor:
     """
     given = {name: at_least_single(weight) for name, weight in lstm.named_parameters()}
     with torch.autocast(x.device.type, enabled=False):
-        x = x.to(at_least_single(lstm.weight_ih_l0))
+        x = x.to(next(iter(given.values())))
         real, turn = turning(x, lengths)
         start = x.new_zeros(1, len(x), lstm.hidden_size)
         made = []
         for seen, way in zip((x, x.gather(1, turn.expand_as(x))), WAYS, strict=True):
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             weights = [given[f"{name}_l{layer}{way}"] for name in names]
-            rest = (True, 1, 0.0, lstm.training, False, True)
+            rest = (True, 1, 0.0, lstm.training, False, True)  # biases, layers ... batch first
             made.append(torch.lstm(seen, (start, start), weights, *rest)[0])
         ahead, back = made
         both = torch.cat([ahead, back.gather(1, turn.expand_as(back))], -1) * real
-        return both.to(lstm.weight_ih_l0)
+        return both.to(next(lstm.parameters()))
 
 
 def turning(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
