@@ -425,8 +425,10 @@ class DiffWaveNetwork(Network):
         total: Tensor | None = None
         for i, layer in enumerate(self.layers):
             h, skip = layer(h, step, self._projection(i, cond), mask)
-            if total is None or torch.is_grad_enabled():
-                total = skip if total is None else total + skip
+            if total is None:
+                total = skip
+            elif torch.is_grad_enabled():
+                total = total + skip
             else:
                 total += skip
         assert total is not None

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from wg.diffusion.noise import RowDraws
-from wg.models.zoneout import ZoneoutLSTM, both_ways
+from wg.models.zoneout import ZoneoutLSTM, torchs_layer
 
 
 class Convention(NamedTuple):
@@ -63,7 +63,7 @@ class Predictor(nn.Module):
                 x = layer(x, lengths, draws)
         elif x.device.type == "cpu":
             for layer in range(self.lstm.num_layers):
-                x = both_ways(self.lstm, layer, x, lengths)
+                x = torchs_layer(self.lstm, layer, x, lengths)
         else:
             packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
             hidden, _ = self.lstm(packed)

@@ -237,11 +237,13 @@ class Encoder(nn.Module):
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = conv(x.transpose(1, 2)).transpose(1, 2)
             # Statistics of the real symbols alone, whatever they are padded with, of all processes.
-            normal = norm(x[real])
-            normal = normal.relu() if self.activates else normal
-            x = torch.zeros_like(x, dtype=normal.dtype).masked_scatter(real[..., None], normal)
+            x = of_real(x, real, lambda rows, norm=norm: self.activated(norm(rows)))
             x = dropped(x, self.dropout if self.training else 0.0, lengths, draws)
         return self.lstm(x, lengths, draws)
+
+    def activated(self, x: Tensor) -> Tensor:
+        """ReLU, or none."""
+        return x.relu() if self.activates else x
 
 
 class MelBlock(nn.Module):
@@ -256,12 +258,9 @@ class MelBlock(nn.Module):
     def forward(self, x: Tensor, frames: Tensor, dropout: float, draws: RowDraws | None) -> Tensor:
         """x [B, C, F], of which `frames` [B] are real; the others stay as they are."""
         real = within(frames, x.shape[2])
-        places = real.flatten().nonzero()[:, 0]  # padding is not worth the products
         y = self.conv(x * real[:, None].to(x)).transpose(1, 2)
-        rows = self.norm(y.flatten(0, 1)[places])
-        rows = self.narrow(F.silu(self.wide(rows)))
-        y = rows.new_zeros(real.numel(), rows.shape[1]).index_copy(0, places, rows)
-        y = y.unflatten(0, real.shape)
+        # Padding is not worth the products.
+        y = of_real(y, real, lambda rows: self.narrow(F.silu(self.wide(self.norm(rows)))))
         y = dropped(y, dropout if self.training else 0.0, frames, draws)
         return x + y.transpose(1, 2)
 
@@ -474,6 +473,14 @@ class WaveGrad2Network(Network):
             if most:
                 features = features * span_mask(features, axis, most, draws)
         return features
+
+
+def of_real(x: Tensor, real: Tensor, layer: Callable[[Tensor], Tensor]) -> Tensor:
+    """A layer [R, C] -> [R, D] on the `real` [B, N] rows of x [B, N, C], [B, N, D]; else zeros."""
+    places = real.flatten().nonzero()[:, 0]
+    rows = layer(x.flatten(0, 1)[places])
+    made = rows.new_zeros(real.numel(), rows.shape[1]).index_copy(0, places, rows)
+    return made.unflatten(0, real.shape)
 
 
 def dropped(x: Tensor, share: float, lengths: Tensor, draws: RowDraws | None) -> Tensor:

@@ -5,6 +5,8 @@ Shapes: B batch, N symbols, C input channels, H hidden units of a direction.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from wg.diffusion.noise import RowDraws
 from wg.models.shared import at_least_single
 
 WAYS = ("", "_reverse")  # endings of the names of parameters
+Weights = dict[str, Tensor]
 
 
 class ZoneoutLSTM(nn.LSTM):
@@ -38,12 +41,12 @@ class ZoneoutLSTM(nn.LSTM):
         `draws`: what chooses the units that are kept in training; None: torch's own generator.
         """
         if not self.zoneout and x.device.type == "cpu":
-            return both_ways(self, 0, x, lengths)
-        # A recurrence in half precision loses what it should keep.
-        with torch.autocast(x.device.type, enabled=False):
-            seen = at_least_single(x)
-            made = self._both_ways(seen, lengths, self._kept(seen, lengths, draws))
-            return made.to(next(self.parameters()))
+            return torchs_layer(self, 0, x, lengths)
+
+        def recurred(seen: Tensor, turned: Tensor, given: Weights) -> Iterable[Tensor]:
+            return self._recurred(seen, turned, given, self._kept(seen, lengths, draws))
+
+        return both_ways(self, x, lengths, recurred)
 
     def _kept(self, x: Tensor, lengths: Tensor, draws: RowDraws | None) -> Tensor:
         """How much of each unit of h and c stays: [2, N, 2, B, H]."""
@@ -66,10 +69,8 @@ class ZoneoutLSTM(nn.LSTM):
         ]
         return torch.stack(rows, 3).to(kept)
 
-    def _both_ways(self, x: Tensor, lengths: Tensor, kept: Tensor) -> Tensor:
-        real, turn = turning(x, lengths)
-        turned = x.gather(1, turn.expand_as(x))
-        given = {name: at_least_single(weight) for name, weight in self.named_parameters()}
+    def _recurred(self, x: Tensor, turned: Tensor, given: Weights, kept: Tensor) -> Tensor:
+        """Both directions, [2, B, N, H], of x and of what is `turned`."""
         gates = torch.stack(
             [
                 F.linear(
@@ -81,10 +82,7 @@ class ZoneoutLSTM(nn.LSTM):
             ]
         )  # [2, B, N, 4 H]
         weight = torch.stack([given[f"weight_hh_l0{way}"] for way in WAYS]).transpose(1, 2)
-        hidden = self._recur(gates.permute(2, 0, 1, 3), weight, kept)
-        ahead, back = hidden.permute(1, 2, 0, 3)  # each [B, N, H]
-        back = back.gather(1, turn.expand_as(back))
-        return torch.cat([ahead, back], -1) * real
+        return self._recur(gates.permute(2, 0, 1, 3), weight, kept).permute(1, 2, 0, 3)
 
     def _recur(self, gates: Tensor, weight: Tensor, kept: Tensor) -> Tensor:
         """Both directions at once, a step after another: [N, 2, B, 4 H] -> h [N, 2, B, H]."""
@@ -99,31 +97,42 @@ class ZoneoutLSTM(nn.LSTM):
         return torch.stack(made)
 
 
-def both_ways(lstm: nn.LSTM, layer: int, x: Tensor, lengths: Tensor) -> Tensor:
+def torchs_layer(lstm: nn.LSTM, layer: int, x: Tensor, lengths: Tensor) -> Tensor:
     """A bidirectional layer, x [B, N, C], `lengths` [B] -> [B, N, 2 H], zero beyond them.
 
     A direction after the other, since oneDNN, with which a CPU is several times as fast, takes no
-    packed sequences. The recurrence is in float32 at least, whatever the weights are in.
+    packed sequences.
+    """
+
+    def recurred(x: Tensor, turned: Tensor, given: Weights) -> Iterable[Tensor]:
+        start = x.new_zeros(1, len(x), lstm.hidden_size)
+        for seen, way in zip((x, turned), WAYS, strict=True):
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            weights = [given[f"{name}_l{layer}{way}"] for name in names]
+            rest = (True, 1, 0.0, lstm.training, False, True)  # biases, layers ... batch first
+            yield torch.lstm(seen, (start, start), weights, *rest)[0]
+
+    return both_ways(lstm, x, lengths, recurred)
+
+
+def both_ways(
+    lstm: nn.LSTM,
+    x: Tensor,
+    lengths: Tensor,
+    recurred: Callable[[Tensor, Tensor, Weights], Iterable[Tensor]],
+) -> Tensor:
+    """Both directions of x [B, N, C], `lengths` [B] -> [B, N, 2 H], zero beyond them.
+
+    `recurred` makes [B, N, H] of x and of x turned, with the layer's weights. All in float32 at
+    least: a recurrence in half precision loses what it should keep.
     """
     given = {name: at_least_single(weight) for name, weight in lstm.named_parameters()}
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(next(iter(given.values())))
-        real, turn = turning(x, lengths)
-        start = x.new_zeros(1, len(x), lstm.hidden_size)
-        made = []
-        for seen, way in zip((x, x.gather(1, turn.expand_as(x))), WAYS, strict=True):
-            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            weights = [given[f"{name}_l{layer}{way}"] for name in names]
-            rest = (True, 1, 0.0, lstm.training, False, True)  # biases, layers ... batch first
-            made.append(torch.lstm(seen, (start, start), weights, *rest)[0])
-        ahead, back = made
-        both = torch.cat([ahead, back.gather(1, turn.expand_as(back))], -1) * real
+        steps = torch.arange(x.shape[1], device=x.device)
+        real = steps < lengths[:, None]
+        # The real steps backwards, then the padding: it follows the real steps both ways.
+        turn = torch.where(real, lengths[:, None] - 1 - steps, steps)[..., None]
+        ahead, back = recurred(x, x.gather(1, turn.expand_as(x)), given)
+        both = torch.cat([ahead, back.gather(1, turn.expand_as(back))], -1) * real[..., None]
         return both.to(next(lstm.parameters()))
-
-
-def turning(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """What is real of x [B, N, C], and the steps backwards with the padding behind: [B, N, 1]."""
-    steps = torch.arange(x.shape[1], device=x.device)
-    real = steps < lengths[:, None]
-    turn = torch.where(real, lengths[:, None] - 1 - steps, steps)
-    return real[..., None], turn[..., None]
