@@ -31,7 +31,7 @@ from wg.processes.progress import progress
 
 READ = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".npy")  # of the files in a folder
 ARRAYS = (".npy", ".npz", ".pt", ".pth")  # no audio; the last three are refused as mels
-FRAMES_LOOKED_AT = 20_000  # of a long mel, for unlikely values
+FRAMES_LOOKED_AT = 20_000  # of a mel that is streamed, for unlikely values
 DESCRIBED = ("vocoder", "sampler", "levels", "seed")  # in the JSON beside a wav
 
 
@@ -267,14 +267,16 @@ class FileVocoder:
             mel = read_mel(path, options, vocoder.mel_spec, say)
             convert = converter(options, vocoder.mel_spec)
             if options.chunk is None:
+                looked_at = convert(mel)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", UnlikelyMel)
-                    wave = vocoder(convert(mel), self.synthesis, seed=options.seed)
+                    wave = vocoder(looked_at, self.synthesis, seed=options.seed)
                 yield wave
             else:
                 chunks = map(convert, split(mel, options.chunk))
                 yield from vocoder.stream(chunks, self.synthesis, options.seed)
-            if problem := vocoder.oddity(convert(mel[:, :FRAMES_LOOKED_AT])):
+                looked_at = convert(mel[:, :FRAMES_LOOKED_AT])
+            if problem := vocoder.oddity(looked_at):
                 warnings.warn(f"{path}: {problem}", UnlikelyMel, stacklevel=2)
         except InputError as error:
             if str(error).startswith((str(path), "--")):
