@@ -136,7 +136,7 @@ def call_of(model: str, way: str) -> Callable[[], Tensor]:
         hops = x.unflatten(1, (frames, -1))
         return exported(vocoder, HINTS[way], {"x": hops, "told": told, "mel": mel})
     if way != "fp32":
-        vocoder.optimize("bf16" if way == "bf16" else "fp32")
+        vocoder.optimize(way if way in ("bf16", "int8") else "fp32")
     cond = network.condition({"mel": mel.to(vocoder.dtype)})
     return lambda: network.denoise(x.to(vocoder.dtype), told, cond)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from wg.diffusion.process import DiffusionConfig
 from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
-from wg.models import build_network
+from wg.models import build_network, convolution
 from wg.models.diffwave import DiffWaveConfig
 from wg.models.spectral import SpectralConfig
 from wg.models.wavegrad import WaveGradConfig
@@ -50,6 +51,12 @@ def tiny_vocoder(
                 torch.nn.init.normal_(parameter, std=0.05)
         give_power(network)
     return Vocoder(network, config, mel, schedule, options)
+
+
+def int8_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny networks compute in 8 bits, as large ones do."""
+    for limit in ("INT8_CHANNELS", "INT8_PRODUCTS", "INT8_WORK"):
+        monkeypatch.setattr(convolution, limit, 2)
 
 
 def give_power(network: torch.nn.Module) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_recipe import wg
-from tiny_vocoder import MEL, random_mel, tiny_vocoder
+from tiny_vocoder import MEL, int8_of_any_size, random_mel, tiny_vocoder
 from torch import Tensor, nn
 
 from wg.bench import backends, race
@@ -26,6 +26,8 @@ from wg.bench.roofline import Probe, Workload, operators, workload_of
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig
 from wg.mel.hub import named
+from wg.models.convolution import int8_layers
+from wg.processes.devices import computes_in_int8
 from wg.processes.progress import Bar
 
 CPU = torch.device("cpu")
@@ -121,6 +123,22 @@ def test_what_cannot_run_here_is_a_row_with_its_reason(monkeypatch, capsys) -> N
     printed = capsys.readouterr().out
     assert "openvino: not installed: pip install openvino" in printed
     assert max(len(line) for line in printed.splitlines()) <= 80
+
+
+@pytest.mark.skipif(not computes_in_int8(), reason="a CPU without products in 8 bits")
+def test_8_bits_have_a_row_and_a_peak_of_their_own(monkeypatch) -> None:
+    rows, _ = raced([tiny()], ["int8"])
+    assert rows[1].reason == "no convolution over time is large enough"
+    int8_of_any_size(monkeypatch)
+    given = tiny("diffwave")
+    rows, peaks = raced([given], ["int8"])
+    assert rows[1].difference is not None and 0 < rows[1].difference < 0.3
+    assert not any(layer.int8 for layer in int8_layers(given.vocoder.network))
+    mine = [peak.probe.name for peak in peaks if peak.probe.precision == "int8"]
+    assert mine == ["convolution"]
+    monkeypatch.setattr("wg.bench.backends.computes_in_int8", lambda: False)
+    rows, _ = raced([tiny()], ["int8"])
+    assert rows[1].reason == "needs a CPU with VNNI"
 
 
 def test_a_network_whose_eager_call_fails_is_not_held_against_anything() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_recipe import tone
-from tiny_vocoder import random_mel, tiny_vocoder
+from tiny_vocoder import int8_of_any_size, random_mel, tiny_vocoder
 from torch import Tensor, nn
 
 from wg.bench import external
@@ -27,6 +27,8 @@ from wg.mel.griffinlim import griffin_lim
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.metrics import score
+from wg.models.convolution import int8_layers
+from wg.processes.devices import computes_in_int8
 
 CPU = torch.device("cpu")
 SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=10)
@@ -93,6 +95,31 @@ def test_precision_is_that_of_the_products() -> None:
     assert seen == [AUTOCAST["bf16"]] and wave.dtype == np.float32
     with pytest.raises(InputError, match="precision 16 needs a GPU"):
         system_of(VocoderEntry("recording"), Cell("c", "v", precision="16"), Path(), CPU)
+
+
+def test_8_bits_are_of_our_vocoders_on_a_cpu_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = Cell("c", "v", precision="int8")
+    with pytest.raises(InputError, match="is of vocoders of kind wg"):
+        system_of(VocoderEntry("external", factory="m:f", mel="hifigan"), cell, tmp_path, CPU)
+    monkeypatch.setattr("wg.bench.systems.computes_in_int8", lambda: False)
+    with pytest.raises(InputError, match="precision int8 needs a CPU with VNNI"):
+        system_of(VocoderEntry("wg", folder="v"), cell, tmp_path, CPU)
+    monkeypatch.undo()
+    if not computes_in_int8():
+        return
+    int8_of_any_size(monkeypatch)
+    tiny_vocoder().save_pretrained(tmp_path / "v")
+    entry, found = VocoderEntry("wg", folder="v"), {}
+    for name in ("32", "int8"):
+        made = system_of(entry, Cell("c", "v", precision=name), tmp_path, CPU)
+        assert made.network is not None and bool(int8_layers(made.network)[0].int8) == (
+            name != "32"
+        )
+        (found[name],) = made.synthesise([random_mel(8)], [0])
+    error = np.abs(found["32"] - found["int8"]).mean() / np.abs(found["32"]).mean()
+    assert 0 < error < 0.15
 
 
 # -- plug-ins --------------------------------------------------------------------------------

@@ -13,9 +13,11 @@ import pytest
 import soundfile
 import torch
 from tiny_recipe import RATE, Outcome, TinyRecipe, tone, wg
+from tiny_vocoder import int8_of_any_size
 
 from wg.data.dump import Dump
 from wg.metrics.perceptual import resample
+from wg.processes.devices import computes_in_int8
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,28 @@ def test_in_16_bits_it_sounds_nearly_the_same(
     outcome = vocode(ran, source, "-o", tmp_path / "no.wav", "--precision", "bf16")
     assert outcome.code == 2 and "--precision bf16: this CPU does not compute in it" in outcome.err
     assert 0 < np.abs(full - short).mean() < 0.1 * np.abs(full).mean()
+
+
+def test_in_8_bits_it_sounds_nearly_the_same_or_says_why_it_cannot_be(
+    ran: TinyRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, name = ran.corpus / "wavs" / "tone-09.wav", "wg.commands.sampling.computes_in_int8"
+    there = computes_in_int8()
+    monkeypatch.setattr(name, lambda: True)
+    given = vocode(ran, source, "-o", tmp_path / "none.wav", "--precision", "int8")
+    assert given.code == 2 and "none of this wavegrad's convolutions" in given.err
+    monkeypatch.setattr(name, lambda: False)
+    given = vocode(ran, source, "-o", tmp_path / "none.wav", "--precision", "int8")
+    assert given.code == 2 and "--precision int8: this CPU does not compute in it" in given.err
+    if not there:
+        return
+    monkeypatch.setattr(name, lambda: True)
+    int8_of_any_size(monkeypatch)
+    for precision in ("fp32", "int8"):
+        target = tmp_path / f"{precision}.wav"
+        assert vocode(ran, source, "-o", target, "--precision", precision).code == 0
+    full, short = samples(tmp_path / "fp32.wav"), samples(tmp_path / "int8.wav")
+    assert 0 < np.abs(full - short).mean() < 0.15 * np.abs(full).mean()
 
 
 def test_the_noisy_state_can_be_bounded_instead_of_the_estimate(

@@ -7,17 +7,19 @@ import shutil
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_vocoder import MEL, random_mel, tiny_vocoder
+from tiny_vocoder import MEL, int8_of_any_size, random_mel, tiny_vocoder
 
 from wg.errors import InputError
 from wg.inference.vocoder import Vocoder
-from wg.processes.devices import computes_in_bfloat16
+from wg.models.convolution import int8_layers
+from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 
 MODELS = ("wavegrad", "diffwave", "spectral")
 
@@ -94,6 +96,34 @@ def test_an_optimised_vocoder_sounds_the_same(name: str) -> None:
 def test_an_optimised_vocoder_is_in_bfloat16_where_asked_and_where_the_cpu_computes_in_it() -> None:
     dtype = torch.bfloat16 if computes_in_bfloat16() else torch.float32
     assert tiny_vocoder().optimize("bf16").dtype == dtype
+
+
+@pytest.mark.skipif(not computes_in_int8(), reason="a CPU without products in 8 bits")
+@pytest.mark.parametrize("name", ["wavegrad", "diffwave"])
+def test_in_8_bits_it_sounds_much_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    int8_of_any_size(monkeypatch)
+    full, short, mel = tiny_vocoder(name), tiny_vocoder(name).optimize("int8"), random_mel(8)
+    assert int8_layers(short.network) and all(layer.int8 for layer in int8_layers(short.network))
+    batch, lengths = torch.stack([mel, mel]), [8, 6]
+    expected = full(batch, lengths=lengths)
+    for got in (short(batch, lengths=lengths), deepcopy(short)(batch, lengths=lengths)):
+        error = (got - expected).square().mean().sqrt() / expected.square().mean().sqrt()
+        assert got.dtype == torch.float32 and 0 < float(error) < 0.15
+    whole, pieces = short(mel, seed=3), torch.cat(list(short.stream(mel.split(4, 1), seed=3)))
+    assert float((pieces - whole).square().mean() / whole.square().mean()) < 0.02
+
+
+def test_without_large_convolutions_or_such_a_cpu_int8_is_bfloat16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    int8_of_any_size(monkeypatch)
+    mel = random_mel(8)
+    spectral = tiny_vocoder("spectral")
+    assert torch.equal(
+        spectral.optimize("int8")(mel), tiny_vocoder("spectral").optimize("bf16")(mel)
+    )
+    monkeypatch.setattr("wg.inference.model.computes_in_int8", lambda: False)
+    assert torch.equal(tiny_vocoder().optimize("int8")(mel), tiny_vocoder().optimize("bf16")(mel))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -24,7 +24,9 @@ from wg.errors import InputError
 from wg.inference.vocoder import Vocoder
 from wg.interop.export import loop_noise
 from wg.interop.onnx_file import save_onnx
+from wg.models.convolution import int8_layers
 from wg.models.denoiser import Denoiser
+from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 
 Call = Callable[[Tensor], Tensor]
 CHUNK = 20  # frames at a time, as `wg bench latency`
@@ -128,6 +130,19 @@ def autocast(make: Callable[[Candidate, BackendContext], Call], precision: str) 
     return Backend(made, precision)
 
 
+def int8(candidate: Candidate, context: BackendContext) -> Call:
+    """Large convolutions in 8 bits, all else in bfloat16 where the CPU computes in it."""
+    if context.device.type != "cpu" or not computes_in_int8():
+        raise InputError("needs a CPU with VNNI")
+    mine = ours(candidate)
+    if not int8_layers(mine.vocoder.network):
+        raise InputError("no convolution over time is large enough")
+    vocoder = deepcopy(mine.vocoder)  # not `optimize`, which keeps memory for the others too
+    for layer in int8_layers(vocoder.network):
+        layer.use_int8()
+    return replace(mine, vocoder=vocoder.bfloat16() if computes_in_bfloat16() else vocoder)
+
+
 def stream(candidate: Candidate, context: BackendContext) -> Call:
     """Frame by frame as they come, in float32; utterances one after another."""
     mine = ours(candidate)
@@ -217,6 +232,7 @@ BACKENDS: dict[str, Backend] = {
     "eager": Backend(eager),
     "bf16": autocast(eager, "bf16"),
     "fp16": autocast(eager, "16"),
+    "int8": Backend(int8, "int8"),
     "compiled": Backend(compiled),
     "compiled-bf16": autocast(compiled, "bf16"),
     "compiled-fp16": autocast(compiled, "16"),

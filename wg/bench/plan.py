@@ -31,7 +31,7 @@ NEEDS: dict[str, tuple[str, ...]] = {  # kind -> keys that it needs and others m
     "external": ("factory", "mel"),
 }
 CEILING = "recording"  # the kind whose audio no vocoder can beat
-PRECISIONS = ("32", "bf16", "16")
+PRECISIONS = ("32", "bf16", "16", "int8")
 METRICS = ("pesq_wb", "stoi", "ls_mse", "mcd", "mr_stft", "f0_rmse_cents", "vde", "lsd_8k_up")
 
 

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from wg.bench.speed import multiply_adds
 from wg.bench.systems import AUTOCAST
+from wg.models.int8 import Int8Conv, rounded
 
 SIZES = {"cpu": (2048, 4096, 2**24), "cuda": (8192, 65536, 2**28)}
 CHANNELS, TAPS = 512, 3  # of the convolution, like WaveGrad's widest
@@ -87,11 +88,23 @@ def operators(call: Callable[[], object], device: torch.device) -> dict[str, flo
     return {name: taken[name] / whole for name in sorted(taken, key=lambda n: -taken[n])}
 
 
+def int8_probe(length: int) -> Probe:
+    """A convolution in 8 bits, of what is rounded already."""
+    taps = torch.randn(CHANNELS, CHANNELS, TAPS)
+    convolution = Int8Conv(taps, torch.zeros(CHANNELS), stride=1, dilation=1)
+    rows = rounded(torch.randn(length, CHANNELS), TAPS // 2)
+    work = 2.0 * CHANNELS**2 * TAPS * length
+    return Probe("convolution", "int8", work, lambda: convolution(rows, torch.bfloat16))
+
+
 def probes(device: torch.device, precisions: set[str]) -> list[Probe]:
     """A product of large matrices and a convolution in each precision, and a copy in float32."""
     size, length, count = SIZES[device.type]
     found = []
     for precision in sorted(precisions):
+        if precision == "int8":
+            found.append(int8_probe(length))
+            continue
         dtype = AUTOCAST.get(precision, torch.float32)
         square = torch.randn(size, size, device=device).to(dtype)
         wave = torch.randn(1, CHANNELS, length, device=device).to(dtype)

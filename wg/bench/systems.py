@@ -24,6 +24,7 @@ from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.metrics.pitch import FRAME_MS, LOWEST_HZ, f0
 from wg.plugin import function_named
+from wg.processes.devices import computes_in_int8
 
 CPU = torch.device("cpu")
 AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
@@ -113,7 +114,7 @@ class FromMel:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of the cell."""
-        if self.precision == "32":
+        if self.precision not in AUTOCAST:
             return nullcontext()
         return torch.autocast(self.device.type, AUTOCAST[self.precision])
 
@@ -174,6 +175,8 @@ def system_of(entry: VocoderEntry, cell: Cell, root: Path, device: torch.device)
     """The vocoder of a cell; InputError for one that cannot be made."""
     if cell.precision == "16" and device.type == "cpu":
         raise InputError("precision 16 needs a GPU; give --ngpu, or take bf16")
+    if cell.precision == "int8":
+        check_int8(entry, device)
     if entry.kind == "recording":
         return Recording()
     if entry.kind == "world":
@@ -183,6 +186,14 @@ def system_of(entry: VocoderEntry, cell: Cell, root: Path, device: torch.device)
     if entry.kind == "wg":
         return ours(root / entry.folder, schedule_of(cell, root), cell, device)
     return external(entry, cell, device)
+
+
+def check_int8(entry: VocoderEntry, device: torch.device) -> None:
+    """InputError where 8 bits cannot be."""
+    if entry.kind == "external":
+        raise InputError("precision int8 is of vocoders of kind wg; take bf16, or 32")
+    if device.type != "cpu" or not computes_in_int8():
+        raise InputError("precision int8 needs a CPU with VNNI; take bf16, or 32")
 
 
 def griffin_lim_system(spec: MelSpec, iterations: int) -> System:
@@ -201,6 +212,8 @@ def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -
     vocoder = Vocoder.from_pretrained(folder).to(device)
     options = vocoder.synthesis.override(None, schedule, cell.sampler)
     vocoder.levels(options)
+    if cell.precision == "int8":
+        vocoder.optimize("int8")
 
     def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
         return vocoder(mels, options, seed=seeds, lengths=frames)

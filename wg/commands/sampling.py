@@ -13,7 +13,8 @@ from torch import Tensor
 from wg.diffusion.samplers import SAMPLERS, Clip, sampler
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig, TrainedModel
-from wg.processes.devices import computes_in_bfloat16
+from wg.models.convolution import int8_layers
+from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 
 Model = TypeVar("Model", bound=TrainedModel)
 STEPS = "step count, quantiles-N, published name or file [the model's own]"
@@ -31,15 +32,18 @@ def add_device(options: argparse.ArgumentParser) -> None:
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
     options.add_argument(
         "--precision",
-        choices=("fp32", "bf16"),
+        choices=("fp32", "bf16", "int8"),
         default="fp32",
-        help="bf16: faster and nearly the same, where the device computes in it [%(default)s]",
+        help="bf16: faster and nearly the same, where the device computes in it; int8: large "
+        "convolutions in 8 bits besides, on a CPU [%(default)s]",
     )
 
 
 def placed(model: Model, options: argparse.Namespace) -> Model:
-    """The model on its device, set to be fast there; InputError where that has no bfloat16."""
+    """The model on its device, set to be fast there; InputError for what it does not compute in."""
     device, wanted = device_of(options.device), options.precision
+    if wanted == "int8":
+        check_int8(model, device)
     if device.type == "cpu":
         if wanted == "bf16" and not computes_in_bfloat16():
             raise InputError(
@@ -48,6 +52,21 @@ def placed(model: Model, options: argparse.Namespace) -> Model:
             )
         return model.to(device).optimize(wanted)
     return model.to(device).bfloat16() if wanted == "bf16" else model.to(device)
+
+
+def check_int8(model: TrainedModel, device: torch.device) -> None:
+    """InputError where 8 bits cannot be, or would gain nothing."""
+    if device.type != "cpu":
+        raise InputError(f"--precision int8 is for CPUs, not {device}; take bf16")
+    if not computes_in_int8():
+        raise InputError(
+            "--precision int8: this CPU does not compute in it (no vnni); leave --precision out"
+        )
+    if not int8_layers(model.network):
+        raise InputError(
+            f"--precision int8: none of this {model.model.name}'s convolutions is over time and "
+            "large enough to be faster so; take bf16"
+        )
 
 
 def chosen(

@@ -34,10 +34,11 @@ from wg.inference.history import History
 from wg.inference.pretrained import local_folder, push
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
+from wg.models.convolution import int8_layers
 from wg.models.denoiser import Denoiser, DenoiserCondition
 from wg.models.network import ModelConfig, Network
 from wg.moved import renamed
-from wg.processes.devices import computes_in_bfloat16
+from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 from wg.processes.memory import keep_freed, keep_some
 
 if TYPE_CHECKING:
@@ -160,17 +161,21 @@ class TrainedModel:
         self.network.bfloat16()
         return self
 
-    def optimize(self, precision: Literal["fp32", "bf16"] = "fp32") -> Self:
+    def optimize(self, precision: Literal["fp32", "bf16", "int8"] = "fp32") -> Self:
         """Sets what makes synthesis on a CPU faster at the same output; returns itself.
 
         The process keeps freed memory (`wg.processes.memory`). With "bf16", where the CPU computes
-        in it, the network is in bfloat16: nearly the same output, see docs/speed.md. Layouts need
-        no asking, and elsewhere than on a CPU nothing changes.
+        in it, the network is in bfloat16; with "int8" besides, where the CPU has them, large
+        convolutions are of 8 bits (`wg.models.int8`): nearly the same output, see docs/speed.md.
+        Layouts need no asking, and elsewhere than on a CPU nothing changes.
         """
         if self.device.type != "cpu":
             return self
         keep_freed()
-        return self.bfloat16() if precision == "bf16" and computes_in_bfloat16() else self
+        if precision == "int8" and computes_in_int8():
+            for layer in int8_layers(self.network):
+                layer.use_int8()
+        return self.bfloat16() if precision != "fp32" and computes_in_bfloat16() else self
 
     def compile(self, backend: str = "inductor") -> Self:
         """Compiles the network with torch.compile for any length; returns itself."""

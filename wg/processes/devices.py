@@ -34,5 +34,14 @@ def synchronise(device: torch.device) -> None:
 
 def computes_in_bfloat16() -> bool:
     """Whether this CPU multiplies in bfloat16, and does not only store it (x86 alone is known)."""
-    instructions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return _has("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
+
+def computes_in_int8() -> bool:
+    """Whether this CPU has sums of products in 8 bits, and torch the convolutions made of them."""
+    return _has("_is_vnni_supported") and hasattr(torch.ops.onednn, "qconv2d_pointwise")
+
+
+def _has(*instructions: str) -> bool:
+    """Whether any of them is there, by torch's names."""
     return any(getattr(torch.cpu, name, bool)() for name in instructions)
