@@ -13,7 +13,7 @@ from wg.diffusion.process import DiffusionConfig
 from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
-from wg.models import build_network, convolution
+from wg.models import build_network, int8
 from wg.models.diffwave import DiffWaveConfig
 from wg.models.spectral import SpectralConfig
 from wg.models.wavegrad import WaveGradConfig
@@ -55,8 +55,8 @@ def tiny_vocoder(
 
 def int8_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny networks compute in 8 bits, as large ones do."""
-    for limit in ("INT8_CHANNELS", "INT8_PRODUCTS", "INT8_WORK"):
-        monkeypatch.setattr(convolution, limit, 2)
+    for limit in ("CHANNELS", "PRODUCTS", "WORK"):
+        monkeypatch.setattr(int8, limit, 2)
 
 
 def give_power(network: torch.nn.Module) -> None:

@@ -26,7 +26,7 @@ from wg.bench.roofline import Probe, Workload, operators, workload_of
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig
 from wg.mel.hub import named
-from wg.models.convolution import int8_layers
+from wg.models.int8 import int8_layers
 from wg.processes.devices import computes_in_int8
 from wg.processes.progress import Bar
 
@@ -128,7 +128,7 @@ def test_what_cannot_run_here_is_a_row_with_its_reason(monkeypatch, capsys) -> N
 @pytest.mark.skipif(not computes_in_int8(), reason="a CPU without products in 8 bits")
 def test_8_bits_have_a_row_and_a_peak_of_their_own(monkeypatch) -> None:
     rows, _ = raced([tiny()], ["int8"])
-    assert rows[1].reason == "no convolution over time is large enough"
+    assert rows[1].reason == "no convolution is large enough"
     int8_of_any_size(monkeypatch)
     given = tiny("diffwave")
     rows, peaks = raced([given], ["int8"])

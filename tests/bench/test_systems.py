@@ -27,7 +27,7 @@ from wg.mel.griffinlim import griffin_lim
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.metrics import score
-from wg.models.convolution import int8_layers
+from wg.models.int8 import int8_layers
 from wg.processes.devices import computes_in_int8
 
 CPU = torch.device("cpu")

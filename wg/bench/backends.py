@@ -24,8 +24,8 @@ from wg.errors import InputError
 from wg.inference.vocoder import Vocoder
 from wg.interop.export import loop_noise
 from wg.interop.onnx_file import save_onnx
-from wg.models.convolution import int8_layers
 from wg.models.denoiser import Denoiser
+from wg.models.int8 import int8_layers
 from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 
 Call = Callable[[Tensor], Tensor]
@@ -136,7 +136,7 @@ def int8(candidate: Candidate, context: BackendContext) -> Call:
         raise InputError("needs a CPU with VNNI")
     mine = ours(candidate)
     if not int8_layers(mine.vocoder.network):
-        raise InputError("no convolution over time is large enough")
+        raise InputError("no convolution is large enough")
     vocoder = deepcopy(mine.vocoder)  # not `optimize`, which keeps memory for the others too
     for layer in int8_layers(vocoder.network):
         layer.use_int8()

@@ -91,10 +91,10 @@ def operators(call: Callable[[], object], device: torch.device) -> dict[str, flo
 def int8_probe(length: int) -> Probe:
     """A convolution in 8 bits, of what is rounded already."""
     taps = torch.randn(CHANNELS, CHANNELS, TAPS)
-    convolution = Int8Conv(taps, torch.zeros(CHANNELS), stride=1, dilation=1)
-    rows = rounded(torch.randn(length, CHANNELS), TAPS // 2)
+    convolution = Int8Conv(taps[:, :, None], torch.zeros(CHANNELS), (1, 1), (1, 1))
+    clip = rounded(torch.randn(1, length, CHANNELS), (0, TAPS // 2))
     work = 2.0 * CHANNELS**2 * TAPS * length
-    return Probe("convolution", "int8", work, lambda: convolution(rows, torch.bfloat16))
+    return Probe("convolution", "int8", work, lambda: convolution(clip, torch.bfloat16))
 
 
 def probes(device: torch.device, precisions: set[str]) -> list[Probe]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from wg.diffusion.samplers import SAMPLERS, Clip, sampler
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig, TrainedModel
-from wg.models.convolution import int8_layers
+from wg.models.int8 import int8_layers
 from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 
 Model = TypeVar("Model", bound=TrainedModel)
@@ -64,8 +64,8 @@ def check_int8(model: TrainedModel, device: torch.device) -> None:
         )
     if not int8_layers(model.network):
         raise InputError(
-            f"--precision int8: none of this {model.model.name}'s convolutions is over time and "
-            "large enough to be faster so; take bf16"
+            f"--precision int8: no convolution of this {model.model.name} is large enough to be "
+            "faster so; take bf16"
         )
 
 

@@ -34,8 +34,8 @@ from wg.inference.history import History
 from wg.inference.pretrained import local_folder, push
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
-from wg.models.convolution import int8_layers
 from wg.models.denoiser import Denoiser, DenoiserCondition
+from wg.models.int8 import int8_layers
 from wg.models.network import ModelConfig, Network
 from wg.moved import renamed
 from wg.processes.devices import computes_in_bfloat16, computes_in_int8

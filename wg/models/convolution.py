@@ -6,44 +6,20 @@ so in its backward passes, so in training nothing is put in another order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wg.models import winograd
-from wg.models.int8 import Int8Conv, rounded
-
-# With less, rounding to 8 bits takes what its products gain.
-INT8_CHANNELS = 32  # that enter
-INT8_PRODUCTS = 160  # of each value that is rounded
-INT8_WORK = 1 << 25  # products of a clip
+from wg.models.int8 import Int8Layer
+from wg.models.layout import channels_together, one_tap, together
 
 
-class Conv1d(nn.Conv1d):
+class Conv1d(nn.Conv1d, Int8Layer):
     """`nn.Conv1d`, on a CPU with the channels of a place together: [B, C, L] of strides (., 1, C).
 
     What follows keeps such strides, so only what enters a network is put in order.
     """
-
-    int8: tuple[Int8Conv, ...] = ()  # all, and both halves, once `use_int8` was called
-
-    @property
-    def suits_int8(self) -> bool:
-        """Whether products in 8 bits gain more than rounding takes."""
-        plain = self.groups == 1 and self.padding_mode == "zeros" and self.bias is not None
-        products = self.out_channels * self.kernel_size[0]
-        return plain and self.in_channels >= INT8_CHANNELS and products >= INT8_PRODUCTS
-
-    def use_int8(self) -> None:
-        """Multiplies in 8 bits from now on, by the weights of now; on a CPU, without gradients."""
-        (stride,), (dilation,) = self.stride, self.dilation
-        assert self.bias is not None
-        parts = (self.weight, *self.weight.chunk(2)), (self.bias, *self.bias.chunk(2))
-        self.int8 = tuple(
-            Int8Conv(weight, bias, stride, dilation) for weight, bias in zip(*parts, strict=True)
-        )
 
     def forward(self, input: Tensor) -> Tensor:
         """[B, C_in, L] -> [B, C_out, L / stride]."""
@@ -67,24 +43,6 @@ class Conv1d(nn.Conv1d):
         parts = zip(self.weight.chunk(2), self.bias.chunk(2), strict=True)
         first, second = (self.convolved(x, weight, bias) for weight, bias in parts)
         return first, second
-
-    def takes_int8(self, x: Tensor) -> bool:
-        """Whether x [B, C_in, L] is convolved in 8 bits."""
-        if not self.int8 or not in_pieces(x):
-            return False
-        products = self.in_channels * self.out_channels * self.kernel_size[0]
-        return products * x.shape[2] >= INT8_WORK
-
-    def by_int8(self, x: Tensor, parts: Sequence[Int8Conv], repeat: int = 1) -> list[Tensor]:
-        """[B, C_in, L] -> of each part [B, its channels, L / stride], clips one after another.
-
-        Each place enters `repeat` times.
-        """
-        (padding,) = self.padding
-        assert isinstance(padding, int)
-        clips = [rounded(rows, padding, repeat) for rows in x.transpose(1, 2).contiguous()]
-        made = ([part(clip, x.dtype) for clip in clips] for part in parts)
-        return [clips[0] if len(clips) == 1 else torch.cat(clips) for clips in made]
 
     def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """[B, C_in, L] -> [B, C_out, L / stride], with some of the layer's weights."""
@@ -114,29 +72,15 @@ class Conv1d(nn.Conv1d):
         return x.device.type == "cpu" and training and plain and self.padding == (0,)
 
 
-def int8_layers(network: nn.Module) -> list[Conv1d]:
-    """Those that `Conv1d.use_int8` makes faster."""
-    return [layer for layer in network.modules() if isinstance(layer, Conv1d) and layer.suits_int8]
+class Conv2d(nn.Conv2d, Int8Layer):
+    """`nn.Conv2d`, over rows and time, which may be of 8 bits."""
 
-
-def channels_together(x: Tensor) -> bool:
-    """Whether x [B, C, L] is faster so: on CPUs, of types that oneDNN has, without gradients."""
-    known = x.dtype in (torch.float32, torch.bfloat16)
-    free = not torch.is_grad_enabled() and not torch.compiler.is_exporting()
-    return x.device.type == "cpu" and known and free
-
-
-def in_pieces(x: Tensor) -> bool:
-    """Whether work on x may go piece by piece, as fits a CPU's cache.
-
-    Compiled it may not: each number of pieces would be compiled anew.
-    """
-    return channels_together(x) and not torch.compiler.is_compiling()
-
-
-def together(x: Tensor) -> Tensor:
-    """[B, C, L] -> [B, C, 1, L] in the order of `torch.channels_last`."""
-    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+    def forward(self, input: Tensor) -> Tensor:
+        """[B, C_in, N, L] -> [B, C_out, N / stride, L / stride]."""
+        if self.takes_int8(input):
+            (out,) = self.by_int8(input, self.int8[:1])
+            return out
+        return self._conv_forward(input, self.weight, self.bias)
 
 
 def repeated_conv(layer: Conv1d, x: Tensor, factor: int) -> Tensor:
@@ -175,9 +119,3 @@ def three_products(
     out[:, :, 0] += one_tap(differences[0], first).transpose(1, 2)
     out[:, :, -1] += one_tap(differences[1], last).transpose(1, 2)
     return out.flatten(1, 2).transpose(1, 2)
-
-
-def one_tap(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """[B, C_in, L] -> [B, C_out, L] by weight [C_out, C_in, 1], where `channels_together`."""
-    # Dilated, which says nothing of one tap: else torch on one thread takes a product.
-    return F.conv2d(together(x), together(weight), bias, dilation=(1, 2)).squeeze(2)

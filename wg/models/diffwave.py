@@ -29,7 +29,8 @@ from torch.nn.utils.parametrizations import weight_norm
 from wg.errors import InputError, nearest
 from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
-from wg.models.convolution import Conv1d, in_pieces
+from wg.models.convolution import Conv1d
+from wg.models.layout import in_pieces
 from wg.models.network import ModelConfig, Network, zero
 from wg.models.shared import at_least_single
 

@@ -28,7 +28,8 @@ from wg.errors import InputError
 from wg.fields import check_fields, setting
 from wg.mel.frames import OVERLAP, Frames
 from wg.mel.spec import MelSpec
-from wg.models.convolution import in_pieces
+from wg.models.convolution import Conv2d
+from wg.models.layout import in_pieces
 from wg.models.network import ModelConfig, Network, zero
 
 WAVES = 32  # sines, and as many cosines, of the log-SNR
@@ -83,8 +84,8 @@ class Block(nn.Module):
         channels = config.channels
         self.norm = nn.LayerNorm(channels)
         self.level = nn.Linear(config.level_width, 2 * channels)
-        self.first = nn.Conv2d(channels, channels, 3, padding=(1, dilation), dilation=(1, dilation))
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = Conv2d(channels, channels, 3, padding=(1, dilation), dilation=(1, dilation))
+        self.second = Conv2d(channels, channels, 3, padding=1)
         zero(self.level)
         self.second.weight.data *= 0.2
         assert self.second.bias is not None
@@ -163,8 +164,9 @@ class SpectralNetwork(Network):
         """
         embedded = self.level(waves(level).to(self.place))
         y_kept = masked(self.fitted(y).contiguous(), cond.mask)
-        image = self.image(features(y_kept, self.fitted(log_snr[:, None])))
-        x = self.enter(masked(image.to(self.place), cond.mask)) + cond.maps
+        told = features(y_kept, self.fitted(log_snr[:, None]))
+        image = self.image(told.to(self.place))  # in 16 bits there is half as much to put in order
+        x = self.enter(masked(image, cond.mask)) + cond.maps
         for block in self.blocks:
             x = block(x, embedded, cond.mask)
         # The less noise, the less is to be said: without it early training fails near l = 1.

@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from wg.errors import InputError
 from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
-from wg.models.convolution import Conv1d, channels_together, repeated_conv
+from wg.models.convolution import Conv1d, repeated_conv
+from wg.models.layout import channels_together
 from wg.models.network import ModelConfig, Network
 
 SLOPE = 0.2

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wg.models.layout import one_tap
+
 TILE = 4096  # places at a time, so that a piece's sums find it in the cache
 LEAST = 1 << 15  # c_in * c_out: with less the sums cost what the products save
 SHORTEST = 256  # places, for which products of the weights pay
@@ -40,7 +42,7 @@ def pays(x: Tensor, weight: Tensor) -> bool:
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """[B, C_in, L] -> [B, C_out, L] by weight [C_out, C_in, 3], with zeros beyond the ends."""
     (batch, c_in, length), c_out = x.shape, len(weight)
-    products = (x.new_tensor(WEIGHTS) @ weight.reshape(-1, 3).T).view(6, c_out, c_in, 1, 1)
+    products = (x.new_tensor(WEIGHTS) @ weight.reshape(-1, 3).T).view(6, c_out, c_in, 1)
     rows, out = x.transpose(1, 2).contiguous(), x.new_empty(batch, length, c_out)
     four = 4 * dilation
     tile = four * max(1, min(TILE, length) // four)
@@ -64,7 +66,7 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> T
 def fours(seen: Tensor, products: Tensor, bias: Tensor | None, out: Tensor, pieces: Tensor) -> None:
     """Writes `out` [4 d N, C_out] of `seen` [4 d N + 2 d, C_in].
 
-    By `products` [6, C_out, C_in, 1, 1], in three pieces of memory over and over: what is new is
+    By `products` [6, C_out, C_in, 1], in three pieces of memory over and over: what is new is
     not in the cache.
     """
     d, c_in, c_out = (len(seen) - len(out)) // 2, seen.shape[1], out.shape[1]
@@ -76,10 +78,8 @@ def fours(seen: Tensor, products: Tensor, bias: Tensor | None, out: Tensor, piec
     y0, y1, y2, y3 = out.view(-1, 4, d * c_out).unbind(1)
 
     def product(i: int, bias: Tensor | None = None) -> Tensor:
-        places = piece.view(1, 1, -1, c_in).permute(0, 3, 1, 2)
-        # Dilated, as in `wg.models.convolution.one_tap`.
-        made = F.conv2d(places, products[i], bias, dilation=(1, 2))
-        return made.permute(0, 2, 3, 1).view(y0.shape)
+        made = one_tap(piece.view(1, -1, c_in).transpose(1, 2), products[i], bias)
+        return made.transpose(1, 2).view(y0.shape)
 
     torch.sub(x4, x2, alpha=4, out=even)
     torch.sub(x3, x1, alpha=4, out=odd)
