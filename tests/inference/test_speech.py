@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_speech import BY_A_MEL, BY_A_PITCH, THROUGH_A_MEL, TINY, VOICES, tiny_speech
-from tiny_vocoder import SPECTRAL
+from tiny_vocoder import SPECTRAL, int8_of_any_size
 from torch import Tensor
 
 from wg.diffusion.consistency import Consistency
@@ -29,6 +29,7 @@ from wg.inference.vocoder import Vocoder
 from wg.mel.bank import weights
 from wg.models import build_network
 from wg.models.wavegrad2 import WaveGrad2Config
+from wg.processes.devices import computes_in_int8
 from wg.text.symbols import VERSION
 
 ANNA, BERT = Voice("anna", seed=1), Voice("bert", seed=2)
@@ -55,15 +56,24 @@ def test_an_utterance_sounds_the_same_alone_and_in_a_batch(voices: TextToSpeech)
         torch.testing.assert_close(alone.durations, speech.durations)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
 @pytest.mark.parametrize(
     "config",
     [TINY, VOICES, replace(VOICES, zoneout=0.0), THROUGH_A_MEL, BY_A_PITCH],
     ids=["one", "voices", "no zoneout", "spectral", "pitch"],
 )
-def test_it_speaks_in_bfloat16(config: WaveGrad2Config) -> None:
+def test_it_speaks_in_fewer_bits(
+    config: WaveGrad2Config, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if precision == "int8" and not computes_in_int8():
+        pytest.skip("a CPU without products in 8 bits")
+    int8_of_any_size(monkeypatch)
     sentence = Sentence(LONG, ANNA if config.speakers else Voice())
     (single,) = tiny_speech(config).utter([sentence])
-    (speech,) = tiny_speech(config).bfloat16().utter([sentence])
+    short = tiny_speech(config).bfloat16()
+    if precision == "int8":
+        short.optimize("int8")
+    (speech,) = short.utter([sentence])
     assert speech.wave.isfinite().all() and speech.wave.any()
     # A recurrence in 16 bits would lose more.
     torch.testing.assert_close(
