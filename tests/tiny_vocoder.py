@@ -55,7 +55,7 @@ def tiny_vocoder(
 
 def int8_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny networks compute in 8 bits, as large ones do."""
-    for limit in ("CHANNELS", "PRODUCTS", "WORK"):
+    for limit in ("CHANNELS", "PRODUCTS"):
         monkeypatch.setattr(int8, limit, 2)
 
 

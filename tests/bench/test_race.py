@@ -138,7 +138,7 @@ def test_8_bits_have_a_row_and_a_peak_of_their_own(monkeypatch) -> None:
     assert mine == ["convolution"]
     monkeypatch.setattr("wg.bench.backends.computes_in_int8", lambda: False)
     rows, _ = raced([tiny()], ["int8"])
-    assert rows[1].reason == "needs a CPU with VNNI"
+    assert rows[1].reason == "needs a CPU with avx512_vnni"
 
 
 def test_a_network_whose_eager_call_fails_is_not_held_against_anything() -> None:

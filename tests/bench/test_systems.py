@@ -104,14 +104,17 @@ def test_8_bits_are_of_our_vocoders_on_a_cpu_that_has_them(
     with pytest.raises(InputError, match="is of vocoders of kind wg"):
         system_of(VocoderEntry("external", factory="m:f", mel="hifigan"), cell, tmp_path, CPU)
     monkeypatch.setattr("wg.bench.systems.computes_in_int8", lambda: False)
-    with pytest.raises(InputError, match="precision int8 needs a CPU with VNNI"):
+    with pytest.raises(InputError, match="precision int8 needs a CPU with avx512_vnni"):
         system_of(VocoderEntry("wg", folder="v"), cell, tmp_path, CPU)
-    monkeypatch.undo()
-    if not computes_in_int8():
-        return
-    int8_of_any_size(monkeypatch)
+
+
+@pytest.mark.skipif(not computes_in_int8(), reason="a CPU without products in 8 bits")
+def test_a_cell_in_8_bits_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_vocoder().save_pretrained(tmp_path / "v")
     entry, found = VocoderEntry("wg", folder="v"), {}
+    with pytest.raises(InputError, match="precision int8: no convolution is large enough"):
+        system_of(entry, Cell("c", "v", precision="int8"), tmp_path, CPU)
+    int8_of_any_size(monkeypatch)
     for name in ("32", "int8"):
         made = system_of(entry, Cell("c", "v", precision=name), tmp_path, CPU)
         assert made.network is not None and bool(int8_layers(made.network)[0].int8) == (

@@ -123,6 +123,7 @@ def test_a_convolution_after_repetition_is_one_transposed_convolution(
 def test_halves_are_those_of_all_channels(dtype: torch.dtype, tolerance: float) -> None:
     torch.manual_seed(0)
     layer, x = Conv1d(6, 8, 3, padding=1).to(dtype), torch.randn(2, 6, 11, dtype=dtype)
+    layer.in_halves = True
     halves = torch.cat(layer.halves(x), 1)
     torch.testing.assert_close(halves, layer(x), rtol=0, atol=tolerance)
     with torch.no_grad():

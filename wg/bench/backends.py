@@ -25,7 +25,7 @@ from wg.inference.vocoder import Vocoder
 from wg.interop.export import loop_noise
 from wg.interop.onnx_file import save_onnx
 from wg.models.denoiser import Denoiser
-from wg.models.int8 import int8_layers
+from wg.models.int8 import int8_layers, use_int8
 from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 
 Call = Callable[[Tensor], Tensor]
@@ -133,13 +133,12 @@ def autocast(make: Callable[[Candidate, BackendContext], Call], precision: str) 
 def int8(candidate: Candidate, context: BackendContext) -> Call:
     """Large convolutions in 8 bits, all else in bfloat16 where the CPU computes in it."""
     if context.device.type != "cpu" or not computes_in_int8():
-        raise InputError("needs a CPU with VNNI")
+        raise InputError("needs a CPU with avx512_vnni")
     mine = ours(candidate)
     if not int8_layers(mine.vocoder.network):
         raise InputError("no convolution is large enough")
     vocoder = deepcopy(mine.vocoder)  # not `optimize`, which keeps memory for the others too
-    for layer in int8_layers(vocoder.network):
-        layer.use_int8()
+    use_int8(vocoder.network)
     return replace(mine, vocoder=vocoder.bfloat16() if computes_in_bfloat16() else vocoder)
 
 

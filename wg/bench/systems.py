@@ -23,8 +23,9 @@ from wg.mel.griffinlim import griffin_lim
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.metrics.pitch import FRAME_MS, LOWEST_HZ, f0
+from wg.models.int8 import int8_layers, use_int8
 from wg.plugin import function_named
-from wg.processes.devices import computes_in_int8
+from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 
 CPU = torch.device("cpu")
 AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
@@ -193,7 +194,7 @@ def check_int8(entry: VocoderEntry, device: torch.device) -> None:
     if entry.kind == "external":
         raise InputError("precision int8 is of vocoders of kind wg; take bf16, or 32")
     if device.type != "cpu" or not computes_in_int8():
-        raise InputError("precision int8 needs a CPU with VNNI; take bf16, or 32")
+        raise InputError("precision int8 needs a CPU with avx512_vnni; take bf16, or 32")
 
 
 def griffin_lim_system(spec: MelSpec, iterations: int) -> System:
@@ -213,7 +214,11 @@ def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -
     options = vocoder.synthesis.override(None, schedule, cell.sampler)
     vocoder.levels(options)
     if cell.precision == "int8":
-        vocoder.optimize("int8")
+        if not int8_layers(vocoder.network):
+            raise InputError("precision int8: no convolution is large enough to be faster so")
+        use_int8(vocoder.network)
+        if computes_in_bfloat16():
+            vocoder.bfloat16()
 
     def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
         return vocoder(mels, options, seed=seeds, lengths=frames)

@@ -60,7 +60,7 @@ def check_int8(model: TrainedModel, device: torch.device) -> None:
         raise InputError(f"--precision int8 is for CPUs, not {device}; take bf16")
     if not computes_in_int8():
         raise InputError(
-            "--precision int8: this CPU does not compute in it (no vnni); leave --precision out"
+            "--precision int8: this CPU does not compute in it (no avx512_vnni); leave it out"
         )
     if not int8_layers(model.network):
         raise InputError(

@@ -35,7 +35,7 @@ from wg.inference.pretrained import local_folder, push
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
 from wg.models.denoiser import Denoiser, DenoiserCondition
-from wg.models.int8 import int8_layers
+from wg.models.int8 import use_int8
 from wg.models.network import ModelConfig, Network
 from wg.moved import renamed
 from wg.processes.devices import computes_in_bfloat16, computes_in_int8
@@ -167,14 +167,16 @@ class TrainedModel:
         The process keeps freed memory (`wg.processes.memory`). With "bf16", where the CPU computes
         in it, the network is in bfloat16; with "int8" besides, where the CPU has them, large
         convolutions are of 8 bits (`wg.models.int8`): nearly the same output, see docs/speed.md.
-        Layouts need no asking, and elsewhere than on a CPU nothing changes.
+        Layouts need no asking, and elsewhere than on a CPU nothing changes. To have float32 back,
+        load it again. InputError for another precision.
         """
+        if precision not in ("fp32", "bf16", "int8"):
+            raise InputError(f"precision is {precision!r}; give 'fp32', 'bf16' or 'int8'")
         if self.device.type != "cpu":
             return self
         keep_freed()
         if precision == "int8" and computes_in_int8():
-            for layer in int8_layers(self.network):
-                layer.use_int8()
+            use_int8(self.network)
         return self.bfloat16() if precision != "fp32" and computes_in_bfloat16() else self
 
     def compile(self, backend: str = "inductor") -> Self:

@@ -94,7 +94,8 @@ class Vocoder(TrainedModel):
     ) -> Iterator[Tensor]:
         """Audio [T] in pieces, from chunks [M, F] of one mel, as they come.
 
-        The pieces join to what one call over the whole mel gives, to rounding. How to sample is
+        The pieces join to what one call over the whole mel gives, to rounding (after
+        `optimize("int8")` to that of each piece's own range). How to sample is
         said as in that call.
         """
         options = self.chosen(synthesis).override(steps, schedule, sampler, consistency)

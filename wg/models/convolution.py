@@ -24,20 +24,21 @@ class Conv1d(nn.Conv1d, Int8Layer):
     def forward(self, input: Tensor) -> Tensor:
         """[B, C_in, L] -> [B, C_out, L / stride]."""
         if self.takes_int8(input):
-            (out,) = self.by_int8(input, self.int8[:1])
-            return out
+            return torch.cat(self.by_int8(input), 1) if self.in_halves else self.by_int8(input)[0]
         return self.convolved(input, self.weight, self.bias)
 
     def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both halves of the output's channels, [B, C_out / 2, L / stride].
 
-        On a CPU each in one piece: strides between them would slow all that follows.
+        On a CPU each in one piece: strides between them would slow all that follows. Of a layer
+        whose `in_halves` says so.
         """
+        assert self.in_halves
         if not channels_together(x) or self.groups > 1:
             first, second = self(x).chunk(2, 1)
             return first, second
         if self.takes_int8(x):
-            first, second = self.by_int8(x, self.int8[1:])
+            first, second = self.by_int8(x)
             return first, second
         assert self.bias is not None
         parts = zip(self.weight.chunk(2), self.bias.chunk(2), strict=True)
@@ -78,8 +79,7 @@ class Conv2d(nn.Conv2d, Int8Layer):
     def forward(self, input: Tensor) -> Tensor:
         """[B, C_in, N, L] -> [B, C_out, N / stride, L / stride]."""
         if self.takes_int8(input):
-            (out,) = self.by_int8(input, self.int8[:1])
-            return out
+            return self.by_int8(input)[0]
         return self._conv_forward(input, self.weight, self.bias)
 
 
@@ -90,7 +90,7 @@ def repeated_conv(layer: Conv1d, x: Tensor, factor: int) -> Tensor:
     outputs, as c, b + c, a + b + c .. a + b + c, a + b, a: one transposed convolution.
     """
     if factor == 2 and layer.takes_int8(x):  # more products, but in 8 bits
-        return layer.by_int8(x, layer.int8[:1], factor)[0]
+        return layer.by_int8(x, factor)[0]
     first, middle, last = layer.weight.unbind(-1)
     if factor > 2 and channels_together(x):
         return three_products(x, (first, first + middle + last, last), layer.bias, factor)

@@ -279,6 +279,7 @@ class ResidualLayer(nn.Module):
         # `width` of the condition; 0: unconditional.
         self.condition = conv(width, 2 * channels, 1, 1, config) if width else None
         self.output = conv(channels, 2 * channels, 1, 1, config)
+        self.output.in_halves = True
 
     def project(self, condition: Tensor) -> Tensor:
         """The condition [B, M, T or 1] as `forward` takes it, [B, 2C, T or 1]."""
@@ -297,7 +298,8 @@ class ResidualLayer(nn.Module):
             y = self.dilated(mirrored(h, self.mirrored, mask))
         else:
             y = self.dilated(h if mask is None else h * mask)
-        residual, skip = self.output.halves(gated(y, projection))
+        y = gated(y, projection)
+        residual, skip = self.output.halves(y if mask is None else y * mask)
         return (x + residual).mul_(math.sqrt(0.5)), skip
 
 
@@ -433,4 +435,5 @@ class DiffWaveNetwork(Network):
             else:
                 total += skip
         assert total is not None
-        return self.output(F.relu(self.skip(total * len(self.layers) ** -0.5)))[:, 0]
+        skips = total * len(self.layers) ** -0.5
+        return self.output(F.relu(self.skip(skips if mask is None else skips * mask)))[:, 0]

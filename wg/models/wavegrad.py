@@ -292,6 +292,7 @@ class FiLM(nn.Module):
         self.input = conv(c_in, c_in, 3)
         self.encoding = LevelEncoding(c_in, config.level_encoding, config.level_scale)
         self.output = conv(c_in, 2 * c_out, 3)
+        self.output.in_halves = True
 
     def forward(self, x: Tensor, noise_input: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """(gamma, xi), each [B, C_out, L]."""
@@ -324,9 +325,9 @@ class DBlock(nn.Module):
         """[B, C_in, L] -> [B, C_out, L / factor]; masks before and after downsampling."""
         down = self.main_down(x, before)
         if self.shortcut_down.chooses:  # a convolution of one tap need see no others
-            shortcut = self.shortcut(down)
+            shortcut = self.shortcut(masked(down, after))
         else:
-            shortcut = self.shortcut_down(self.shortcut(x), before)
+            shortcut = self.shortcut_down(self.shortcut(masked(x, before)), before)
         x = down
         for i, layer in enumerate(self.convs):
             x = layer(masked(F.leaky_relu(x, SLOPE, inplace=i > 0), after))
@@ -360,7 +361,7 @@ class UBlock(nn.Module):
         Masks before and after upsampling.
         """
         # A 1x1 convolution commutes with both kinds of upsampling and is cheaper before it.
-        shortcut = upsample(self.shortcut(x), self.factor, self.mode, before)
+        shortcut = upsample(self.shortcut(masked(x, before)), self.factor, self.mode, before)
         x, first = F.leaky_relu(x, SLOPE), self.convs[0]
         assert isinstance(first, Conv1d)
         if self.mode == "nearest" and self.factor > 1 and first.dilation == (1,):

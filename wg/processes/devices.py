@@ -38,7 +38,7 @@ def computes_in_bfloat16() -> bool:
 
 
 def computes_in_int8() -> bool:
-    """Whether this CPU has sums of products in 8 bits, and torch the convolutions made of them."""
+    """Whether this CPU has avx512_vnni, and torch the convolutions that are made of it."""
     return _has("_is_vnni_supported") and hasattr(torch.ops.onednn, "qconv2d_pointwise")
 
 
