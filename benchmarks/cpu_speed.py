@@ -1,13 +1,15 @@
 """What the networks' arithmetic gains on a CPU over the same networks as ports compute them.
 
 `python benchmarks/cpu_speed.py [wavegrad | diffwave] [--rounds 5] [--threads 1] [--wall]
-[--ways ...]`: CPU seconds a second of audio for 6 steps of the recipe's network (random weights),
-medians; `--wall`: seconds of the wall, for several threads on a quiet machine. Each way runs in a
-process of its own, as its user would have it, and they take turns, so that a slow moment hits all.
+[--recipe ljspeech] [--ways ...]`: CPU seconds a second of audio for 6 steps of the recipe's
+network (random weights), medians; `--wall`: seconds of the wall, for several threads on a quiet
+machine. Each way runs in a process of its own, as its user would have it, and they take turns, so
+that a slow moment hits all.
 
 - ports: eager float32, `nn.Conv1d`'s order, all anew in each step, as lmnt's WaveGrad and DiffWave;
   kept: the same, in a process that keeps freed memory.
-- fp32: `wg`; optimised: after `Vocoder.optimize()`; bf16: after `optimize("bf16")`.
+- lmnt (not by default): that package's own network; its WaveGrad is of `--recipe libritts`.
+- fp32: `wg`; optimised: after `Vocoder.optimize()`; bf16, int8: after `optimize("bf16")` ...
 - openvino, openvino-bf16 (not by default): `wg export onnx --part step`, run by OpenVINO.
 """
 
@@ -28,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wg.bench.backends import installed
+from wg.bench.peers import untrained
 from wg.config import load_experiment
 from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
@@ -114,10 +117,10 @@ def exported(vocoder: Vocoder, hint: str, inputs: dict[str, Tensor]) -> Callable
     return lambda: torch.from_numpy(step(given)[0]).flatten(1)
 
 
-def call_of(model: str, way: str) -> Callable[[], Tensor]:
+def call_of(model: str, way: str, recipe: str = "ljspeech") -> Callable[[], Tensor]:
     """One step of a network."""
     overrides = ["model.upsampler=shared"] if model == "diffwave" else []
-    experiment = load_experiment(Path("recipes/ljspeech"), model, overrides, config_class)
+    experiment = load_experiment(Path("recipes") / recipe, model, overrides, config_class)
     spec = experiment.mel
     torch.manual_seed(0)
     network = build_network(experiment.model, spec)
@@ -128,6 +131,9 @@ def call_of(model: str, way: str) -> Callable[[], Tensor]:
     mel = torch.randn(1, spec.n_mels, frames)
     x, told = torch.randn(1, frames * spec.hop_length), torch.tensor([20.0])
     told = told if model == "diffwave" else told / 40
+    if way == "lmnt":
+        lmnt = untrained(model, {"wavegrad": "WaveGrad", "diffwave": "DiffWave"}[model])
+        return lambda: lmnt(x, mel, told).flatten(1)
     if way == "kept":
         keep_freed()
     if way in ("ports", "kept"):
@@ -142,11 +148,11 @@ def call_of(model: str, way: str) -> Callable[[], Tensor]:
 
 
 @torch.inference_mode()
-def serve(model: str, way: str, threads: int, wall: bool, turn: Connection) -> None:
+def serve(model: str, way: str, recipe: str, threads: int, wall: bool, turn: Connection) -> None:
     """Answers each turn with its time and output."""
     torch.set_num_threads(threads)
     clock = time.perf_counter if wall else time.process_time
-    call = call_of(model, way)
+    call = call_of(model, way, recipe)
     call()
     turn.send(None)  # ready: what starts must not disturb what is timed
     while turn.recv():
@@ -161,6 +167,7 @@ def main() -> None:
     options.add_argument("models", nargs="*", default=list(REFERENCES))
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--recipe", default="ljspeech", help="whose networks [%(default)s]")
     options.add_argument("--wall", action="store_true", help="not CPU seconds")
     options.add_argument("--ways", default=",".join(WAYS), help="the first is held against")
     given = options.parse_args()
@@ -170,7 +177,7 @@ def main() -> None:
         turns = []
         for way in ways:
             here, there = spawn.Pipe()
-            told = model, way, given.threads, given.wall, there
+            told = model, way, given.recipe, given.threads, given.wall, there
             spawn.Process(target=serve, args=told, daemon=True).start()
             here.recv()
             turns.append(here)
