@@ -30,11 +30,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wg.bench.backends import installed
-from wg.bench.peers import untrained
+from wg.bench.peers import lmnt_diffwave, lmnt_wavegrad
 from wg.config import load_experiment
 from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.interop.onnx_file import save_onnx
+from wg.mel.hub import named
 from wg.models import build_network, config_class
 from wg.processes.memory import keep_freed
 
@@ -132,8 +133,9 @@ def call_of(model: str, way: str, recipe: str = "ljspeech") -> Callable[[], Tens
     x, told = torch.randn(1, frames * spec.hop_length), torch.tensor([20.0])
     told = told if model == "diffwave" else told / 40
     if way == "lmnt":
-        lmnt = untrained(model, {"wavegrad": "WaveGrad", "diffwave": "DiffWave"}[model])
-        return lambda: lmnt(x, mel, told).flatten(1)
+        lmnt = {"wavegrad": lmnt_wavegrad, "diffwave": lmnt_diffwave}[model]
+        theirs = lmnt(named(f"lmnt-{model}")).network
+        return lambda: theirs(x, mel, told).flatten(1)
     if way == "kept":
         keep_freed()
     if way in ("ports", "kept"):
@@ -179,6 +181,7 @@ def main() -> None:
             here, there = spawn.Pipe()
             told = model, way, given.recipe, given.threads, given.wall, there
             spawn.Process(target=serve, args=told, daemon=True).start()
+            there.close()  # so that the end of a process that fails is seen
             here.recv()
             turns.append(here)
         times: dict[str, list[float]] = {way: [] for way in ways}

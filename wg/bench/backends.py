@@ -25,8 +25,8 @@ from wg.inference.vocoder import Vocoder
 from wg.interop.export import loop_noise
 from wg.interop.onnx_file import save_onnx
 from wg.models.denoiser import Denoiser
-from wg.models.int8 import int8_layers, use_int8
-from wg.processes.devices import computes_in_bfloat16, computes_in_int8
+from wg.models.int8 import int8_layers
+from wg.processes.devices import computes_in_int8
 
 Call = Callable[[Tensor], Tensor]
 CHUNK = 20  # frames at a time, as `wg bench latency`
@@ -137,9 +137,8 @@ def int8(candidate: Candidate, context: BackendContext) -> Call:
     mine = ours(candidate)
     if not int8_layers(mine.vocoder.network):
         raise InputError("no convolution is large enough")
-    vocoder = deepcopy(mine.vocoder)  # not `optimize`, which keeps memory for the others too
-    use_int8(vocoder.network)
-    return replace(mine, vocoder=vocoder.bfloat16() if computes_in_bfloat16() else vocoder)
+    # Not `optimize`, which keeps memory for the others too.
+    return replace(mine, vocoder=deepcopy(mine.vocoder).lower("int8"))
 
 
 def stream(candidate: Candidate, context: BackendContext) -> Call:

@@ -23,9 +23,9 @@ from wg.mel.griffinlim import griffin_lim
 from wg.mel.hub import named
 from wg.mel.spec import MelSpec
 from wg.metrics.pitch import FRAME_MS, LOWEST_HZ, f0
-from wg.models.int8 import int8_layers, use_int8
+from wg.models.int8 import int8_layers
 from wg.plugin import function_named
-from wg.processes.devices import computes_in_bfloat16, computes_in_int8
+from wg.processes.devices import computes_in_int8
 
 CPU = torch.device("cpu")
 AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
@@ -216,9 +216,7 @@ def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -
     if cell.precision == "int8":
         if not int8_layers(vocoder.network):
             raise InputError("precision int8: no convolution is large enough to be faster so")
-        use_int8(vocoder.network)
-        if computes_in_bfloat16():
-            vocoder.bfloat16()
+        vocoder.lower("int8")
 
     def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
         return vocoder(mels, options, seed=seeds, lengths=frames)

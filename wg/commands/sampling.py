@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import torch
 from torch import Tensor
 
 from wg.diffusion.samplers import SAMPLERS, Clip, sampler
 from wg.errors import InputError
-from wg.inference.model import SamplingConfig, TrainedModel
+from wg.inference.model import Precision, SamplingConfig, TrainedModel
 from wg.models.int8 import int8_layers
 from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 
@@ -32,7 +32,7 @@ def add_device(options: argparse.ArgumentParser) -> None:
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
     options.add_argument(
         "--precision",
-        choices=("fp32", "bf16", "int8"),
+        choices=get_args(Precision),
         default="fp32",
         help="bf16: faster and nearly the same, where the device computes in it; int8: large "
         "convolutions in 8 bits besides, on a CPU [%(default)s]",

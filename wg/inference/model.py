@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -44,6 +44,7 @@ from wg.processes.memory import keep_freed, keep_some
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+Precision = Literal["fp32", "bf16", "int8"]
 NOT_FOR = {  # what to do with a model of these conditions instead
     "mel": "this model takes a mel: use wg vocode, or Vocoder",
     "text": "this model reads text: use wg speak, or TextToSpeech",
@@ -161,20 +162,26 @@ class TrainedModel:
         self.network.bfloat16()
         return self
 
-    def optimize(self, precision: Literal["fp32", "bf16", "int8"] = "fp32") -> Self:
+    def optimize(self, precision: Precision = "fp32") -> Self:
         """Sets what makes synthesis on a CPU faster at the same output; returns itself.
 
-        The process keeps freed memory (`wg.processes.memory`). With "bf16", where the CPU computes
-        in it, the network is in bfloat16; with "int8" besides, where the CPU has them, large
-        convolutions are of 8 bits (`wg.models.int8`): nearly the same output, see docs/speed.md.
-        Layouts need no asking, and elsewhere than on a CPU nothing changes. To have float32 back,
-        load it again. InputError for another precision.
+        The process keeps freed memory (`wg.processes.memory`), and the network computes in this
+        `precision`, see `lower`. Layouts need no asking, and elsewhere than on a CPU nothing
+        changes. InputError for another precision.
         """
-        if precision not in ("fp32", "bf16", "int8"):
+        if precision not in get_args(Precision):
             raise InputError(f"precision is {precision!r}; give 'fp32', 'bf16' or 'int8'")
         if self.device.type != "cpu":
             return self
         keep_freed()
+        return self.lower(precision)
+
+    def lower(self, precision: Precision) -> Self:
+        """Network in fewer bits, as far as this CPU computes in them; returns itself.
+
+        "bf16": in bfloat16; "int8": large convolutions in 8 bits besides (`wg.models.int8`). Nearly
+        the same output, see docs/speed.md. Load it again to have float32 back.
+        """
         if precision == "int8" and computes_in_int8():
             use_int8(self.network)
         return self.bfloat16() if precision != "fp32" and computes_in_bfloat16() else self

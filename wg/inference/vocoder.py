@@ -95,8 +95,8 @@ class Vocoder(TrainedModel):
         """Audio [T] in pieces, from chunks [M, F] of one mel, as they come.
 
         The pieces join to what one call over the whole mel gives, to rounding (after
-        `optimize("int8")` to that of each piece's own range). How to sample is
-        said as in that call.
+        `optimize("int8")` to that of each piece's own range). How to sample is said as in that
+        call.
         """
         options = self.chosen(synthesis).override(steps, schedule, sampler, consistency)
         return stream(self, chunks, options, whole_seeds(seed, 1)[0])

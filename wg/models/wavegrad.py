@@ -361,11 +361,12 @@ class UBlock(nn.Module):
         Masks before and after upsampling.
         """
         # A 1x1 convolution commutes with both kinds of upsampling and is cheaper before it.
-        shortcut = upsample(self.shortcut(masked(x, before)), self.factor, self.mode, before)
+        x = masked(x, before)
+        shortcut = upsample(self.shortcut(x), self.factor, self.mode, before)
         x, first = F.leaky_relu(x, SLOPE), self.convs[0]
         assert isinstance(first, Conv1d)
         if self.mode == "nearest" and self.factor > 1 and first.dilation == (1,):
-            return shortcut, repeated_conv(first, masked(x, before), self.factor)
+            return shortcut, repeated_conv(first, x, self.factor)
         return shortcut, first(masked(upsample(x, self.factor, self.mode, before), after))
 
     def modulate(
