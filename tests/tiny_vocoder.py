@@ -13,7 +13,7 @@ from wg.diffusion.process import DiffusionConfig
 from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
-from wg.models import build_network, int8
+from wg.models import build_network, int8, winograd
 from wg.models.diffwave import DiffWaveConfig
 from wg.models.spectral import SpectralConfig
 from wg.models.wavegrad import WaveGradConfig
@@ -57,6 +57,12 @@ def int8_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny networks compute in 8 bits, as large ones do."""
     for limit in ("CHANNELS", "PRODUCTS"):
         monkeypatch.setattr(int8, limit, 2)
+
+
+def winograd_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny networks convolve by Winograd once they are optimised, as large ones do."""
+    for limit in ("NARROWEST", "LEAST", "SHORTEST", "FEWEST"):
+        monkeypatch.setattr(winograd, limit, 1)
 
 
 def give_power(network: torch.nn.Module) -> None:

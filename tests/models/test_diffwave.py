@@ -17,7 +17,6 @@ from wg.models.diffwave import (
     DiffWaveNetwork,
     ResidualLayer,
     StepEmbedding,
-    gate,
     gated,
     two_factors,
 )
@@ -304,16 +303,6 @@ def test_the_registry_knows_what_a_model_is_conditioned_on_and_told() -> None:
     check_conditioning(WaveGradConfig(), DiffusionConfig())
     with pytest.raises(InputError, match="set diffusion.conditioning=discrete"):
         check_conditioning(DiffWaveConfig(), DiffusionConfig())
-
-
-@pytest.mark.parametrize("width", [0, 1, 10])  # of the condition
-def test_a_gate_in_pieces_is_the_gate(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    monkeypatch.setattr("wg.models.diffwave.PLACES", 8)
-    y = torch.randn(2, 6, 10).bfloat16()
-    condition = torch.randn(2, 6, width).bfloat16() if width else None
-    with torch.inference_mode():
-        assert torch.equal(gated(y, condition), gate(y, condition))
 
 
 def test_a_compiled_gate_is_of_any_length() -> None:

@@ -35,6 +35,7 @@ from wg.inference.pretrained import local_folder, push
 from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
 from wg.models.denoiser import Denoiser, DenoiserCondition
+from wg.models.fused import fuse
 from wg.models.int8 import use_int8
 from wg.models.network import ModelConfig, Network
 from wg.moved import renamed
@@ -177,14 +178,18 @@ class TrainedModel:
         return self.lower(precision)
 
     def lower(self, precision: Precision) -> Self:
-        """Network in fewer bits, as far as this CPU computes in them; returns itself.
+        """Network by kernels of this CPU, in fewer bits as far as they can; returns itself.
 
         "bf16": in bfloat16; "int8": large convolutions in 8 bits besides (`wg.models.int8`). Nearly
-        the same output, see docs/speed.md. Load it again to have float32 back.
+        the same output, see docs/speed.md. Kernels (`wg.models.fused`) are compiled by what first
+        needs them. Load the model again to change its weights, or to have float32 back.
         """
         if precision == "int8" and computes_in_int8():
             use_int8(self.network)
-        return self.bfloat16() if precision != "fp32" and computes_in_bfloat16() else self
+        if precision != "fp32" and computes_in_bfloat16():
+            self.bfloat16()
+        fuse(self.network)
+        return self
 
     def compile(self, backend: str = "inductor") -> Self:
         """Compiles the network with torch.compile for any length; returns itself."""

@@ -11,21 +11,47 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wg.models import winograd
+from wg.models.fused import Fusible
 from wg.models.int8 import Int8Layer
-from wg.models.layout import channels_together, one_tap, together
+from wg.models.layout import channels_together, in_pieces, one_tap, together
+from wg.models.winograd import Winograd
 
 
-class Conv1d(nn.Conv1d, Int8Layer):
+class Conv1d(nn.Conv1d, Int8Layer, Fusible):
     """`nn.Conv1d`, on a CPU with the channels of a place together: [B, C, L] of strides (., 1, C).
 
     What follows keeps such strides, so only what enters a network is put in order.
     """
 
+    winograd: tuple[Winograd, ...] = ()  # of all or of both halves, once `fuse` was called
+
+    @property
+    def suits_kernels(self) -> bool:
+        """Whether Winograd's convolution pays."""
+        keeps = self.stride == (1,) and self.padding == self.dilation and self.groups == 1
+        plain = keeps and self.padding_mode == "zeros" and self.bias is not None
+        return plain and self.kernel_size == (3,) and winograd.pays(self.weight) and not self.int8
+
+    def fuse(self) -> None:
+        """Takes Winograd's convolution from now on, by the weights of now."""
+        (dilation,) = self.dilation
+        self.winograd = tuple(Winograd(*part, dilation) for part in self.parts())
+
     def forward(self, input: Tensor) -> Tensor:
         """[B, C_in, L] -> [B, C_out, L / stride]."""
-        if self.takes_int8(input):
-            return torch.cat(self.by_int8(input), 1) if self.in_halves else self.by_int8(input)[0]
-        return self.convolved(input, self.weight, self.bias)
+        made = self.prepared(input)
+        if made is None:
+            return self.convolved(input, self.weight, self.bias)
+        return made[0] if len(made) == 1 else torch.cat(made, 1)
+
+    def prepared(self, x: Tensor) -> list[Tensor] | None:
+        """[B, C_out, L / stride] in 8 bits or by Winograd: all, or each half. None: by neither."""
+        if self.takes_int8(x):
+            return self.by_int8(x)
+        single = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        if self.winograd and in_pieces(x) and single and self.winograd[0].suits(x.shape[2]):
+            return [convolve(x) for convolve in self.winograd]
+        return None
 
     def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both halves of the output's channels, [B, C_out / 2, L / stride].
@@ -37,12 +63,7 @@ class Conv1d(nn.Conv1d, Int8Layer):
         if not channels_together(x) or self.groups > 1:
             first, second = self(x).chunk(2, 1)
             return first, second
-        if self.takes_int8(x):
-            first, second = self.by_int8(x)
-            return first, second
-        assert self.bias is not None
-        parts = zip(self.weight.chunk(2), self.bias.chunk(2), strict=True)
-        first, second = (self.convolved(x, weight, bias) for weight, bias in parts)
+        first, second = self.prepared(x) or [self.convolved(x, *part) for part in self.parts()]
         return first, second
 
     def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -58,9 +79,6 @@ class Conv1d(nn.Conv1d, Int8Layer):
             span = dilation * (weight.shape[2] - 1) + 1
             seen = F.pad(x[:, 0], (padding, padding)).unfold(1, span, stride)[..., ::dilation]
             return F.linear(seen, weight[:, 0], bias).transpose(1, 2)
-        keeps = self.kernel_size == (3,) and stride == self.groups == 1 and padding == dilation
-        if keeps and winograd.pays(x, weight):
-            return winograd.winograd(x, weight, bias, dilation)
         if self.kernel_size == (1,):
             dilation = 2  # as in `one_tap`
         sizes = (1, stride), (0, padding), (1, dilation)

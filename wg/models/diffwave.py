@@ -17,7 +17,7 @@ defaults. The paper prints step frequencies that rise to 10^4; the author's code
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast
 
@@ -29,8 +29,9 @@ from torch.nn.utils.parametrizations import weight_norm
 from wg.errors import InputError, nearest
 from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
+from wg.models import fused
 from wg.models.convolution import Conv1d
-from wg.models.layout import in_pieces
+from wg.models.fused import Fusible
 from wg.models.network import ModelConfig, Network, zero
 from wg.models.shared import at_least_single
 
@@ -38,7 +39,6 @@ WAVES = 64  # sines, and as many cosines, of a step
 STEP_WIDTH = 512
 CLASS_WIDTH = 128
 SLOPE = 0.4  # of the upsampler
-PLACES = 4096  # whose gates are computed at once in 16 bits
 
 
 @dataclass(frozen=True)
@@ -237,25 +237,6 @@ def turned(y: Tensor) -> Tensor:
 def gated(y: Tensor, projection: Tensor | None) -> Tensor:
     """tanh(a) sigmoid(b) of (a, b) = y + condition, [B, 2C, T] -> [B, C, T].
 
-    On a CPU in bfloat16 some places at a time, so that their float32 stays in the cache.
-    """
-    if not in_pieces(y) or y.dtype != torch.bfloat16:
-        return gate(y, projection)
-    batch, channels, length = y.shape
-    out = y.new_empty(batch, length, channels // 2).transpose(1, 2)
-    size = max(1, PLACES // batch)
-    pieces = y.split(size, 2)
-    told: Sequence[Tensor | None] = [projection] * len(pieces)
-    if projection is not None and projection.shape[2] > 1:
-        told = projection.split(size, 2)
-    for target, piece, condition in zip(out.split(size, 2), pieces, told, strict=True):
-        target.copy_(gate(piece, condition))
-    return out
-
-
-def gate(y: Tensor, projection: Tensor | None) -> Tensor:
-    """`gated`, all places at once.
-
     As (1 - 2 sigmoid(-2 a)) sigmoid(b), since a CPU takes several times as long for a tanh;
     `projection` is the condition times (-2, 1). The difference has few digits, so it is taken in
     float32 at least.
@@ -266,7 +247,7 @@ def gate(y: Tensor, projection: Tensor | None) -> Tensor:
     return torch.addcmul(opened, main, opened, value=-2).to(y.dtype)
 
 
-class ResidualLayer(nn.Module):
+class ResidualLayer(Fusible):
     """One box of the paper's figure: dilated convolution, gate, residual and skip."""
 
     def __init__(self, dilation: int, width: int, config: DiffWaveConfig) -> None:
@@ -298,7 +279,7 @@ class ResidualLayer(nn.Module):
             y = self.dilated(mirrored(h, self.mirrored, mask))
         else:
             y = self.dilated(h if mask is None else h * mask)
-        y = gated(y, projection)
+        y = (fused.gated if self.takes_kernels(y) else gated)(y, projection)
         residual, skip = self.output.halves(y if mask is None else y * mask)
         return (x + residual).mul_(math.sqrt(0.5)), skip
 

@@ -14,13 +14,15 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from wg.models.fused import array, kernels, threads
 from wg.models.layout import in_pieces
 
-PIECE = 1 << 18  # values rounded at once, so that their float32 stays in the cache
+PIECE = 1 << 18  # values rounded at once without a kernel
 STEPS = 254  # between the least and the greatest value; one is left to round the zero
 LEAST_SCALE = 1e-30  # of what is all zeros
 ROWS, PLACES = 64, 4096  # that weights are ordered for
@@ -52,19 +54,30 @@ def rounded(clip: Tensor, padding: tuple[int, int], repeat: int = 1) -> Rounded:
     left, inner, right = rows.tensor_split((before, before + length * repeat), 1)
     for edge in (over, under, left, right):
         edge.fill_(zero)
-    split = 0 if count > 1 else 1
+    if (kernel := kernels()) is None:
+        by_pieces(clip, 1 / scale, zero + 0.5, inner.unflatten(1, (length, repeat)))
+    else:
+        told = np.float32(1 / scale), np.float32(zero + 0.5), repeat
+        kernel.to_uint8(array(clip), *told, inner.numpy(), threads())
+    return Rounded(whole, scale, zero)
+
+
+def by_pieces(clip: Tensor, scale: float, offset: float, out: Tensor) -> None:
+    """scale * clip + offset, cut to whole numbers, of [N, L, C] into `out` [N, L, repeat, C].
+
+    Some places at a time, so that the float32 of each stays in the cache.
+    """
+    split = 0 if len(clip) > 1 else 1
     places = max(1, PIECE * clip.shape[split] // clip.numel())
     sources = clip.split(places, split)
     single = torch.empty_like(sources[0], dtype=torch.float32)
-    integer, offset = torch.empty_like(single, dtype=torch.int32), torch.tensor(zero + 0.5)
-    targets = inner.view(count, length, repeat, channels).split(places, split)
-    for source, target in zip(sources, targets, strict=True):
+    integer, start = torch.empty_like(single, dtype=torch.int32), torch.tensor(offset)
+    for source, target in zip(sources, out.split(places, split), strict=True):
         values, counts = (t.narrow(split, 0, source.shape[split]) for t in (single, integer))
         values.copy_(source)
-        torch.add(offset, values, alpha=1 / scale, out=values)
+        torch.add(start, values, alpha=scale, out=values)
         counts.copy_(values)  # to uint8 at once takes twice as long
         target.copy_(counts.unsqueeze(2))
-    return Rounded(whole, scale, zero)
 
 
 class Int8Conv:
@@ -117,12 +130,17 @@ class Int8Layer(_ConvNd):
 
     def use_int8(self) -> None:
         """Multiplies in 8 bits from now on, by the weights of now; on a CPU, without gradients."""
-        assert self.bias is not None
-        weight = self.weight.flatten(2).unflatten(2, (-1, self.kernel_size[-1]))
         sizes = (1, *self.stride)[-2:], (1, *self.dilation)[-2:]
+        self.int8 = tuple(
+            Int8Conv(weight.flatten(2).unflatten(2, (-1, self.kernel_size[-1])), bias, *sizes)
+            for weight, bias in self.parts()
+        )
+
+    def parts(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights and biases of all, or of both halves."""
+        assert self.bias is not None
         count = 2 if self.in_halves else 1
-        parts = zip(weight.chunk(count), self.bias.chunk(count), strict=True)
-        self.int8 = tuple(Int8Conv(part, bias, *sizes) for part, bias in parts)
+        return list(zip(self.weight.chunk(count), self.bias.chunk(count), strict=True))
 
     def takes_int8(self, x: Tensor) -> bool:
         """Whether x [B, C_in, L] or [B, C_in, N, L] is convolved in 8 bits."""

@@ -30,7 +30,9 @@ from torch import Tensor, nn
 from wg.errors import InputError
 from wg.fields import check_fields, setting
 from wg.mel.spec import MelSpec
+from wg.models import fused
 from wg.models.convolution import Conv1d, repeated_conv
+from wg.models.fused import Fusible
 from wg.models.layout import channels_together
 from wg.models.network import ModelConfig, Network
 
@@ -334,7 +336,7 @@ class DBlock(nn.Module):
         return x.add_(shortcut)
 
 
-class UBlock(nn.Module):
+class UBlock(Fusible):
     """Upsampling block on the mel path, modulated thrice by the same FiLM output."""
 
     def __init__(
@@ -376,6 +378,8 @@ class UBlock(nn.Module):
         (shortcut, x), (gamma, xi) = entered, film
 
         def modulated(x: Tensor) -> Tensor:
+            if self.takes_kernels(x):
+                return masked(fused.modulated(x, gamma, xi, SLOPE), mask)
             return masked(F.leaky_relu(torch.addcmul(xi, gamma, x), SLOPE, inplace=True), mask)
 
         hidden = self.convs[1](modulated(x)).add_(shortcut)
