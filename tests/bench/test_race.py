@@ -125,6 +125,15 @@ def test_what_cannot_run_here_is_a_row_with_its_reason(monkeypatch, capsys) -> N
     assert max(len(line) for line in printed.splitlines()) <= 80
 
 
+def test_kernels_are_of_a_copy_and_give_the_same_samples() -> None:
+    given = tiny()
+    rows, _ = raced([given], ["kernels"])
+    assert [row.backend for row in rows] == ["eager", "kernels"] and rows[1].difference is not None
+    assert rows[1].difference < 1e-5 and not rows[1].reason
+    layers = given.vocoder.network.modules()
+    assert not any(getattr(layer, "by_kernels", False) for layer in layers)
+
+
 @pytest.mark.skipif(not computes_in_int8(), reason="a CPU without products in 8 bits")
 def test_8_bits_have_a_row_and_a_peak_of_their_own(monkeypatch) -> None:
     rows, _ = raced([tiny()], ["int8"])
@@ -371,7 +380,7 @@ def test_the_command_writes_and_prints_what_it_measured(tmp_path: Path) -> None:
 def test_listing_checks_and_times_nothing(monkeypatch) -> None:
     monkeypatch.setattr(race, "race", None)
     ran = wg("bench", "speed", "ljspeech", "--seconds", "1,5", "--batch", "8", "--list")
-    assert ran.code == 0 and len(ran.out.splitlines()) == 10
+    assert ran.code == 0 and len(ran.out.splitlines()) == 12
     assert "ljspeech openvino: 5 s, batch 8, threads 1" in ran.out
 
 

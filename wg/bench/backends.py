@@ -75,6 +75,14 @@ def eager(candidate: Candidate, context: BackendContext) -> Call:
     return candidate
 
 
+def by_kernels(candidate: Candidate, context: BackendContext) -> Call:
+    """In float32 by what this CPU is fastest at."""
+    if context.device.type != "cpu":
+        raise InputError("kernels are for CPUs")
+    # Not `optimize`, which keeps memory for the others too.
+    return replace(ours(candidate), vocoder=deepcopy(ours(candidate).vocoder).lower("fp32"))
+
+
 def compiled(candidate: Candidate, context: BackendContext) -> Call:
     """By torch.compile for any length: our networks; of others all that they do."""
     if isinstance(candidate, OurNetwork):
@@ -137,7 +145,6 @@ def int8(candidate: Candidate, context: BackendContext) -> Call:
     mine = ours(candidate)
     if not int8_layers(mine.vocoder.network):
         raise InputError("no convolution is large enough")
-    # Not `optimize`, which keeps memory for the others too.
     return replace(mine, vocoder=deepcopy(mine.vocoder).lower("int8"))
 
 
@@ -228,6 +235,7 @@ def installed(package: str) -> ModuleType:
 
 BACKENDS: dict[str, Backend] = {
     "eager": Backend(eager),
+    "kernels": Backend(by_kernels),
     "bf16": autocast(eager, "bf16"),
     "fp16": autocast(eager, "16"),
     "int8": Backend(int8, "int8"),

@@ -217,6 +217,8 @@ def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -
         if not int8_layers(vocoder.network):
             raise InputError("precision int8: no convolution is large enough to be faster so")
         vocoder.lower("int8")
+    elif cell.precision == "32" and device.type == "cpu":
+        vocoder.lower("fp32")
 
     def run(mels: Tensor, frames: Tensor, seeds: Sequence[int]) -> Tensor:
         return vocoder(mels, options, seed=seeds, lengths=frames)

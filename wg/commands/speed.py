@@ -25,7 +25,10 @@ from wg.processes.threads import usable_cores
 from wg.report.table import print_table
 
 NETWORKS = ("ljspeech", "ljspeech/wavegrad", "ljspeech/diffwave")
-QUICK = {"cpu": "eager,bf16,int8,onnxruntime,openvino", "cuda": "eager,bf16,fp16,compiled,graphs"}
+QUICK = {
+    "cpu": "eager,kernels,bf16,int8,onnxruntime,openvino",
+    "cuda": "eager,bf16,fp16,compiled,graphs",
+}
 LONGEST, MOST = 600.0, 1024  # seconds of a clip; of a batch
 Value = TypeVar("Value", int, float)
 

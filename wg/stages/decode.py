@@ -50,7 +50,7 @@ def run(context: Context) -> Mapping[str, Any]:
     if devices.gpus * devices.nodes > 1 and place().world == 1:
         relaunch(context, STAGE.name, devices.gpus)
     else:
-        model.to(f"cuda:{place().local}" if devices.gpus else "cpu")
+        model.to(f"cuda:{place().local}" if devices.gpus else "cpu").optimize()
         mine = {item.id: item for item in items[place().rank :: place().world]}
 
         def make(new: Sequence[Item]) -> Iterator[None]:
