@@ -167,8 +167,8 @@ class TrainedModel:
         """Sets what makes synthesis on a CPU faster at the same output; returns itself.
 
         The process keeps freed memory (`wg.processes.memory`), and the network computes in this
-        `precision`, see `lower`. Layouts need no asking, and elsewhere than on a CPU nothing
-        changes. InputError for another precision.
+        `precision` by kernels of this CPU, see `lower`. Elsewhere than on a CPU nothing changes.
+        InputError for another precision.
         """
         if precision not in get_args(Precision):
             raise InputError(f"precision is {precision!r}; give 'fp32', 'bf16' or 'int8'")
@@ -181,8 +181,9 @@ class TrainedModel:
         """Network by kernels of this CPU, in fewer bits as far as they can; returns itself.
 
         "bf16": in bfloat16; "int8": large convolutions in 8 bits besides (`wg.models.int8`). Nearly
-        the same output, see docs/speed.md. Kernels (`wg.models.fused`) are compiled by what first
-        needs them. Load the model again to change its weights, or to have float32 back.
+        the same output, see docs/speed.md. The first call compiles kernels
+        (`wg.models.fused`), a second or two. Load the model again to change its weights, or to
+        have float32 back.
         """
         if precision == "int8" and computes_in_int8():
             use_int8(self.network)
