@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,16 @@ def test_the_table_states_latency_and_overhead(ran: TinyRecipe) -> None:
     assert float(rows["largest difference from one call"]) < 1e-4
 
 
+def test_with_a_context_the_table_states_what_it_costs(ran: TinyRecipe) -> None:
+    outcome = bench(ran, "--steps", "3", "--seconds", "2", "--chunk", "25", "--context", "10")
+    assert outcome.code == 0, outcome
+    assert "| look-ahead | 10 frames, 80 ms |" in " ".join(outcome.out.split())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--context", "0"), "--context 0: give at least 1 frame"),
         (("--chunk", "0"), "--chunk 0: give at least 1 frame"),
         (("--seconds", "0.01"), "--seconds 0.01: give at least a chunk"),
         (("--seconds", "nan"), "--seconds nan: give at least a chunk"),
@@ -66,6 +74,18 @@ def test_vocoding_in_chunks_gives_the_same_file(ran: TinyRecipe, tmp_path: Path)
         made[name] = soundfile.read(path)[0]
     assert np.abs(made["whole"]).max() > 0.05
     assert np.abs(made["whole"] - made["chunks"]).max() < 1e-4
+
+
+def test_vocoding_by_context_is_written_down(ran: TinyRecipe, tmp_path: Path) -> None:
+    np.save(tmp_path / "mel.npy", np.random.default_rng(0).normal(-4, 1, (10, 300)))
+    given = str(tmp_path / "mel.npy"), "-o", str(tmp_path / "out.wav")
+    given = *given, "--vocoder", str(ran.exp / "vocoder"), "--context", "9"
+    complaint = wg("vocode", *given).complaint()
+    assert "--context 9: is of a stream; give --chunk too" in complaint
+    assert wg("vocode", *given, "--chunk", "70").code == 0
+    said = json.loads((tmp_path / "out.json").read_text())
+    assert (said["chunk"], said["context"]) == (70, 9)
+    assert soundfile.info(tmp_path / "out.wav").duration == 2.4
 
 
 def test_a_chunked_input_that_is_no_mel_is_named(ran: TinyRecipe, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from wg.diffusion.process import DiffusionConfig
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig
 from wg.inference.receptive_field import receptive_field_of
-from wg.inference.streaming import Stream
+from wg.inference.streaming import Stream, WindowStream
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
 from wg.models import build_network
@@ -84,7 +85,7 @@ def test_the_pieces_join_to_full_synthesis(name: str) -> None:
 
 def test_streams_that_wait_for_seconds_are_refused() -> None:
     voc = vocoder("spectral")
-    with pytest.raises(InputError, match=r"start \d+\.\d s late, over 8 s.*--consistency 0"):
+    with pytest.raises(InputError, match=r"start \d+\.\d s late.*context 32.*--consistency 0"):
         next(iter(voc.stream([mel(9)], consistency=100)))
 
 
@@ -115,6 +116,46 @@ def test_audio_comes_as_soon_as_the_reach_allows() -> None:
         known += len(stream.push(mel(20)))
         assert known == max(0, given - stream.latency) * 64
     assert known + len(stream.push(None)) == given * 64
+
+
+@pytest.mark.parametrize("sizes", [[50, 50, 50], [7, 90, 53], [150]])
+@pytest.mark.parametrize("name", ["wavegrad", "spectral", "spectral consistent", "diffwave mel"])
+def test_pieces_that_see_all_that_matters_join_to_full_synthesis(
+    name: str, sizes: list[int]
+) -> None:
+    voc, whole = vocoder(name), mel(150)
+    far = Stream(voc, voc.synthesis, 5).latency
+    streamed = torch.cat(list(voc.stream(chunks(whole, sizes), seed=5, context=far)))
+    assert (streamed - voc(whole, seed=5)).abs().max() < 1e-4
+
+
+def test_with_a_context_audio_comes_so_much_later_and_nearly_as_of_one_call() -> None:
+    voc, whole = vocoder("spectral consistent"), mel(150)
+    full, errors = voc(whole, seed=3), []
+    for context in (2, 8, 16):
+        stream = WindowStream(voc, voc.synthesis, 3, context)
+        made, given = [], 0
+        for chunk in chunks(whole, [10] * 15):
+            given += 10
+            made.append(stream.push(chunk))
+            assert sum(map(len, made)) == max(0, given - context) * 64
+            assert stream.mel.end - stream.mel.first <= 2 * context + 10
+        made.append(stream.push(None))
+        wave = torch.cat(made)
+        assert len(wave) == len(full)
+        errors.append(float((wave - full).square().mean() / full.square().mean()))
+    assert errors[0] > 10 * errors[1] > 100 * errors[2] > 0
+
+
+def test_a_context_lets_a_stream_begin_that_would_be_refused() -> None:
+    pieces = vocoder("spectral").stream([mel(9)], consistency=100, context=4)
+    assert len(torch.cat(list(pieces))) == 9 * 64
+
+
+@pytest.mark.parametrize("context", [0, -3, 2.5, "4"])
+def test_a_context_that_is_none_is_refused(context: Any) -> None:
+    with pytest.raises(InputError, match=f"context {context!r}: give a number of frames, at least"):
+        vocoder("wavegrad").stream([mel(9)], context=context)
 
 
 def test_the_reach_is_that_of_the_gradients() -> None:
@@ -158,8 +199,9 @@ def test_a_positional_encoding_in_time_cannot_be_streamed() -> None:
     network = build_network(coqui, MEL)
     nn.init.normal_(network.out_conv.weight, std=0.1)  # pyright: ignore
     voc = Vocoder(network, coqui, MEL, DiffusionConfig(), GENTLE)
-    with pytest.raises(InputError, match="depends on the position in the utterance"):
-        voc.stream([mel(5)])
+    for context in (None, 3):
+        with pytest.raises(InputError, match="depends on the position in the utterance"):
+            voc.stream([mel(5)], context=context)
 
 
 def test_numpy_chunks_stream_too() -> None:

@@ -106,6 +106,15 @@ def test_what_is_not_finite_is_not_hidden(value: float, dtype: torch.dtype) -> N
     torch.testing.assert_close(made, wanted, equal_nan=True)
 
 
+def test_what_does_not_fit_is_refused() -> None:
+    x, short = torch.zeros(2, 4, 9), torch.zeros(2, 4, 8)
+    for wrong in (short, x[:1], x[:, :2]):
+        with pytest.raises(AssertionError):
+            fused.modulated(x, x, wrong, 0.2)
+        with pytest.raises(AssertionError):
+            fused.gated(x, wrong)
+
+
 def test_bfloat16_is_rounded_to_the_nearest() -> None:
     torch.manual_seed(0)
     values = torch.randn(1, 16, 4000) * 10.0 ** torch.randint(-30, 30, (1, 16, 4000))

@@ -10,12 +10,19 @@ import torch
 from torch import Tensor
 
 from wg.commands.options import Options
-from wg.commands.sampling import add_sampling, chosen, device_of
+from wg.commands.sampling import (
+    CONTEXT,
+    add_device,
+    add_sampling,
+    check_chunks,
+    chosen,
+    placed,
+)
 from wg.errors import InputError
 from wg.inference.model import SamplingConfig
 from wg.inference.pretrained import DEFAULT
 from wg.inference.receptive_field import receptive_field_of
-from wg.inference.streaming import Stream
+from wg.inference.streaming import begun
 from wg.inference.vocoder import Vocoder
 from wg.processes.devices import synchronise
 from wg.report.table import markdown
@@ -27,16 +34,17 @@ def parser() -> Options:
     options.add_argument("--vocoder", default=DEFAULT, help="folder, hub id or name [%(default)s]")
     add_sampling(options)
     options.add_argument("--chunk", type=int, default=20, help="frames at a time [%(default)s]")
+    options.add_argument("--context", type=int, metavar="FRAMES", help=CONTEXT)
     options.add_argument("--seconds", type=float, default=5.0, help="of audio [%(default)s]")
-    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... [%(default)s]")
+    add_device(options)
     return options
 
 
 def streamed(
-    vocoder: Vocoder, synthesis: SamplingConfig, mel: Tensor, chunk: int
+    vocoder: Vocoder, synthesis: SamplingConfig, mel: Tensor, chunk: int, context: int | None
 ) -> tuple[Tensor, list[float], float]:
     """Of a mel [M, F]: waveform [T], seconds of computing each chunk, and until the first audio."""
-    state = Stream(vocoder, synthesis, 0)
+    state = begun(vocoder, synthesis, 0, context)
     made, seconds, first = [], [], 0.0
     for part in [*mel.split(chunk, 1), None]:
         synchronise(vocoder.device)
@@ -52,9 +60,8 @@ def streamed(
 def latency(arguments: Sequence[str]) -> None:
     """Streams a mel of noise (what it says changes no cost) and prints a table."""
     options = parser().parse_args(arguments)
-    if options.chunk < 1:
-        raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
-    vocoder = Vocoder.from_pretrained(options.vocoder).to(device_of(options.device))
+    check_chunks(options)
+    vocoder = placed(Vocoder.from_pretrained(options.vocoder), options)
     synthesis, levels = chosen(vocoder, options)
     spec = vocoder.mel_spec
     frame = spec.hop_length / spec.sample_rate
@@ -66,14 +73,16 @@ def latency(arguments: Sequence[str]) -> None:
     frames = round(options.seconds / frame)
     noise = torch.randn(spec.n_mels, frames, generator=torch.Generator().manual_seed(0))
     mel = (spec.silence[:, None] + noise.abs()).to(vocoder.device)
-    streamed(vocoder, synthesis, mel[:, : 2 * options.chunk], options.chunk)  # warm-up
-    wave, seconds, first = streamed(vocoder, synthesis, mel, options.chunk)
+    pieces = options.chunk, options.context
+    streamed(vocoder, synthesis, mel[:, : 2 * options.chunk], *pieces)  # warm-up
+    wave, seconds, first = streamed(vocoder, synthesis, mel, *pieces)
     synchronise(vocoder.device)
     started = time.perf_counter()
     full = vocoder(mel, synthesis)
     synchronise(vocoder.device)
     whole = time.perf_counter() - started
-    state, reach = Stream(vocoder, synthesis, 0), receptive_field_of(vocoder.denoiser)
+    state = begun(vocoder, synthesis, 0, options.context)
+    reach = receptive_field_of(vocoder.denoiser)
     # The chunks in the middle: the first ones wait for context, the last makes all that is left.
     middle = seconds[-(-state.latency // options.chunk) : -1] or seconds
     duration = frames * frame

@@ -20,6 +20,9 @@ Model = TypeVar("Model", bound=TrainedModel)
 STEPS = "step count, quantiles-N, published name or file [the model's own]"
 
 
+CONTEXT = "with --chunk: frames to either side that a piece sees; nearly the whole, sooner [all]"
+
+
 def add_sampling(options: argparse.ArgumentParser) -> None:
     """Adds --steps, --sampler and --clip, which override how the model samples."""
     options.add_argument("--steps", help=STEPS)
@@ -52,6 +55,18 @@ def placed(model: Model, options: argparse.Namespace) -> Model:
             )
         return model.to(device).optimize(wanted)
     return model.to(device).bfloat16() if wanted == "bf16" else model.to(device)
+
+
+def check_chunks(options: argparse.Namespace) -> None:
+    """InputError for a --chunk or --context that is none."""
+    if options.chunk is not None and options.chunk < 1:
+        raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
+    if options.context is None:
+        return
+    if options.chunk is None:
+        raise InputError(f"--context {options.context}: is of a stream; give --chunk too")
+    if options.context < 1:
+        raise InputError(f"--context {options.context}: give at least 1 frame")
 
 
 def check_int8(model: TrainedModel, device: torch.device) -> None:

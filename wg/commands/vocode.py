@@ -18,7 +18,14 @@ from torch import Tensor
 
 from wg.commands.clips import open_array, read_clip, write_stream, written
 from wg.commands.options import FORCE, Options
-from wg.commands.sampling import add_device, add_sampling, chosen, placed
+from wg.commands.sampling import (
+    CONTEXT,
+    add_device,
+    add_sampling,
+    check_chunks,
+    chosen,
+    placed,
+)
 from wg.errors import InputError, PartlyDone, stage_label
 from wg.files import MODEL_FILES, check_file, check_names, check_sidecar, own, write_json
 from wg.inference.model import SamplingConfig
@@ -80,6 +87,7 @@ def parser() -> Options:
     )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--chunk", type=int, help="stream, so many frames at a time [all at once]")
+    options.add_argument("--context", type=int, metavar="FRAMES", help=CONTEXT)
     add_device(options)
     options.add_argument("--force", action="store_true", help=FORCE)
     return options
@@ -209,8 +217,7 @@ def vocode(arguments: Sequence[str]) -> None:
     """Reads, synthesises, writes; says how fast. PartlyDone where some of many inputs failed."""
     options = parser().parse_args(arguments)
     jobs = jobs_of(options)
-    if options.chunk is not None and options.chunk < 1:
-        raise InputError(f"--chunk {options.chunk}: give at least 1 frame")
+    check_chunks(options)
     vocoder = placed(Vocoder.from_pretrained(options.vocoder), options)
     synthesis, levels = chosen(vocoder, options, options.consistency)
     work = FileVocoder(options, vocoder, synthesis, levels)
@@ -274,7 +281,9 @@ class FileVocoder:
                 yield wave
             else:
                 chunks = map(convert, split(mel, options.chunk))
-                yield from vocoder.stream(chunks, self.synthesis, options.seed)
+                yield from vocoder.stream(
+                    chunks, self.synthesis, options.seed, context=options.context
+                )
                 looked_at = convert(mel[:, :FRAMES_LOOKED_AT])
             if problem := vocoder.oddity(looked_at):
                 warnings.warn(f"{path}: {problem}", UnlikelyMel, stacklevel=2)
@@ -285,13 +294,15 @@ class FileVocoder:
 
     def description(self) -> dict[str, Any]:
         """What makes the same wav again."""
-        consistency = self.synthesis.consistency
+        consistency, options = self.synthesis.consistency, self.options
+        windows = {"chunk": options.chunk, "context": options.context} if options.context else {}
         return {
-            "vocoder": str(self.options.vocoder),
+            "vocoder": str(options.vocoder),
             "sampler": self.synthesis.sampler,
             "levels": self.levels.tolist(),
             "clip": self.synthesis.clip,
             "consistency": asdict(consistency) if consistency else None,
-            "seed": self.options.seed,
-            "precision": self.options.precision,
+            "seed": options.seed,
+            "precision": options.precision,
+            **windows,
         }

@@ -255,12 +255,16 @@ class TrainedModel:
         start: Tensor | None = None,
         correct: Correct | None = None,
         progress: Progress | None = None,
+        first: int = 0,
     ) -> Tensor:
-        """Waveforms [B, T] of `length` from noise, or from `start`, at levels[-1]."""
+        """Waveforms [B, T] of `length` from noise, or from `start`, at levels[-1].
+
+        `first`: where in the noise, in samples.
+        """
         wave = self.denoiser.sample(
             condition,
             levels,
-            lambda k: noise(k, length),
+            lambda k: noise(k, length, first),
             options.sampler,
             options.clip,
             correct,

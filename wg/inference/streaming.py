@@ -15,6 +15,9 @@ Each frame of each level is computed once, whatever the number of steps; what is
 are the frames of reach around each piece. Noise is a function of seed, step and position, so the
 pieces join to what one call over the whole mel gives.
 
+That waits long where iterations see far. What is far matters little: `WindowStream` makes each
+piece with a few frames to either side alone, all levels of it at once.
+
 Shapes: M mels, F frames, T = F * hop samples.
 """
 
@@ -113,8 +116,8 @@ class Stream:
         if seconds > LONGEST_LATENCY:
             raise InputError(
                 f"streaming would start {seconds:.1f} s late, over {LONGEST_LATENCY:g} s: every "
-                "iteration of mel-consistent sampling waits for another window; take fewer "
-                "(--consistency 0: none), fewer steps, or synthesise the whole mel"
+                "iteration of mel-consistent sampling waits for another window; take a context "
+                "(--context 32, context=32), fewer of them (--consistency 0: none) or fewer steps"
             )
 
     @torch.inference_mode()
@@ -175,6 +178,53 @@ class Stream:
             self.estimates[index - 1].forget(end)
 
 
+class WindowStream:
+    """Pieces made with `context` frames to either side alone, nearly what one call gives.
+
+    `push` gives the audio that a chunk makes known, `context` frames behind the mel.
+    """
+
+    def __init__(
+        self, vocoder: TrainedModel, options: SamplingConfig, seed: int, context: int
+    ) -> None:
+        if not isinstance(context, int) or context < 1:
+            raise InputError(f"context {context!r}: give a number of frames, at least 1")
+        check_clip(options.clip)
+        receptive_field_of(vocoder.denoiser)  # refuses what depends on the position
+        self.vocoder, self.options, self.latency = vocoder, options, context
+        self.levels = vocoder.levels(options)
+        self.noise = PositionalNoise([seed], vocoder.device)
+        self.longest = 0  # frames of a chunk so far
+        self.mel, self.made = Buffer(1), 0  # frames
+
+    @torch.inference_mode()
+    def push(self, mel: Tensor | None) -> Tensor:
+        """Audio [T] that a chunk [M, F] makes known, or the end of the stream (None)."""
+        if mel is not None:
+            self.mel.append(mel[None])
+            self.longest = max(self.longest, mel.shape[1])
+        end = self.mel.end if mel is None else self.mel.end - self.latency
+        if end <= self.made:
+            return released(torch.zeros(0))
+        hop = self.vocoder.mel_spec.hop_length
+        first = max(0, self.made - self.latency)
+        wave = self._window(first, self.mel.end)[(self.made - first) * hop : (end - first) * hop]
+        self.made = end
+        self.mel.forget(end - self.latency)
+        return released(wave)
+
+    def _window(self, first: int, last: int) -> Tensor:
+        """Audio [T] of frames first .. last by themselves."""
+        vocoder, hop, mel = self.vocoder, self.vocoder.mel_spec.hop_length, self.mel
+        given = mel.part(first, last).to(vocoder.device, vocoder.dtype)
+        condition = vocoder.denoiser.condition({"mel": given})
+        return vocoder.reverse(
+            *(condition, self.levels, self.noise, self.options, (last - first) * hop),
+            correct=vocoder.correction(condition, self.options),
+            first=first * hop,
+        )[0]
+
+
 def wider(reach: ReceptiveField, frames: int) -> ReceptiveField:
     """A reach with so many frames more to either side."""
     return ReceptiveField(reach.behind + frames, reach.ahead + frames)
@@ -185,13 +235,15 @@ def stream(
     chunks: Iterable[Tensor | np.ndarray],
     options: SamplingConfig,
     seed: int,
+    context: int | None = None,
 ) -> Iterator[Tensor]:
     """Audio [T] in pieces, from chunks [M, F] of one mel; F may differ between them.
 
-    The pieces join to `vocoder(mel, options, seed=seed)`. Ends with the chunks; an error of
-    theirs passes through. InputError names the chunk that is none.
+    The pieces join to `vocoder(mel, options, seed=seed)`, with a `context` nearly so, see
+    `WindowStream`. Ends with the chunks; an error of theirs passes through. InputError names the
+    chunk that is none.
     """
-    state = Stream(vocoder, options, seed)
+    state = begun(vocoder, options, seed, context)
 
     def pieces() -> Iterator[Tensor]:
         for number, chunk in enumerate(chunks, 1):
@@ -203,6 +255,15 @@ def stream(
         yield state.push(None)
 
     return pieces()
+
+
+def begun(
+    vocoder: TrainedModel, options: SamplingConfig, seed: int, context: int | None
+) -> Stream | WindowStream:
+    """A stream without chunks as yet."""
+    if context is None:
+        return Stream(vocoder, options, seed)
+    return WindowStream(vocoder, options, seed, context)
 
 
 def checked(given: Tensor | np.ndarray, number: int, vocoder: TrainedModel) -> Tensor:

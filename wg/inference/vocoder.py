@@ -91,15 +91,18 @@ class Vocoder(TrainedModel):
         schedule: Schedule | None = None,
         sampler: str | None = None,
         consistency: Consistency | int | None = None,
+        context: int | None = None,
     ) -> Iterator[Tensor]:
         """Audio [T] in pieces, from chunks [M, F] of one mel, as they come.
 
         The pieces join to what one call over the whole mel gives, to rounding (after
-        `optimize("int8")` to that of each piece's own range). How to sample is said as in that
-        call.
+        `optimize("int8")` to that of each piece's own range). With mel-consistent sampling that
+        waits for seconds: with a `context` each piece sees so many frames to either side alone and
+        comes so many late; from 24 to 32 on (0.3 s) it sounds the same, see docs/sampling.md. How
+        to sample is said as in that call.
         """
         options = self.chosen(synthesis).override(steps, schedule, sampler, consistency)
-        return stream(self, chunks, options, whole_seeds(seed, 1)[0])
+        return stream(self, chunks, options, whole_seeds(seed, 1)[0], context)
 
     def oddity(self, mel: Tensor) -> str | None:
         """Why values [M, F] are probably not what this vocoder was trained on; None: they may be.

@@ -74,6 +74,7 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tenso
 
 def modulated(x: Tensor, scale: Tensor, shift: Tensor, slope: float) -> Tensor:
     """Leaky ReLU of shift + scale * x, of tensors [B, C, L]."""
+    assert x.shape == scale.shape == shift.shape  # kernels do not look
     told = [t.transpose(1, 2).contiguous() for t in (x, scale, shift)]
     out = torch.empty_like(told[0])
     arrays = [array(t.flatten(0, 1)) for t in (*told, out)]
@@ -86,6 +87,7 @@ def gated(y: Tensor, condition: Tensor | None) -> Tensor:
 
     The condition [B, 2 C, L or 1] comes times (-2, 1).
     """
+    assert condition is None or condition.shape in (y.shape, (*y.shape[:2], 1))
     rows = y.transpose(1, 2).contiguous()
     out = rows.new_empty(*rows.shape[:2], y.shape[1] // 2)
     told = rows[:, :0] if condition is None else condition.transpose(1, 2).contiguous()
