@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_recipe import tone
-from tiny_vocoder import int8_of_any_size, random_mel, tiny_vocoder
+from tiny_vocoder import MEL, int8_of_any_size, random_mel, tiny_vocoder
 from torch import Tensor, nn
 
 from wg.bench import external
@@ -123,6 +123,17 @@ def test_a_cell_in_8_bits_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (found[name],) = made.synthesise([random_mel(8)], [0])
     error = np.abs(found["32"] - found["int8"]).mean() / np.abs(found["32"]).mean()
     assert 0 < error < 0.15
+
+
+def test_with_a_context_a_listener_waits_for_less(tmp_path: Path) -> None:
+    tiny_vocoder("spectral").save_pretrained(tmp_path / "v")
+    mel, waits = random_mel(400), {}
+    for context in (None, 40, 4):
+        made = system_of(VocoderEntry("wg", "v", context=context), Cell("c", "v"), tmp_path, CPU)
+        waits[context] = made.begin(mel, 0.01)
+    frame = MEL.hop_length / MEL.sample_rate
+    assert waits[4] == pytest.approx(5 * frame) and waits[40] == pytest.approx(41 * frame)
+    assert waits[None] > waits[40]
 
 
 # -- plug-ins --------------------------------------------------------------------------------

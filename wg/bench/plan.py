@@ -52,6 +52,7 @@ class VocoderEntry:
 
     kind: str  # one of NEEDS
     folder: str = ""  # wg: what stage pack wrote, from the file's own folder
+    context: int | None = None  # wg: frames to either side of a streamed piece; None: all
     mel: str = ""  # griffin-lim, external: a named mel spec
     iterations: int = 32  # griffin-lim
     factory: str = ""  # external: module:function of (MelSpec, **options)
@@ -180,8 +181,10 @@ def check_vocoder(bench: Bench, entry: VocoderEntry, where: str) -> None:
         if given != (key in NEEDS[entry.kind]):
             remedy = "remove it" if given else "write it"
             raise InputError(f"{where}: key {key!r} with kind {entry.kind}: {remedy}")
-    if entry.kind != "wg" and (entry.steps or entry.samplers):
-        raise InputError(f"{where}: steps and samplers are for kind wg; remove them")
+    if entry.kind != "wg" and (entry.steps or entry.samplers or entry.context is not None):
+        raise InputError(f"{where}: steps, samplers and context are for kind wg; remove them")
+    if entry.context is not None and entry.context < 1:
+        raise InputError(f"{where}, context: {entry.context}; give at least 1 frame")
 
 
 def cells_of(bench: Bench, only: Sequence[str] = ()) -> list[Cell]:
@@ -222,7 +225,7 @@ def fingerprint(bench: Bench, cell: Cell, root: Path) -> str:
     content: dict[str, Any] = {
         "cell": asdict(cell),
         "corpus": {key: value for key, value in asdict(corpus).items() if key != "texts"},
-        "vocoder": asdict(entry),
+        "vocoder": {key: value for key, value in asdict(entry).items() if value is not None},
         "bench": [bench.metrics, bench.seed, asdict(bench.speed)],
     }
     if entry.kind == "wg":

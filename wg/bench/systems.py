@@ -185,7 +185,7 @@ def system_of(entry: VocoderEntry, cell: Cell, root: Path, device: torch.device)
     if entry.kind == "griffin-lim":
         return griffin_lim_system(named(entry.mel), entry.iterations)
     if entry.kind == "wg":
-        return ours(root / entry.folder, schedule_of(cell, root), cell, device)
+        return ours(entry, root, cell, device)
     return external(entry, cell, device)
 
 
@@ -208,10 +208,10 @@ def griffin_lim_system(spec: MelSpec, iterations: int) -> System:
     return FromMel(spec, run)
 
 
-def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -> System:
+def ours(entry: VocoderEntry, root: Path, cell: Cell, device: torch.device) -> System:
     """A vocoder folder, with the cell's schedule and sampler."""
-    vocoder = Vocoder.from_pretrained(folder).to(device)
-    options = vocoder.synthesis.override(None, schedule, cell.sampler)
+    vocoder = Vocoder.from_pretrained(root / entry.folder).to(device)
+    options = vocoder.synthesis.override(None, schedule_of(cell, root), cell.sampler)
     vocoder.levels(options)
     if cell.precision == "int8":
         if not int8_layers(vocoder.network):
@@ -224,7 +224,7 @@ def ours(folder: Path, schedule: str | None, cell: Cell, device: torch.device) -
         return vocoder(mels, options, seed=seeds, lengths=frames)
 
     def stream(chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        return vocoder.stream(chunks, options)
+        return vocoder.stream(chunks, options, context=entry.context)
 
     return FromMel(vocoder.mel_spec, run, vocoder.network, device, cell.precision, stream)
 
