@@ -23,6 +23,7 @@ Shapes: M mels, F frames, T = F * hop samples.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -187,8 +188,12 @@ class WindowStream:
     def __init__(
         self, vocoder: TrainedModel, options: SamplingConfig, seed: int, context: int
     ) -> None:
-        if not isinstance(context, int) or context < 1:
-            raise InputError(f"context {context!r}: give a number of frames, at least 1")
+        try:
+            context = operator.index(context)
+        except TypeError:
+            raise InputError(f"context {context!r}: give a whole number of frames") from None
+        if context < 1:
+            raise InputError(f"context {context}: give at least 1 frame")
         check_clip(options.clip)
         receptive_field_of(vocoder.denoiser)  # refuses what depends on the position
         self.vocoder, self.options, self.latency = vocoder, options, context

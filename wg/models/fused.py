@@ -14,7 +14,7 @@ from wg.models.layout import in_pieces
 
 @cache
 def kernels() -> Any:
-    """`wg.models.kernels`, or None where numba is not installed or has nowhere to keep code."""
+    """`wg.models.kernels`, or None where numba is not, may not compile or cannot keep it."""
     try:
         from wg.models import kernels
     except (ImportError, RuntimeError):

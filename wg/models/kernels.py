@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 from numba import prange, types
-from numba.core.config import NUMBA_NUM_THREADS  # pyright: ignore
+from numba.core.config import DISABLE_JIT, NUMBA_NUM_THREADS  # pyright: ignore
 from numba.extending import overload
 
 try:
@@ -24,6 +24,9 @@ except ImportError:
     OPENMP = False
 else:
     OPENMP = True
+
+if DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set: nothing is compiled")
 
 Array = np.ndarray
 Products = tuple[Array, ...]
