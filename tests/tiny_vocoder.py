@@ -13,7 +13,7 @@ from wg.diffusion.process import DiffusionConfig
 from wg.inference.model import SamplingConfig
 from wg.inference.vocoder import Vocoder
 from wg.mel.spec import MelSpec
-from wg.models import build_network, int8, winograd
+from wg.models import build_network, fused, int8, winograd
 from wg.models.diffwave import DiffWaveConfig
 from wg.models.spectral import SpectralConfig
 from wg.models.wavegrad import WaveGradConfig
@@ -59,9 +59,10 @@ def int8_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(int8, limit, 2)
 
 
-def winograd_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiny networks convolve by Winograd once they are optimised, as large ones do."""
-    for limit in ("NARROWEST", "LEAST", "SHORTEST", "FEWEST"):
+def kernels_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny networks take kernels once they are optimised, as large ones do."""
+    monkeypatch.setattr(fused, "NARROWEST", 1)
+    for limit in ("LEAST", "SHORTEST", "FEWEST"):
         monkeypatch.setattr(winograd, limit, 1)
 
 

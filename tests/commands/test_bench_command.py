@@ -37,7 +37,10 @@ def test_the_table_states_latency_and_overhead(ran: TinyRecipe) -> None:
 def test_with_a_context_the_table_states_what_it_costs(ran: TinyRecipe) -> None:
     outcome = bench(ran, "--steps", "3", "--seconds", "2", "--chunk", "25", "--context", "10")
     assert outcome.code == 0, outcome
-    assert "| look-ahead | 10 frames, 80 ms |" in " ".join(outcome.out.split())
+    said = " ".join(outcome.out.split())
+    assert "| look-ahead | 10 frames, 80 ms |" in said and "difference" not in said
+    none = bench(ran, "--steps", "3", "--seconds", "2", "--chunk", "25", "--consistency", "0")
+    assert none.code == 0 and "difference from one call" in none.out
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_vocoding_by_context_is_written_down(ran: TinyRecipe, tmp_path: Path) ->
     given = str(tmp_path / "mel.npy"), "-o", str(tmp_path / "out.wav")
     given = *given, "--vocoder", str(ran.exp / "vocoder"), "--context", "9"
     complaint = wg("vocode", *given).complaint()
-    assert "--context 9: is of a stream; give --chunk too" in complaint
+    assert "--context 9: for streaming alone; give --chunk too" in complaint
     assert wg("vocode", *given, "--chunk", "70").code == 0
     said = json.loads((tmp_path / "out.json").read_text())
     assert (said["chunk"], said["context"]) == (70, 9)
@@ -89,6 +92,10 @@ def test_vocoding_by_context_is_written_down(ran: TinyRecipe, tmp_path: Path) ->
 
 
 def test_a_chunked_input_that_is_no_mel_is_named(ran: TinyRecipe, tmp_path: Path) -> None:
+    np.save(tmp_path / "turned.npy", np.zeros((30, 10)))
+    arguments = (str(tmp_path / "turned.npy"), "-o", str(tmp_path / "out.wav"), "--chunk", "8")
+    line = wg("vocode", *arguments, "--vocoder", str(ran.exp / "vocoder")).complaint()
+    assert "turned.npy: mel of shape [30, 10]; this vocoder takes [10, frames]; it looks t" in line
     arrays = {"bands": np.zeros((9, 20)), "flat": np.zeros(20), "nan": np.full((10, 20), np.nan)}
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)

@@ -147,17 +147,36 @@ def test_with_a_context_audio_comes_so_much_later_and_nearly_as_of_one_call() ->
     assert errors[0] > 10 * errors[1] > 100 * errors[2] > 0
 
 
+def test_a_piece_goes_over_into_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def window(self: WindowStream, first: int, last: int) -> Tensor:
+        made.append(first)
+        return torch.full(((last - first) * 64,), float(len(made)))
+
+    monkeypatch.setattr(WindowStream, "_window", window)
+    wave = torch.cat(list(vocoder("wavegrad").stream([mel(10)] * 5, context=6)))
+    assert len(wave) == 50 * 64 and (wave[0], wave[-1]) == (1, len(made))
+    # Of ones, twos .. : never a jump, from piece to piece within four frames.
+    assert float(wave.diff().abs().max()) == pytest.approx(1 / (4 * 64 + 1), rel=1e-3)
+    assert float((wave == wave.round()).float().mean()) > 0.6
+
+
 def test_a_context_lets_a_stream_begin_that_would_be_refused() -> None:
     pieces = vocoder("spectral").stream([mel(9)], consistency=100, context=4)
     assert len(torch.cat(list(pieces))) == 9 * 64
 
 
-BAD_CONTEXTS = {0: "at least 1 frame", -3: "at least 1 frame", 2.5: "a whole", "4": "a whole"}
+BAD_CONTEXTS = {
+    **{0: "give at least 1 frame", -3: "give at least 1 frame"},
+    **{2.5: "give a whole", "4": "give a whole"},
+    10**20: r"streaming would start .* s late, over 8 s; take fewer frames",
+}
 
 
 @pytest.mark.parametrize("context", BAD_CONTEXTS)
 def test_a_context_that_is_none_is_refused(context: Any) -> None:
-    with pytest.raises(InputError, match=f"context {context!r}: give {BAD_CONTEXTS[context]}"):
+    with pytest.raises(InputError, match=f"context {context!r}: {BAD_CONTEXTS[context]}"):
         vocoder("wavegrad").stream([mel(9)], context=context)
     vocoder("wavegrad").stream([mel(9)], context=np.int64(3))  # pyright: ignore
 
@@ -227,6 +246,7 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "whole numbers": (lambda: torch.ones(6, 4, dtype=torch.int64), "chunk 2: torch.int64; a mel"),
     "complex": (lambda: np.ones((6, 4), complex), "chunk 2: complex128; a mel holds floating"),
     "words": (lambda: np.array([["a"] * 4] * 6), "chunk 2: <U1; a mel holds floating"),
+    "row": (lambda: mel(4)[0], r"chunk 2: shape \[4\].*; of a whole mel give mel.split\(20, 1\)"),
     "list": (lambda: mel(4).tolist(), "chunk 2: a list; give a torch tensor or numpy array"),
     "nothing": (lambda: None, "chunk 2: a NoneType; give a torch tensor"),
 }

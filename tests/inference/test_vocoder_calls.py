@@ -110,6 +110,7 @@ def test_in_8_bits_it_sounds_much_the_same(name: str, monkeypatch: pytest.Monkey
     error = (got - expected).square().mean().sqrt() / expected.square().mean().sqrt()
     assert got.dtype == torch.float32 and 0 < float(error) < 0.15
     assert torch.equal(deepcopy(short)(batch, lengths=lengths), got)
+    assert "and int8 on cpu" in repr(short) and "int8" not in repr(full)
     with pytest.raises(InputError, match="precision is 'fp16'; give 'fp32', 'bf16' or 'int8'"):
         short.optimize("fp16")  # pyright: ignore
     whole, pieces = short(mel, seed=3), torch.cat(list(short.stream(mel.split(4, 1), seed=3)))

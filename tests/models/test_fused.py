@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from copy import deepcopy
 
@@ -11,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_vocoder import random_mel, tiny_vocoder, winograd_of_any_size
+from tiny_vocoder import kernels_of_any_size, random_mel, tiny_vocoder
 from torch import Tensor, nn
 
+from wg.bench.speed import multiply_adds
 from wg.models import fused, int8, kernels, winograd
 from wg.models.convolution import Conv1d
 from wg.models.diffwave import gated, turned
-from wg.models.fused import Fusible
+from wg.models.fused import fused_layers
 from wg.models.int8 import rounded
 from wg.models.winograd import Winograd
 from wg.processes.devices import computes_in_bfloat16
@@ -108,12 +112,18 @@ def test_what_is_not_finite_is_not_hidden(value: float, dtype: torch.dtype) -> N
     torch.testing.assert_close(made, wanted, equal_nan=True)
 
 
+def test_no_nan_of_any_bits_becomes_a_number() -> None:
+    bits = torch.tensor([0x7FC00001, 0x7FC00080, 0x7F800001, -1], dtype=torch.int32)
+    y = bits.view(torch.float32).repeat(1, 2, 1)
+    assert y.isnan().all() and fused.gated(y, None).isnan().all()
+
+
 def test_what_does_not_fit_is_refused() -> None:
     x, short = torch.zeros(2, 4, 9), torch.zeros(2, 4, 8)
     for wrong in (short, x[:1], x[:, :2]):
-        with pytest.raises(AssertionError):
+        with pytest.raises(ValueError, match="shapes"):
             fused.modulated(x, x, wrong, 0.2)
-        with pytest.raises(AssertionError):
+        with pytest.raises(ValueError, match="shapes"):
             fused.gated(x, wrong)
 
 
@@ -137,7 +147,7 @@ def test_rounding_by_kernel_is_rounding_by_pieces(
     torch.manual_seed(0)
     x = torch.randn(rows, 301, 7).to(dtype)
     ours = rounded(x, (rows - 1, 4), repeat)
-    monkeypatch.setattr(int8, "kernels", lambda: None)
+    monkeypatch.setattr(int8, "ready", lambda: False)
     plain = rounded(x, (rows - 1, 4), repeat)
     assert ours[1:] == plain[1:]
     off = (ours.whole.int() - plain.whole.int()).abs()
@@ -238,14 +248,13 @@ def test_small_strided_and_unusual_layers_are_left_alone() -> None:
 def test_a_network_by_kernels_sounds_the_same(
     name: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    winograd_of_any_size(monkeypatch)
+    kernels_of_any_size(monkeypatch)
     plain, optimised, mel = tiny_vocoder(name), tiny_vocoder(name).optimize(), random_mel(8)
     batch, lengths = torch.stack([mel, mel]), [8, 6]
     out = optimised(batch, lengths=lengths)
     torch.testing.assert_close(out, plain(batch, lengths=lengths), rtol=0, atol=2e-5)
-    layers = optimised.network.modules()
-    taken = any(isinstance(layer, Fusible) and layer.by_kernels for layer in layers)
-    assert taken == (name != "spectral")  # whose layers gain too little in float32
+    taken = fused_layers(optimised.network)
+    assert bool(taken) == (name != "spectral")  # whose layers gain too little in float32
     alone = optimised(mel[:, :6], seed=0)
     torch.testing.assert_close(out[1, : len(alone)], alone, rtol=0, atol=2e-5)
     whole, pieces = optimised(mel), torch.cat(list(optimised.stream(mel.split(3, 1))))
@@ -254,11 +263,14 @@ def test_a_network_by_kernels_sounds_the_same(
 
 @pytest.mark.skipif(not computes_in_bfloat16(), reason="a CPU that only stores bfloat16")
 @pytest.mark.parametrize("name", MODELS)
-def test_by_kernels_16_bits_cost_no_more_than_without(name: str, count: int) -> None:
+def test_by_kernels_16_bits_cost_no_more_than_without(
+    name: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels_of_any_size(monkeypatch)
     mel = random_mel(20)
     exact = tiny_vocoder(name)(mel, consistency=0)
     short = tiny_vocoder(name).bfloat16(), tiny_vocoder(name).optimize("bf16")
-    assert any(isinstance(m, Fusible) and m.by_kernels for m in short[1].network.modules())
+    assert fused_layers(short[1].network) and not fused_layers(short[0].network)
     plain, ours = ((v(mel, consistency=0) - exact).square().mean() for v in short)
     assert 0 < float(ours) < 1.5 * float(plain)
 
@@ -267,12 +279,70 @@ def test_by_kernels_16_bits_cost_no_more_than_without(name: str, count: int) -> 
 def test_an_optimised_vocoder_is_copied_and_pickled(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    winograd_of_any_size(monkeypatch)
+    kernels_of_any_size(monkeypatch)
     vocoder, mel = tiny_vocoder(name).optimize(), random_mel(5)
     wanted = vocoder(mel)
     assert torch.equal(deepcopy(vocoder)(mel), wanted)
     file = io.BytesIO(pickle.dumps(vocoder))
     assert torch.equal(pickle.load(file)(mel), wanted)  # noqa: S301
+
+
+@torch.no_grad()
+def test_new_weights_are_convolved_as_they_are() -> None:
+    torch.manual_seed(0)
+    layer, other = Conv1d(64, 128, 3, padding=1), Conv1d(64, 128, 3, padding=1)
+    fused.fuse(layer)
+    x = torch.randn(1, 64, 301)
+    assert layer.winograd
+    layer.load_state_dict(other.state_dict())
+    assert torch.equal(layer(x), other(x))
+
+
+def test_products_by_kernels_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels_of_any_size(monkeypatch)
+    plain, optimised, mel = tiny_vocoder(), tiny_vocoder().optimize(), random_mel(8)
+    wanted = multiply_adds(lambda: plain(mel))
+    taken = fused_layers(optimised.network)
+    assert multiply_adds(lambda: optimised(mel), optimised.network) == wanted > 0
+    assert taken and fused_layers(optimised.network) == taken
+
+
+THREADS = """
+import sys; sys.path.insert(0, "tests")
+import torch
+from tiny_vocoder import random_mel, tiny_vocoder
+from wg.models import fused, winograd
+fused.NARROWEST = winograd.LEAST = winograd.SHORTEST = winograd.FEWEST = 1
+torch.set_num_threads(2)
+plain, optimised, mel = tiny_vocoder(), tiny_vocoder().optimize(), random_mel(9)
+close = float((plain(mel) - optimised(mel)).abs().max()) < 2e-5
+print(close, bool(fused.fused_layers(optimised.network)), torch.get_num_threads())
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "taken"),
+    [
+        ("THREADING_LAYER", "omp", True),
+        ("THREADING_LAYER", "workqueue", False),
+        ("THREADING_LAYER", "safe", False),
+        ("NUM_THREADS", "1", False),
+        ("NUM_THREADS", "4", True),
+        ("NUM_THREADS", "0", False),
+        ("DISABLE_JIT", "1", False),
+    ],
+)
+def test_kernels_have_torchs_threads_or_are_left_alone(key: str, value: str, taken: bool) -> None:
+    if taken and (os.cpu_count() or 1) < 2:
+        pytest.skip("one core")
+    ran = subprocess.run(
+        [sys.executable, "-c", THREADS],
+        env={**os.environ, f"NUMBA_{key}": value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout.split() == ["True", str(taken), "2"], ran.stderr
 
 
 @pytest.mark.parametrize("name", MODELS)

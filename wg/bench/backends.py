@@ -25,6 +25,7 @@ from wg.inference.vocoder import Vocoder
 from wg.interop.export import loop_noise
 from wg.interop.onnx_file import save_onnx
 from wg.models.denoiser import Denoiser
+from wg.models.fused import fused_layers
 from wg.models.int8 import int8_layers
 from wg.processes.devices import computes_in_int8
 
@@ -80,7 +81,10 @@ def by_kernels(candidate: Candidate, context: BackendContext) -> Call:
     if context.device.type != "cpu":
         raise InputError("kernels are for CPUs")
     # Not `optimize`, which keeps memory for the others too.
-    return replace(ours(candidate), vocoder=deepcopy(ours(candidate).vocoder).lower("fp32"))
+    vocoder = deepcopy(ours(candidate).vocoder).lower("fp32")
+    if not fused_layers(vocoder.network):
+        raise InputError("no layer gains by them in float32")
+    return replace(ours(candidate), vocoder=vocoder)
 
 
 def compiled(candidate: Candidate, context: BackendContext) -> Call:

@@ -6,14 +6,17 @@ import ctypes
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from wg.bench.plan import Speed
 from wg.bench.systems import System
+from wg.models.int8 import plainly
 from wg.processes.devices import synchronise
 
 PERCENTILES = (50, 90, 99)
@@ -66,7 +69,7 @@ def cost(system: System, waves: Sequence[np.ndarray], rate: int, speed: Speed) -
         "first_chunk_after_s": speed.chunk if after is None else after,
         "peak_memory_mb": peak_memory(once, system.device),
         "parameters": None if network is None else sum(w.numel() for w in network.parameters()),
-        "gmacs": None if network is None else multiply_adds(once) / seconds / 1e9,
+        "gmacs": None if network is None else multiply_adds(once, network) / seconds / 1e9,
     }
 
 
@@ -128,10 +131,11 @@ def resident(which: str) -> float:
     return int(found[1]) * 1024 / MEGA
 
 
-def multiply_adds(call: Callable[[], object]) -> float:
-    """Multiply-adds of a call, as torch counts them: of convolutions and products."""
+def multiply_adds(call: Callable[[], object], network: nn.Module | None = None) -> float:
+    """Multiply-adds of a call of a network, as torch counts them: of convolutions and products."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter:
+    plain = nullcontext() if network is None else plainly(network)
+    with plain, FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops() / 2

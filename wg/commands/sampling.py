@@ -20,7 +20,8 @@ Model = TypeVar("Model", bound=TrainedModel)
 STEPS = "step count, quantiles-N, published name or file [the model's own]"
 
 
-CONTEXT = "with --chunk: frames to either side that a piece sees; nearly the whole, sooner [all]"
+CONTEXT = "frames to either side that a streamed piece sees: nearly the whole, sooner [all]"
+CONSISTENCY = "iterations that make estimates agree with the mel; 0: none [the vocoder's own]"
 
 
 def add_sampling(options: argparse.ArgumentParser) -> None:
@@ -64,7 +65,7 @@ def check_chunks(options: argparse.Namespace) -> None:
     if options.context is None:
         return
     if options.chunk is None:
-        raise InputError(f"--context {options.context}: is of a stream; give --chunk too")
+        raise InputError(f"--context {options.context}: for streaming alone; give --chunk too")
     if options.context < 1:
         raise InputError(f"--context {options.context}: give at least 1 frame")
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from wg.commands.clips import open_array, read_clip, write_stream, written
 from wg.commands.options import FORCE, Options
 from wg.commands.sampling import (
+    CONSISTENCY,
     CONTEXT,
     add_device,
     add_sampling,
@@ -79,12 +80,7 @@ def parser() -> Options:
         help="differences to bear (docs/mels.md)",
     )
     add_sampling(options)
-    options.add_argument(
-        "--consistency",
-        type=int,
-        metavar="K",
-        help="iterations that make estimates agree with the mel; 0: none [the vocoder's own]",
-    )
+    options.add_argument("--consistency", type=int, metavar="K", help=CONSISTENCY)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--chunk", type=int, help="stream, so many frames at a time [all at once]")
     options.add_argument("--context", type=int, metavar="FRAMES", help=CONTEXT)
@@ -164,6 +160,11 @@ def read_mel(
             raise InputError(
                 f"mel of shape {list(mel.shape)}; this vocoder takes [{spec.n_mels}, frames]; of "
                 f"{len(mel)} bands are those of --vocoder {' or '.join(others)}"
+            )
+        if mel.ndim == 2 and mel.shape[1] == spec.n_mels != mel.shape[0]:
+            raise InputError(
+                f"mel of shape {list(mel.shape)}; this vocoder takes [{spec.n_mels}, frames]; it "
+                "looks transposed"
             )
         return mel
     if options.mel is not None:

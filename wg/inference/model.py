@@ -36,7 +36,7 @@ from wg.mel.spec import MelSpec
 from wg.models import build_network, conditions_of, entry, load
 from wg.models.denoiser import Denoiser, DenoiserCondition
 from wg.models.fused import fuse
-from wg.models.int8 import use_int8
+from wg.models.int8 import int8_layers, use_int8
 from wg.models.network import ModelConfig, Network
 from wg.moved import renamed
 from wg.processes.devices import computes_in_bfloat16, computes_in_int8
@@ -131,7 +131,8 @@ class TrainedModel:
         count = f"{said['parameters'] / 1e6:.3g} M parameters"
         mel = f"{said['bands']} bands, hop {said['hop_length']}, {said['sample_rate']} Hz"
         sampling = f"schedule {said['schedule']}, {said['sampler']}"
-        where = f"{said['dtype']} on {said['device']}"
+        eight = any(layer.int8 for layer in int8_layers(self.network))
+        where = f"{said['dtype']}{' and int8' if eight else ''} on {said['device']}"
         return f"{type(self).__name__}({said['model']}: {count}; {mel}; {sampling}; {where})"
 
     @property
@@ -182,8 +183,7 @@ class TrainedModel:
 
         "bf16": in bfloat16; "int8": large convolutions in 8 bits besides (`wg.models.int8`). Nearly
         the same output, see docs/speed.md. The first call compiles kernels
-        (`wg.models.fused`), a second or two. Load the model again to change its weights, or to
-        have float32 back.
+        (`wg.models.fused`), up to four seconds, once. Load the model again to have float32 back.
         """
         if precision == "int8" and computes_in_int8():
             use_int8(self.network)

@@ -49,6 +49,7 @@ from wg.mel.frames import Frames
 from wg.models.denoiser import DenoiserCondition
 
 LONGEST_LATENCY = 8.0  # seconds; what waits longer is no streaming
+FADE = 4  # frames in which a piece of a window goes over into the next one
 
 
 class Buffer:
@@ -182,7 +183,8 @@ class Stream:
 class WindowStream:
     """Pieces made with `context` frames to either side alone, nearly what one call gives.
 
-    `push` gives the audio that a chunk makes known, `context` frames behind the mel.
+    `push` gives the audio that a chunk makes known, `context` frames behind the mel. A piece goes
+    over into the next one, which was made anew of other frames and, in 8 bits, of other steps.
     """
 
     def __init__(
@@ -194,6 +196,12 @@ class WindowStream:
             raise InputError(f"context {context!r}: give a whole number of frames") from None
         if context < 1:
             raise InputError(f"context {context}: give at least 1 frame")
+        late = context * vocoder.mel_spec.hop_length / vocoder.mel_spec.sample_rate
+        if late > LONGEST_LATENCY:
+            raise InputError(
+                f"context {context}: streaming would start {late:.1f} s late, over "
+                f"{LONGEST_LATENCY:g} s; take fewer frames, or synthesise the whole mel"
+            )
         check_clip(options.clip)
         receptive_field_of(vocoder.denoiser)  # refuses what depends on the position
         self.vocoder, self.options, self.latency = vocoder, options, context
@@ -201,6 +209,7 @@ class WindowStream:
         self.noise = PositionalNoise([seed], vocoder.device)
         self.longest = 0  # frames of a chunk so far
         self.mel, self.made = Buffer(1), 0  # frames
+        self.after = torch.zeros(0, device=vocoder.device)  # what the last piece had of the next
 
     @torch.inference_mode()
     def push(self, mel: Tensor | None) -> Tensor:
@@ -213,7 +222,12 @@ class WindowStream:
             return released(torch.zeros(0))
         hop = self.vocoder.mel_spec.hop_length
         first = max(0, self.made - self.latency)
-        wave = self._window(first, self.mel.end)[(self.made - first) * hop : (end - first) * hop]
+        wave = self._window(first, self.mel.end)[(self.made - first) * hop :]
+        over = min(len(self.after), len(wave))
+        share = torch.arange(1, over + 1, device=wave.device) / (over + 1)
+        wave[:over] = torch.lerp(self.after[:over], wave[:over], share)
+        wave, self.after = wave.split([(end - self.made) * hop, (self.mel.end - end) * hop])
+        self.after = self.after[: min(self.latency, FADE) * hop].clone()
         self.made = end
         self.mel.forget(end - self.latency)
         return released(wave)
@@ -284,6 +298,7 @@ def checked(given: Tensor | np.ndarray, number: int, vocoder: TrainedModel) -> T
         raise InputError(
             f"chunk {number}: shape {list(chunk.shape)}; this vocoder takes [{bands}, frames], "
             "at least one frame"
+            + ("; of a whole mel give mel.split(20, 1)" if chunk.ndim == 1 else "")
         )
     if not torch.isfinite(chunk).all():
         raise InputError(f"chunk {number}: NaN or infinite values; look at what computed it")

@@ -6,6 +6,8 @@ so in its backward passes, so in training nothing is put in another order.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from wg.models import winograd
 from wg.models.fused import Fusible
 from wg.models.int8 import Int8Layer
-from wg.models.layout import channels_together, in_pieces, one_tap, together
+from wg.models.layout import channels_together, one_tap, together
 from wg.models.winograd import Winograd
 
 
@@ -34,8 +36,14 @@ class Conv1d(nn.Conv1d, Int8Layer, Fusible):
 
     def fuse(self) -> None:
         """Takes Winograd's convolution from now on, by the weights of now."""
+        super().fuse()
         (dilation,) = self.dilation
         self.winograd = tuple(Winograd(*part, dilation) for part in self.parts())
+
+    def _load_from_state_dict(self, *told: Any) -> None:
+        """New weights are convolved as they are."""
+        super()._load_from_state_dict(*told)
+        self.by_kernels, self.winograd = False, ()
 
     def forward(self, input: Tensor) -> Tensor:
         """[B, C_in, L] -> [B, C_out, L / stride]."""
@@ -49,7 +57,7 @@ class Conv1d(nn.Conv1d, Int8Layer, Fusible):
         if self.takes_int8(x):
             return self.by_int8(x)
         single = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        if self.winograd and in_pieces(x) and single and self.winograd[0].suits(x.shape[2]):
+        if self.takes_kernels(x) and single and self.winograd[0].suits(x.shape[2]):
             return [convolve(x) for convolve in self.winograd]
         return None
 

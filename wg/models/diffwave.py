@@ -262,6 +262,11 @@ class ResidualLayer(Fusible):
         self.output = conv(channels, 2 * channels, 1, 1, config)
         self.output.in_halves = True
 
+    @property
+    def suits_kernels(self) -> bool:
+        """Wide ones."""
+        return self.output.in_channels >= fused.NARROWEST
+
     def project(self, condition: Tensor) -> Tensor:
         """The condition [B, M, T or 1] as `forward` takes it, [B, 2C, T or 1]."""
         assert self.condition is not None

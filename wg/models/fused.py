@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from wg.models.layout import in_pieces
 
+NARROWEST = 64  # channels: with fewer they spare little of a call
+
 
 @cache
 def kernels() -> Any:
     """`wg.models.kernels`, or None where numba is not, may not compile or cannot keep it."""
     try:
         from wg.models import kernels
-    except (ImportError, RuntimeError):
+    except (ImportError, RuntimeError, ValueError):
         return None
     return kernels
 
@@ -28,6 +30,11 @@ def threads() -> int:
     return kernels().share(wanted) if wanted > 1 else 1
 
 
+def ready() -> bool:
+    """Whether there are kernels, for as many threads as torch has."""
+    return kernels() is not None and threads() == torch.get_num_threads()
+
+
 class Fusible(nn.Module):
     """A layer that kernels make faster once `fuse` was called, without gradients on a CPU."""
 
@@ -35,8 +42,8 @@ class Fusible(nn.Module):
 
     @property
     def suits_kernels(self) -> bool:
-        """Whether they gain more than it takes to load them."""
-        return True
+        """Whether they gain more than the half second and 100 MB that it takes to load them."""
+        raise NotImplementedError
 
     def fuse(self) -> None:
         """Takes kernels from now on, and the weights of now."""
@@ -48,12 +55,18 @@ class Fusible(nn.Module):
 
 
 def fuse(network: nn.Module) -> None:
-    """Kernels for all layers that they suit, where there are some for as many threads."""
+    """Kernels for all layers that they suit, where they are `ready`."""
     layers = [each for each in network.modules() if isinstance(each, Fusible)]
     suited = [layer for layer in layers if layer.suits_kernels]
-    if suited and kernels() is not None and threads() == torch.get_num_threads():
+    if suited and ready():
         for layer in suited:
             layer.fuse()
+
+
+def fused_layers(network: nn.Module) -> list[Fusible]:
+    """Those that take kernels."""
+    layers = [each for each in network.modules() if isinstance(each, Fusible)]
+    return [layer for layer in layers if layer.by_kernels]
 
 
 def array(x: Tensor) -> np.ndarray:
@@ -74,7 +87,8 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tenso
 
 def modulated(x: Tensor, scale: Tensor, shift: Tensor, slope: float) -> Tensor:
     """Leaky ReLU of shift + scale * x, of tensors [B, C, L]."""
-    assert x.shape == scale.shape == shift.shape  # kernels do not look
+    if not x.shape == scale.shape == shift.shape:  # kernels do not look
+        raise ValueError(f"shapes {[*x.shape]}, {[*scale.shape]} and {[*shift.shape]}")
     told = [t.transpose(1, 2).contiguous() for t in (x, scale, shift)]
     out = torch.empty_like(told[0])
     arrays = [array(t.flatten(0, 1)) for t in (*told, out)]
@@ -87,7 +101,8 @@ def gated(y: Tensor, condition: Tensor | None) -> Tensor:
 
     The condition [B, 2 C, L or 1] comes times (-2, 1).
     """
-    assert condition is None or condition.shape in (y.shape, (*y.shape[:2], 1))
+    if condition is not None and condition.shape not in (y.shape, (*y.shape[:2], 1)):
+        raise ValueError(f"shapes {[*y.shape]} and {[*condition.shape]}")
     rows = y.transpose(1, 2).contiguous()
     out = rows.new_empty(*rows.shape[:2], y.shape[1] // 2)
     told = rows[:, :0] if condition is None else condition.transpose(1, 2).contiguous()

@@ -11,15 +11,16 @@ A place's channels lie together.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from wg.models.fused import array, kernels, threads
+from wg.models.fused import array, kernels, ready, threads
 from wg.models.layout import in_pieces
 
 PIECE = 1 << 18  # values rounded at once without a kernel
@@ -54,11 +55,11 @@ def rounded(clip: Tensor, padding: tuple[int, int], repeat: int = 1) -> Rounded:
     left, inner, right = rows.tensor_split((before, before + length * repeat), 1)
     for edge in (over, under, left, right):
         edge.fill_(zero)
-    if (kernel := kernels()) is None:
-        by_pieces(clip, 1 / scale, zero + 0.5, inner.unflatten(1, (length, repeat)))
-    else:
+    if ready():
         told = np.float32(1 / scale), np.float32(zero + 0.5), repeat
-        kernel.to_uint8(array(clip), *told, inner.numpy(), threads())
+        kernels().to_uint8(array(clip), *told, inner.numpy(), threads())
+    else:
+        by_pieces(clip, 1 / scale, zero + 0.5, inner.unflatten(1, (length, repeat)))
     return Rounded(whole, scale, zero)
 
 
@@ -136,6 +137,11 @@ class Int8Layer(_ConvNd):
             for weight, bias in self.parts()
         )
 
+    def _load_from_state_dict(self, *told: Any) -> None:
+        """New weights are multiplied as they are."""
+        super()._load_from_state_dict(*told)
+        self.int8 = ()
+
     def parts(self) -> list[tuple[Tensor, Tensor]]:
         """Weights and biases of all, or of both halves."""
         assert self.bias is not None
@@ -172,3 +178,22 @@ def use_int8(network: nn.Module) -> None:
     """Large convolutions in 8 bits from now on, by the weights of now."""
     for layer in int8_layers(network):
         layer.use_int8()
+
+
+@contextmanager
+def plainly(network: nn.Module) -> Iterator[None]:
+    """Computes by torch's own operations, which it counts: neither kernels nor 8 bits."""
+    plain: dict[str, object] = {"by_kernels": False, "int8": ()}
+    kept = [
+        (layer, name, getattr(layer, name))
+        for layer in network.modules()
+        for name in plain
+        if getattr(layer, name, None)
+    ]
+    for layer, name, _ in kept:
+        setattr(layer, name, plain[name])
+    try:
+        yield
+    finally:
+        for layer, name, value in kept:
+            setattr(layer, name, value)

@@ -9,21 +9,17 @@ Shapes: L places, N rows, C channels of one.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numba
 import numpy as np
-from numba import prange, types
+import torch
+from numba import prange, threading_layer, types  # pyright: ignore
 from numba.core.config import DISABLE_JIT, NUMBA_NUM_THREADS  # pyright: ignore
 from numba.extending import overload
 
-try:
-    # It finds what torch has loaded of OpenMP.
-    import numba.np.ufunc.omppool  # noqa: F401
-except ImportError:
-    OPENMP = False
-else:
-    OPENMP = True
+from wg.errors import InputError
 
 if DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set: nothing is compiled")
@@ -44,16 +40,42 @@ summed = numba.njit(cache=True, nogil=True, fastmath=EXACT | {"reassoc"}, error_
 shared = numba.njit(cache=True, nogil=True, parallel=True)  # by threads
 
 
-def share(wanted: int) -> int:
-    """Lets kernels use up to so many threads, those of torch; how many there are.
+@cache
+def openmp() -> bool:
+    """Whether numba's threads are OpenMP's, which finds what torch has loaded of it.
 
-    With another library's threads beside torch's, which wait by spinning, both would be slower.
+    Another library's threads beside torch's, which wait by spinning, would make both slower.
     """
-    if not OPENMP:
-        return 1
-    count = min(wanted, NUMBA_NUM_THREADS)
-    numba.set_num_threads(count)
+    before = torch.get_num_threads()
+    try:
+        numba.set_num_threads(1)  # starts them
+        return threading_layer() == "omp"
+    except ValueError:  # the user's choice of others, which are not there
+        return False
+    finally:
+        torch.set_num_threads(before)  # as many as numba has, since it began
+
+
+def share(wanted: int) -> int:
+    """Lets kernels use up to so many threads, those of torch; how many there are."""
+    count = min(wanted, NUMBA_NUM_THREADS) if openmp() else 1
+    if count > 1:
+        numba.set_num_threads(count)
     return count
+
+
+def run(alone: Any, together: Any, count: int, threads: int, *told: Any) -> None:
+    """A kernel of so many rows; InputError where numba has no room for what it compiles."""
+    try:
+        if threads == 1:
+            alone(*told, 0, count)
+        else:
+            together(*told, threads)
+    except OSError as error:
+        raise InputError(
+            f"numba cannot keep what it compiles beside {__file__}: {error}; make room, or name "
+            "another folder by NUMBA_CACHE_DIR"
+        ) from None
 
 
 def single(value: Any) -> np.float32:
@@ -86,10 +108,7 @@ def normalised(
     x: Array, weight: Array, bias: Array, epsilon: np.float32, out: Array, threads: int
 ) -> None:
     """Layer norm of each row of x [N, C]."""
-    if threads == 1:
-        _normalised(x, weight, bias, epsilon, out, 0, len(x))
-    else:
-        _normalised_shared(x, weight, bias, epsilon, out, threads)
+    run(_normalised, _normalised_shared, len(x), threads, x, weight, bias, epsilon, out)
 
 
 @summed
@@ -127,10 +146,9 @@ def to_uint8(
 
     `out` is [N, L * repeat, C].
     """
-    if threads == 1:
-        _to_uint8(x, scale, offset, repeat, out, 0, x.shape[0] * x.shape[1])
-    else:
-        _to_uint8_shared(x, scale, offset, repeat, out, threads)
+    run(
+        _to_uint8, _to_uint8_shared, x.shape[0] * x.shape[1], threads, x, scale, offset, repeat, out
+    )
 
 
 @rows
@@ -161,10 +179,7 @@ def enter_fours(x: Array, start: int, dilation: int, out: Array, threads: int) -
 
     x [L, C], with zeros beyond its ends; `out` is [6, N, C], a row for each four outputs.
     """
-    if threads == 1:
-        _enter_fours(x, start, dilation, out, 0, out.shape[1])
-    else:
-        _enter_fours_shared(x, start, dilation, out, threads)
+    run(_enter_fours, _enter_fours_shared, out.shape[1], threads, x, start, dilation, out)
 
 
 @rows
@@ -207,10 +222,17 @@ def leave_fours(
     products: Products, bias: Array, start: int, dilation: int, out: Array, threads: int
 ) -> None:
     """A m + bias of six products m [N, C], a row for each four outputs, into `out` [L, C]."""
-    if threads == 1:
-        _leave_fours(products, bias, start, dilation, out, 0, len(products[0]))
-    else:
-        _leave_fours_shared(products, bias, start, dilation, out, threads)
+    run(
+        _leave_fours,
+        _leave_fours_shared,
+        len(products[0]),
+        threads,
+        products,
+        bias,
+        start,
+        dilation,
+        out,
+    )
 
 
 @rows
@@ -251,10 +273,7 @@ def modulated(
     x: Array, scale: Array, shift: Array, slope: np.float32, out: Array, threads: int
 ) -> None:
     """shift + scale * x of arrays [N, C], and of what is below zero the part `slope`."""
-    if threads == 1:
-        _modulated(x, scale, shift, slope, out, 0, len(x))
-    else:
-        _modulated_shared(x, scale, shift, slope, out, threads)
+    run(_modulated, _modulated_shared, len(x), threads, x, scale, shift, slope, out)
 
 
 @rows
@@ -281,10 +300,7 @@ def gated(y: Array, condition: Array, out: Array, threads: int) -> None:
 
     The condition comes times (-2, 1); it has L rows, one for all, or none.
     """
-    if threads == 1:
-        _gated(y, condition, out, 0, len(y))
-    else:
-        _gated_shared(y, condition, out, threads)
+    run(_gated, _gated_shared, len(y), threads, y, condition, out)
 
 
 @rows
@@ -310,12 +326,13 @@ def _gated_shared(y: Array, condition: Array, out: Array, threads: int) -> None:
 
 
 @rows
-def exp(x: Any) -> Any:
+def exp(power: Any) -> Any:
     """e^x in float32, for x of at most `STEEP` either way, by Taylor's polynomial of a part."""
-    x = STEEP if x > STEEP else x
+    x = STEEP if power > STEEP else power
     x = -STEEP if x < -STEEP else x
     z = x * LOG2_E + WHOLE
     g = (x * LOG2_E - (z - WHOLE)) * LN_2  # of at most ln(2) / 2
     part = ONE + g * (ONE + g * (E2 + g * (E3 + g * (E4 + g * (E5 + g * (E6 + g * E7))))))
-    power = np.float32(z).view(np.uint32) << EXPONENT
-    return np.uint32(np.float32(part).view(np.uint32) + power).view(np.float32)
+    twos = np.float32(z).view(np.uint32) << EXPONENT
+    value = np.uint32(np.float32(part).view(np.uint32) + twos).view(np.float32)
+    return value if power == power else np.float32(power)  # NaN has bits of its own

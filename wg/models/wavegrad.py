@@ -355,6 +355,11 @@ class UBlock(Fusible):
             conv(c_in if i == 0 else c_out, c_out, 3, dilation=d) for i, d in enumerate(dilations)
         )
 
+    @property
+    def suits_kernels(self) -> bool:
+        """Wide ones."""
+        return cast("Conv1d", self.convs[-1]).out_channels >= fused.NARROWEST
+
     def enter(
         self, x: Tensor, before: Tensor | None, after: Tensor | None
     ) -> tuple[Tensor, Tensor]:

@@ -12,10 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wg.models.fused import kernels, threads
+from wg.models import fused
 
 TILE = 1024  # fours at a time, so that A finds in the cache what B and the products made
-NARROWEST = 64  # channels: with less, sums cost what the products save
 LEAST = 1 << 13  # c_in * c_out
 SHORTEST = 256  # places, for which products of so many rows pay
 FEWEST = 4  # times four outputs of a dilation: the last ones may lie beyond the end
@@ -36,7 +35,7 @@ def pays(weight: Tensor) -> bool:
     In 16 bits its error is four times as large.
     """
     c_out, c_in, _ = weight.shape
-    large = min(c_in, c_out) >= NARROWEST and c_in * c_out >= LEAST
+    large = min(c_in, c_out) >= fused.NARROWEST and c_in * c_out >= LEAST
     known = hasattr(torch.ops.mkldnn, "_linear_pointwise")
     return known and large and weight.dtype == torch.float32
 
@@ -75,14 +74,19 @@ class Winograd:
         out = rows.new_empty(batch, length, len(bias))
         fours = -(-length // (4 * dilation)) * dilation
         tile = dilation * -(-fours // dilation // max(1, round(fours / TILE)))
-        entering, fused, count = rows.new_empty(6, tile, channels), kernels(), threads()
+        memory, kernels, count = (
+            rows.new_empty(6 * tile * channels),
+            fused.kernels(),
+            fused.threads(),
+        )
         for source, target in zip(rows.numpy(), out.numpy(), strict=True):
             for first in range(0, fours, tile):
-                seen = entering[:, : fours - first]
-                fused.enter_fours(source, 4 * first, dilation, seen.numpy(), count)
+                size = min(tile, fours - first)
+                seen = memory[: 6 * size * channels].view(6, size, channels)
+                kernels.enter_fours(source, 4 * first, dilation, seen.numpy(), count)
                 made = tuple(
                     torch.ops.mkldnn._linear_pointwise(part, weight, None, "none", [], "").numpy()
                     for part, weight in zip(seen, self.packed, strict=True)
                 )
-                fused.leave_fours(made, bias, 4 * first, dilation, target, count)
+                kernels.leave_fours(made, bias, 4 * first, dilation, target, count)
         return out.transpose(1, 2)
