@@ -18,8 +18,6 @@ from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 
 Model = TypeVar("Model", bound=TrainedModel)
 STEPS = "step count, quantiles-N, published name or file [the model's own]"
-
-
 CONTEXT = "frames to either side that a streamed piece sees: nearly the whole, sooner [all]"
 CONSISTENCY = "iterations that make estimates agree with the mel; 0: none [the vocoder's own]"
 

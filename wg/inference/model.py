@@ -182,8 +182,8 @@ class TrainedModel:
         """Network by kernels of this CPU, in fewer bits as far as they can; returns itself.
 
         "bf16": in bfloat16; "int8": large convolutions in 8 bits besides (`wg.models.int8`). Nearly
-        the same output, see docs/speed.md. The first call compiles kernels
-        (`wg.models.fused`), up to four seconds, once. Load the model again to have float32 back.
+        the same output, see docs/speed.md. The first call compiles kernels (`wg.models.fused`), up
+        to four seconds, once. Load the model again to have float32 back.
         """
         if precision == "int8" and computes_in_int8():
             use_int8(self.network)
