@@ -11,10 +11,9 @@ from torch import Tensor
 
 from wg.commands.options import Options
 from wg.commands.sampling import (
-    CONSISTENCY,
-    CONTEXT,
     add_device,
     add_sampling,
+    add_vocoding,
     check_chunks,
     chosen,
     placed,
@@ -34,10 +33,8 @@ def parser() -> Options:
     options = Options(prog="wg bench latency", allow_abbrev=False)
     options.add_argument("--vocoder", default=DEFAULT, help="folder, hub id or name [%(default)s]")
     add_sampling(options)
-    options.add_argument("--chunk", type=int, default=20, help="frames at a time [%(default)s]")
-    options.add_argument("--context", type=int, metavar="FRAMES", help=CONTEXT)
+    add_vocoding(options, chunk=20)
     options.add_argument("--seconds", type=float, default=5.0, help="of audio [%(default)s]")
-    options.add_argument("--consistency", type=int, metavar="K", help=CONSISTENCY)
     add_device(options)
     return options
 

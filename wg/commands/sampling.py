@@ -18,8 +18,6 @@ from wg.processes.devices import computes_in_bfloat16, computes_in_int8
 
 Model = TypeVar("Model", bound=TrainedModel)
 STEPS = "step count, quantiles-N, published name or file [the model's own]"
-CONTEXT = "frames to either side that a streamed piece sees: nearly the whole, sooner [all]"
-CONSISTENCY = "iterations that make estimates agree with the mel; 0: none [the vocoder's own]"
 
 
 def add_sampling(options: argparse.ArgumentParser) -> None:
@@ -27,6 +25,28 @@ def add_sampling(options: argparse.ArgumentParser) -> None:
     options.add_argument("--steps", help=STEPS)
     options.add_argument("--sampler", help=f"{', '.join(SAMPLERS)} or ddim-ETA")
     options.add_argument("--clip", help="bound on the estimate of x_0; state: of 1 on the state")
+
+
+def add_vocoding(options: argparse.ArgumentParser, chunk: int | None = None) -> None:
+    """Adds --consistency, --chunk and --context, of a vocoder; for `check_chunks`."""
+    options.add_argument(
+        "--consistency",
+        type=int,
+        metavar="K",
+        help="iterations that make estimates agree with the mel; 0: none [the vocoder's own]",
+    )
+    options.add_argument(
+        "--chunk",
+        type=int,
+        default=chunk,
+        help=f"stream, so many frames at a time [{chunk or 'all at once'}]",
+    )
+    options.add_argument(
+        "--context",
+        type=int,
+        metavar="FRAMES",
+        help="frames to either side that a streamed piece sees: nearly the whole, sooner [all]",
+    )
 
 
 def add_device(options: argparse.ArgumentParser) -> None:

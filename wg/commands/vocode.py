@@ -19,10 +19,9 @@ from torch import Tensor
 from wg.commands.clips import open_array, read_clip, write_stream, written
 from wg.commands.options import FORCE, Options
 from wg.commands.sampling import (
-    CONSISTENCY,
-    CONTEXT,
     add_device,
     add_sampling,
+    add_vocoding,
     check_chunks,
     chosen,
     placed,
@@ -80,10 +79,8 @@ def parser() -> Options:
         help="differences to bear (docs/mels.md)",
     )
     add_sampling(options)
-    options.add_argument("--consistency", type=int, metavar="K", help=CONSISTENCY)
+    add_vocoding(options)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--chunk", type=int, help="stream, so many frames at a time [all at once]")
-    options.add_argument("--context", type=int, metavar="FRAMES", help=CONTEXT)
     add_device(options)
     options.add_argument("--force", action="store_true", help=FORCE)
     return options

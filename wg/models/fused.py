@@ -54,10 +54,14 @@ class Fusible(nn.Module):
         return self.by_kernels and in_pieces(x)
 
 
+def fusible(network: nn.Module) -> list[Fusible]:
+    """Those that there may be kernels for."""
+    return [layer for layer in network.modules() if isinstance(layer, Fusible)]
+
+
 def fuse(network: nn.Module) -> None:
     """Kernels for all layers that they suit, where they are `ready`."""
-    layers = [each for each in network.modules() if isinstance(each, Fusible)]
-    suited = [layer for layer in layers if layer.suits_kernels]
+    suited = [layer for layer in fusible(network) if layer.suits_kernels]
     if suited and ready():
         for layer in suited:
             layer.fuse()
@@ -65,8 +69,7 @@ def fuse(network: nn.Module) -> None:
 
 def fused_layers(network: nn.Module) -> list[Fusible]:
     """Those that take kernels."""
-    layers = [each for each in network.modules() if isinstance(each, Fusible)]
-    return [layer for layer in layers if layer.by_kernels]
+    return [layer for layer in fusible(network) if layer.by_kernels]
 
 
 def array(x: Tensor) -> np.ndarray:

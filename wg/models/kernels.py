@@ -30,14 +30,15 @@ ONE, TWO, FOUR = np.float32(1), np.float32(2), np.float32(4)
 UPPER, HALF = np.uint32(16), np.uint32(0x7FFF)
 LOG2_E, LN_2 = np.float32(1 / math.log(2)), np.float32(math.log(2))
 EXPONENT, WHOLE = np.uint32(23), np.float32(1.5 * 2**23)  # where a float32 keeps whole numbers
-TAYLOR = [np.float32(1 / math.factorial(k)) for k in range(8)]
-E2, E3, E4, E5, E6, E7 = TAYLOR[2:]
+E2, E3, E4, E5, E6, E7 = (np.float32(1 / math.factorial(k)) for k in range(2, 8))
 STEEP = np.float32(40)  # exp(-40): beyond, gates are open or closed to float32's last bit
 # NaN and infinity stay what they are; sums of rows may be taken in any order, or not.
 EXACT = {"contract", "nsz", "arcp"}
 rows = numba.njit(cache=True, nogil=True, fastmath=EXACT, error_model="numpy")
 summed = numba.njit(cache=True, nogil=True, fastmath=EXACT | {"reassoc"}, error_model="numpy")
-shared = numba.njit(cache=True, nogil=True, parallel=True)  # by threads
+# By threads. Each kernel has one of its own: numba keeps no code of a closure over another kernel,
+# which would be compiled anew in each process.
+shared = numba.njit(cache=True, nogil=True, parallel=True)
 
 
 @cache
@@ -146,9 +147,8 @@ def to_uint8(
 
     `out` is [N, L * repeat, C].
     """
-    run(
-        _to_uint8, _to_uint8_shared, x.shape[0] * x.shape[1], threads, x, scale, offset, repeat, out
-    )
+    told = x, scale, offset, repeat, out
+    run(_to_uint8, _to_uint8_shared, x.shape[0] * x.shape[1], threads, *told)
 
 
 @rows
@@ -222,17 +222,8 @@ def leave_fours(
     products: Products, bias: Array, start: int, dilation: int, out: Array, threads: int
 ) -> None:
     """A m + bias of six products m [N, C], a row for each four outputs, into `out` [L, C]."""
-    run(
-        _leave_fours,
-        _leave_fours_shared,
-        len(products[0]),
-        threads,
-        products,
-        bias,
-        start,
-        dilation,
-        out,
-    )
+    told = products, bias, start, dilation, out
+    run(_leave_fours, _leave_fours_shared, len(products[0]), threads, *told)
 
 
 @rows
